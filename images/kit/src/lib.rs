@@ -1,0 +1,3 @@
+//! The IO every Palomar process shares, once.
+
+pub mod services;

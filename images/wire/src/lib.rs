@@ -1,0 +1,8 @@
+//! Palomar's pure words: ids, addresses, protocol framing and RPC messages.
+//!
+//! Nothing here opens a socket, reads a clock or needs an async runtime. Every parser has a size
+//! cap, and a `fuzz(&[u8])` entry that property tests drive.
+
+pub mod identity;
+pub mod ids;
+pub mod rpc;
