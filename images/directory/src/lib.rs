@@ -1,1 +1,3 @@
-//! x
+//! Palomar's directory: addresses, accounts, credentials, epochs, leases, moves.
+
+pub mod store;
