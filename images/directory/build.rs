@@ -1,0 +1,15 @@
+//! Compiles the records of the store; their enums and parts come from `wire`.
+
+/// Messages only, over `wire`'s.
+const RECORDS: &[&str] = &["palomar/directory/v1/records.proto"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=../wire/proto");
+    let records = protox::compile(RECORDS, ["proto", "../wire/proto"])?;
+    tonic_prost_build::configure()
+        .bytes(".palomar.directory.v1")
+        .extern_path(".palomar.v1", "::wire::rpc")
+        .compile_fds(records)?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! The store's keys. Each is text, `KIND/NAME`, so that they read well in `etcdctl`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use wire::ids::{AccountId, RequestId, ShardName};
+
+/// The longest key that is read: its kind, and an address of 320 octets (RFC 5321 4.5.3.1).
+const MAX_LENGTH: usize = 400;
+
+/// One key of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// `cluster/id`: a `ClusterRecord`, written once.
+    Cluster,
+    /// `mover`: a `MoverRecord`, present while a replica is elected.
+    Mover,
+    /// `domains/<A-label>`: a `DomainRecord`.
+    Domain(String),
+    /// `addresses/<canonical>`: an `AddressRecord`.
+    Address(String),
+    /// `accounts/<UUID>`: an `AccountRecord`.
+    Account(AccountId),
+    /// `credentials/<UUID>`: a `CredentialRecord`.
+    Credential(AccountId),
+    /// `shardstate/<name>`: a `ShardStateRecord`.
+    ShardState(ShardName),
+    /// `shards/<name>`: a `ShardRecord`.
+    Shard(ShardName),
+    /// `leases/<name>`: a `LeaseRecord`, present while the lease is held.
+    Lease(ShardName),
+    /// `moves/<UUID>`: a `MoveRecord`, of that account.
+    Move(AccountId),
+    /// `requests/<UUID>`: a `RequestRecord`.
+    Request(RequestId),
+    /// `quota/<UUID>`: an `OverQuotaRecord`, present while the account is over.
+    Quota(AccountId),
+}
+
+/// The kinds of keys, by their prefix in the store; a load may page by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the kind of the Key of that name")]
+pub enum Kind {
+    Cluster,
+    Mover,
+    Domain,
+    Address,
+    Account,
+    Credential,
+    ShardState,
+    Shard,
+    Lease,
+    Move,
+    Request,
+    Quota,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Cluster,
+        Self::Mover,
+        Self::Domain,
+        Self::Address,
+        Self::Account,
+        Self::Credential,
+        Self::ShardState,
+        Self::Shard,
+        Self::Lease,
+        Self::Move,
+        Self::Request,
+        Self::Quota,
+    ];
+
+    /// What every key of this kind starts with; no prefix starts another.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster/id",
+            Self::Mover => "mover",
+            Self::Domain => "domains/",
+            Self::Address => "addresses/",
+            Self::Account => "accounts/",
+            Self::Credential => "credentials/",
+            Self::ShardState => "shardstate/",
+            Self::Shard => "shards/",
+            Self::Lease => "leases/",
+            Self::Move => "moves/",
+            Self::Request => "requests/",
+            Self::Quota => "quota/",
+        }
+    }
+}
+
+impl Key {
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Cluster => Kind::Cluster,
+            Self::Mover => Kind::Mover,
+            Self::Domain(_) => Kind::Domain,
+            Self::Address(_) => Kind::Address,
+            Self::Account(_) => Kind::Account,
+            Self::Credential(_) => Kind::Credential,
+            Self::ShardState(_) => Kind::ShardState,
+            Self::Shard(_) => Kind::Shard,
+            Self::Lease(_) => Kind::Lease,
+            Self::Move(_) => Kind::Move,
+            Self::Request(_) => Kind::Request,
+            Self::Quota(_) => Kind::Quota,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().prefix())?;
+        match self {
+            Self::Cluster | Self::Mover => Ok(()),
+            Self::Domain(name) | Self::Address(name) => f.write_str(name),
+            Self::ShardState(name) | Self::Shard(name) | Self::Lease(name) => name.fmt(f),
+            Self::Account(id) | Self::Credential(id) | Self::Move(id) | Self::Quota(id) => {
+                id.fmt(f)
+            }
+            Self::Request(id) => id.fmt(f),
+        }
+    }
+}
+
+/// A key in the store that is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store holds a key {0:?} that this version does not know")]
+pub struct KeyError(String);
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let wrong = || KeyError(text.chars().take(MAX_LENGTH).collect());
+        if text.len() > MAX_LENGTH {
+            return Err(wrong());
+        }
+        let (kind, name) = Kind::ALL
+            .into_iter()
+            .find_map(|kind| Some((kind, text.strip_prefix(kind.prefix())?)))
+            .ok_or_else(wrong)?;
+        parse_name(kind, name).ok_or_else(wrong)
+    }
+}
+
+fn parse_name(kind: Kind, name: &str) -> Option<Key> {
+    let account = || uuid_text(name)?.parse().ok();
+    let shard = || name.parse().ok();
+    let text = || (!name.is_empty()).then(|| name.to_owned());
+    Some(match kind {
+        Kind::Cluster => name.is_empty().then_some(Key::Cluster)?,
+        Kind::Mover => name.is_empty().then_some(Key::Mover)?,
+        Kind::Domain => Key::Domain(text()?),
+        Kind::Address => Key::Address(text()?),
+        Kind::Account => Key::Account(account()?),
+        Kind::Credential => Key::Credential(account()?),
+        Kind::ShardState => Key::ShardState(shard()?),
+        Kind::Shard => Key::Shard(shard()?),
+        Kind::Lease => Key::Lease(shard()?),
+        Kind::Move => Key::Move(account()?),
+        Kind::Request => Key::Request(uuid_text(name)?.parse().ok()?),
+        Kind::Quota => Key::Quota(account()?),
+    })
+}
+
+/// Only the form that is printed, so that one id has one key.
+fn uuid_text(name: &str) -> Option<&str> {
+    let lower = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f' | b'-');
+    (name.len() == 36 && name.bytes().all(lower)).then_some(name)
+}
+
+/// Feeds any octets to the parser; what it accepts must print as it was.
+pub fn fuzz(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(key) = text.parse::<Key>() {
+        assert_eq!(key.to_string(), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_prints_what_it_parses() {
+        let id = "6f1f2f5e-7a33-4c53-9a7e-0f3f3d7a8b11";
+        for kind in Kind::ALL {
+            let name = match kind {
+                Kind::Cluster | Kind::Mover => "",
+                Kind::Domain => "example.org",
+                Kind::Address => "ana@example.org",
+                Kind::ShardState | Kind::Shard | Kind::Lease => "shard-1",
+                _ => id,
+            };
+            let text = format!("{}{name}", kind.prefix());
+            let key: Key = text.parse().unwrap();
+            assert_eq!(key.kind(), kind);
+            assert_eq!(key.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_none_of_ours() {
+        let long = format!("addresses/{}", "a".repeat(MAX_LENGTH));
+        let upper = "accounts/6F1F2F5E-7A33-4C53-9A7E-0F3F3D7A8B11";
+        for bad in ["", "domains/", "cluster/idx", "shards/A", upper, &long] {
+            assert!(bad.parse::<Key>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+
+        #[test]
+        fn near_keys(text in "(accounts|leases|domains|quota|mover)/?[0-9a-f-]{0,40}") {
+            fuzz(text.as_bytes());
+        }
+    }
+}
