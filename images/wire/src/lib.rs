@@ -3,6 +3,7 @@
 //! Nothing here opens a socket, reads a clock or needs an async runtime. Every parser has a size
 //! cap, and a `fuzz(&[u8])` entry that property tests drive.
 
+pub mod address;
 pub mod identity;
 pub mod ids;
 pub mod rpc;
