@@ -1,1 +1,3 @@
-//! x
+//! One shard: message heap, index, accounts, POP3, delivery, moves.
+
+pub mod session;
