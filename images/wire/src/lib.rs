@@ -4,6 +4,10 @@
 //! cap, and a `fuzz(&[u8])` entry that property tests drive.
 
 pub mod address;
+pub mod handoff;
 pub mod identity;
 pub mod ids;
+pub mod pop3;
 pub mod rpc;
+pub mod sasl;
+pub mod secret;
