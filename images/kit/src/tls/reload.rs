@@ -1,0 +1,117 @@
+//! Notices that certificate files changed, and takes them once they are whole.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+
+use super::error::LoadError;
+use super::files::Stamp;
+use crate::lifecycle::Shutdown;
+
+/// Something that is loaded from files.
+pub(super) trait Source: Clone + Send + Sync + 'static {
+    /// For the log.
+    fn name(&self) -> String;
+    /// What the files look like now.
+    fn stamps(&self) -> Vec<Stamp>;
+    /// Reads them all; on an error what was loaded before stays.
+    fn reload(&self) -> Result<(), LoadError>;
+    fn reloads(&self) -> &Reloads;
+}
+
+/// How often certificates were reloaded, and how often what lay there was no good.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    done: Counter,
+    failed: Counter,
+}
+
+impl Reloads {
+    /// Adds the counters to a registry, under the given name, for example `tls`.
+    pub fn register(&self, name: &str, registry: &mut Registry) {
+        registry.register(
+            format!("{name}_reloads"),
+            "Certificate sets taken over from disk since the start",
+            self.done.clone(),
+        );
+        registry.register(
+            format!("{name}_reload_failures"),
+            "Changed certificate sets that were refused; the old one stays in use",
+            self.failed.clone(),
+        );
+    }
+
+    /// Sets taken over since the start.
+    pub fn done(&self) -> u64 {
+        self.done.get()
+    }
+
+    /// Changed sets that were refused since the start.
+    pub fn failed(&self) -> u64 {
+        self.failed.get()
+    }
+}
+
+/// Looks at the files every `interval` until the process closes.
+pub(super) fn watch<S: Source>(source: S, interval: Duration, shutdown: Shutdown) {
+    tokio::spawn(async move {
+        let mut watched = Watched::new(source.stamps());
+        loop {
+            tokio::select! {
+                () = shutdown.closing() => return,
+                () = tokio::time::sleep(interval) => {}
+            }
+            let look = source.clone();
+            let looked = tokio::task::spawn_blocking(move || {
+                watched.look(&look);
+                watched
+            });
+            match looked.await {
+                Ok(back) => watched = back,
+                Err(error) => {
+                    tracing::error!(%error, "the watch over certificates ended");
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// What was seen, and what is loaded.
+struct Watched {
+    loaded: Vec<Stamp>,
+    seen: Vec<Stamp>,
+}
+
+impl Watched {
+    fn new(stamps: Vec<Stamp>) -> Self {
+        Self {
+            loaded: stamps.clone(),
+            seen: stamps,
+        }
+    }
+
+    /// Reloads once changed files have stood still for one interval: whoever replaces three files
+    /// one after the other is not caught in between.
+    fn look<S: Source>(&mut self, source: &S) {
+        let now = source.stamps();
+        let still = now == self.seen;
+        self.seen.clone_from(&now);
+        if !still || now == self.loaded {
+            return;
+        }
+        // Also after a failure: it is reported once, and tried again when the files change.
+        self.loaded = now;
+        match source.reload() {
+            Ok(()) => {
+                source.reloads().done.inc();
+                tracing::info!(of = source.name(), "certificates reloaded");
+            }
+            Err(error) => {
+                source.reloads().failed.inc();
+                tracing::error!(of = source.name(), %error, "certificates not reloaded, the old ones stay");
+            }
+        }
+    }
+}
