@@ -4,6 +4,7 @@
 //! cap, and a `fuzz(&[u8])` entry that property tests drive.
 
 pub mod address;
+pub mod delivery_id;
 pub mod handoff;
 pub mod identity;
 pub mod ids;
@@ -11,3 +12,4 @@ pub mod pop3;
 pub mod rpc;
 pub mod sasl;
 pub mod secret;
+pub mod smtp;
