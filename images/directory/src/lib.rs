@@ -5,4 +5,5 @@
 //! replica is not behind.
 
 pub mod model;
+pub mod moves;
 pub mod store;

@@ -1,0 +1,301 @@
+//! A move record with its fields checked: what the rest of the module reads.
+
+use wire::ids::{AccountId, Epoch, IdError, Incarnation, MoveId, ShardName};
+use wire::rpc::MovePhase;
+
+use crate::model::records::MoveRecord;
+
+/// What the fence answered: nothing is written to the account after this change number, as long as
+/// this incarnation of the source lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// Incarnation of the source.
+    pub incarnation: Incarnation,
+    /// The account's last change number.
+    pub change_number: u64,
+}
+
+/// What was compared before the switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Incarnation of the target when it gave its digest.
+    pub target_incarnation: Incarnation,
+    /// The digest that both gave (SHA-256).
+    pub digest: Vec<u8>,
+}
+
+/// One move of one account, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveFacts {
+    /// The move.
+    pub id: MoveId,
+    /// Whose store moves.
+    pub account: AccountId,
+    /// The account's address, for people.
+    pub address: String,
+    /// Where it comes from.
+    pub source: ShardName,
+    /// Where it goes.
+    pub target: ShardName,
+    /// Epoch at the source when the move was planned.
+    pub epoch: Epoch,
+    /// How far it is.
+    pub phase: MovePhase,
+    /// Set while Fencing, once the source has answered.
+    pub fence: Option<Fence>,
+    /// Set from Verified on.
+    pub evidence: Option<Evidence>,
+    /// Copied so far, and in all.
+    pub progress: Progress,
+    /// What it waits for, or why it was aborted.
+    pub reason: String,
+    /// Milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// When the phase was entered, in milliseconds since 1970.
+    pub changed_at_ms: i64,
+    /// Aborted: the source serves again.
+    pub source_settled: bool,
+    /// Aborted: the target has dropped what it built.
+    pub target_settled: bool,
+}
+
+/// How much of the account is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Messages copied.
+    pub messages: u64,
+    /// Octets copied.
+    pub bytes: u64,
+    /// Messages in all.
+    pub total_messages: u64,
+    /// Octets in all.
+    pub total_bytes: u64,
+}
+
+/// A move record that this version cannot act on; names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoveFault {
+    /// An id or name has not the form that it must have.
+    #[error("the record of the move of account {account} cannot be read: {source}")]
+    Id {
+        /// Whose move it is.
+        account: AccountId,
+        /// What is wrong.
+        source: IdError,
+    },
+    /// The phase is none that this version knows.
+    #[error("the record of the move of account {account} has phase {phase}, which is unknown")]
+    Phase {
+        /// Whose move it is.
+        account: AccountId,
+        /// The number found.
+        phase: i32,
+    },
+}
+
+impl MoveFacts {
+    /// Reads the record of an account's move.
+    pub fn read(account: AccountId, record: &MoveRecord) -> Result<Self, MoveFault> {
+        let id_fault = |source| MoveFault::Id { account, source };
+        let phase = match MovePhase::try_from(record.phase) {
+            Ok(MovePhase::Unspecified) | Err(_) => {
+                return Err(MoveFault::Phase {
+                    account,
+                    phase: record.phase,
+                });
+            }
+            Ok(phase) => phase,
+        };
+        Ok(Self {
+            id: MoveId::from_slice(&record.move_id).map_err(id_fault)?,
+            account,
+            address: record.address.clone(),
+            source: record.source.parse().map_err(id_fault)?,
+            target: record.target.parse().map_err(id_fault)?,
+            epoch: Epoch(record.epoch),
+            phase,
+            fence: read_fence(record),
+            evidence: read_evidence(record),
+            progress: read_progress(record),
+            reason: record.reason.clone(),
+            started_at_ms: record.started_at_ms,
+            changed_at_ms: record.changed_at_ms,
+            source_settled: record.source_settled,
+            target_settled: record.target_settled,
+        })
+    }
+
+    /// The record that reads back as these facts.
+    pub fn record(&self) -> MoveRecord {
+        let fence = self.fence.unwrap_or(Fence {
+            incarnation: Incarnation(0),
+            change_number: 0,
+        });
+        let (target_incarnation, digest) = match &self.evidence {
+            Some(evidence) => (evidence.target_incarnation.0, evidence.digest.clone()),
+            None => (0, Vec::new()),
+        };
+        MoveRecord {
+            move_id: self.id.to_field(),
+            address: self.address.clone(),
+            source: self.source.to_string(),
+            target: self.target.to_string(),
+            epoch: self.epoch.0,
+            phase: self.phase.into(),
+            source_incarnation: fence.incarnation.0,
+            target_incarnation,
+            change_number: fence.change_number,
+            digest: digest.into(),
+            messages: self.progress.messages,
+            bytes: self.progress.bytes,
+            total_messages: self.progress.total_messages,
+            total_bytes: self.progress.total_bytes,
+            reason: self.reason.clone(),
+            started_at_ms: self.started_at_ms,
+            changed_at_ms: self.changed_at_ms,
+            source_settled: self.source_settled,
+            target_settled: self.target_settled,
+        }
+    }
+
+    /// Whether there is still something to do.
+    pub fn is_open(&self) -> bool {
+        match self.phase {
+            MovePhase::Done => false,
+            MovePhase::Aborted => !self.is_settled(),
+            _ => true,
+        }
+    }
+
+    /// Aborted, and both shards have confirmed.
+    pub fn is_settled(&self) -> bool {
+        self.source_settled && self.target_settled
+    }
+
+    /// Whether it can still be aborted: the account is still the source's.
+    pub fn is_before_switch(&self) -> bool {
+        matches!(
+            self.phase,
+            MovePhase::Planned | MovePhase::Copying | MovePhase::Fencing | MovePhase::Verified
+        )
+    }
+}
+
+fn read_fence(record: &MoveRecord) -> Option<Fence> {
+    let incarnation = Incarnation(record.source_incarnation);
+    let change_number = record.change_number;
+    (incarnation.0 > 0).then_some(Fence {
+        incarnation,
+        change_number,
+    })
+}
+
+fn read_evidence(record: &MoveRecord) -> Option<Evidence> {
+    let target_incarnation = Incarnation(record.target_incarnation);
+    let digest = record.digest.to_vec();
+    (target_incarnation.0 > 0).then_some(Evidence {
+        target_incarnation,
+        digest,
+    })
+}
+
+fn read_progress(record: &MoveRecord) -> Progress {
+    Progress {
+        messages: record.messages,
+        bytes: record.bytes,
+        total_messages: record.total_messages,
+        total_bytes: record.total_bytes,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A move from `shard-1` to `shard-2` in `phase`, with what that phase has.
+    pub(crate) fn example(phase: MovePhase) -> MoveFacts {
+        let fenced = !matches!(phase, MovePhase::Planned | MovePhase::Copying);
+        let verified = fenced && phase != MovePhase::Fencing;
+        let fence = Fence {
+            incarnation: Incarnation(3),
+            change_number: 40,
+        };
+        let evidence = Evidence {
+            target_incarnation: Incarnation(5),
+            digest: vec![7; 32],
+        };
+        MoveFacts {
+            id: MoveId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([2; 16]),
+            address: "ana@example.org".to_owned(),
+            source: "shard-1".parse().unwrap(),
+            target: "shard-2".parse().unwrap(),
+            epoch: Epoch(6),
+            phase,
+            fence: fenced.then_some(fence),
+            evidence: verified.then_some(evidence),
+            progress: Progress::default(),
+            reason: String::new(),
+            started_at_ms: 1_000,
+            changed_at_ms: 2_000,
+            source_settled: false,
+            target_settled: false,
+        }
+    }
+
+    #[test]
+    fn every_phase_reads_back_as_it_was_written() {
+        for number in 1..=8 {
+            let facts = example(MovePhase::try_from(number).unwrap());
+            assert_eq!(MoveFacts::read(facts.account, &facts.record()), Ok(facts));
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_acted_on_names_its_fault() {
+        let facts = example(MovePhase::Copying);
+        let read = |record: MoveRecord| {
+            MoveFacts::read(facts.account, &record)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            read(MoveRecord {
+                phase: 77,
+                ..facts.record()
+            })
+            .contains("phase 77")
+        );
+        assert!(
+            read(MoveRecord {
+                phase: 0,
+                ..facts.record()
+            })
+            .contains("phase 0")
+        );
+        assert!(
+            read(MoveRecord {
+                target: "A B".into(),
+                ..facts.record()
+            })
+            .contains("shard name")
+        );
+        let short = MoveRecord {
+            move_id: vec![1].into(),
+            ..facts.record()
+        };
+        assert!(read(short).contains("move id"));
+    }
+
+    #[test]
+    fn open_ends_with_done_or_settled() {
+        assert!(example(MovePhase::Serving).is_open());
+        assert!(!example(MovePhase::Done).is_open());
+        let mut aborted = example(MovePhase::Aborted);
+        assert!(aborted.is_open());
+        aborted.source_settled = true;
+        assert!(aborted.is_open());
+        aborted.target_settled = true;
+        assert!(!aborted.is_open());
+    }
+}

@@ -1,0 +1,442 @@
+//! The transactions that change a move's record: pure.
+//!
+//! Each names the revisions that it was decided by, so whatever happened in between makes it a
+//! conflict, and the driver reads again.
+
+use prost::Message as _;
+use wire::ids::{AccountId, Epoch, IdError, MoveId, ShardName};
+use wire::rpc::{AccountState, MovePhase};
+
+use super::facts::{Evidence, Fence, MoveFacts, Progress};
+use crate::model::Key;
+use crate::model::records::{AccountRecord, MoveRecord};
+use crate::store::{Expect, Revision, Txn};
+
+/// A move as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveAt {
+    /// The move.
+    pub facts: MoveFacts,
+    /// The transaction that last wrote it.
+    pub revision: Revision,
+}
+
+/// An account as it stands in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccountAt {
+    /// The account.
+    pub id: AccountId,
+    /// Its record.
+    pub record: AccountRecord,
+    /// The transaction that last wrote it.
+    pub revision: Revision,
+}
+
+/// Keys that have to be as they were read, beside the move's and the account's own.
+pub(crate) type Witness = (Key, Revision);
+
+/// Why a move cannot be planned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// It is there already.
+    #[error("{address} is on {shard} already")]
+    SameShard {
+        /// The account's address.
+        address: String,
+        /// Where it is.
+        shard: String,
+    },
+    /// One move per account.
+    #[error("{address} is being moved already (to {target}): wait for that, or abort it")]
+    AlreadyMoving {
+        /// The account's address.
+        address: String,
+        /// Where the open move goes.
+        target: String,
+    },
+    /// The account's record names a shard that is no shard's name.
+    #[error("the record of {address} cannot be read: {source}")]
+    Record {
+        /// The account's address.
+        address: String,
+        /// What is wrong.
+        source: IdError,
+    },
+    /// Only Active accounts move.
+    #[error("{address} is not Active, and only Active accounts are moved")]
+    NotActive {
+        /// The account's address.
+        address: String,
+    },
+}
+
+/// Plans a move. `earlier` is the account's last move, `target_state` the key of the target's state
+/// as it was read (the caller has seen that it is Active).
+pub(crate) fn start(
+    id: MoveId,
+    account: &AccountAt,
+    earlier: Option<&MoveAt>,
+    target: &ShardName,
+    target_state: Witness,
+    now_ms: i64,
+) -> Result<(MoveFacts, Txn), StartError> {
+    let address = || account.record.address.clone();
+    if let Some(open) = earlier.filter(|earlier| earlier.facts.is_open()) {
+        let target = open.facts.target.to_string();
+        return Err(StartError::AlreadyMoving {
+            address: address(),
+            target,
+        });
+    }
+    if account.record.state() != AccountState::Active || account.record.pending {
+        return Err(StartError::NotActive { address: address() });
+    }
+    if account.record.shard == target.as_str() {
+        return Err(StartError::SameShard {
+            address: address(),
+            shard: target.to_string(),
+        });
+    }
+    let facts = planned(id, account, target, now_ms).map_err(|source| StartError::Record {
+        address: address(),
+        source,
+    })?;
+    let moving = AccountRecord {
+        move_id: id.to_field(),
+        ..account.record.clone()
+    };
+    let expected = earlier.map_or(Expect::Absent, |earlier| Expect::At(earlier.revision));
+    let txn = Txn::new()
+        .expect(move_key(account.id), expected)
+        .expect(target_state.0.to_string(), Expect::At(target_state.1));
+    Ok((
+        facts.clone(),
+        put_account(put_move(txn, &facts), account, moving),
+    ))
+}
+
+fn planned(
+    id: MoveId,
+    account: &AccountAt,
+    target: &ShardName,
+    now_ms: i64,
+) -> Result<MoveFacts, IdError> {
+    Ok(MoveFacts {
+        id,
+        account: account.id,
+        address: account.record.address.clone(),
+        source: account.record.shard.parse()?,
+        target: target.clone(),
+        epoch: Epoch(account.record.epoch),
+        phase: MovePhase::Planned,
+        fence: None,
+        evidence: None,
+        progress: Progress::default(),
+        reason: String::new(),
+        started_at_ms: now_ms,
+        changed_at_ms: now_ms,
+        source_settled: false,
+        target_settled: false,
+    })
+}
+
+impl MoveFacts {
+    /// The move at the beginning of its next phase.
+    pub(crate) fn enter(&self, phase: MovePhase, now_ms: i64) -> Self {
+        Self {
+            phase,
+            reason: String::new(),
+            changed_at_ms: now_ms,
+            ..self.clone()
+        }
+    }
+
+    /// The source has been fenced.
+    pub(crate) fn fenced(&self, fence: Fence) -> Self {
+        Self {
+            fence: Some(fence),
+            evidence: None,
+            reason: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The fence has to be asked again. The time in Fencing goes on, so that it can run out.
+    pub(crate) fn unfenced(&self, reason: String) -> Self {
+        let (fence, evidence, phase) = (None, None, MovePhase::Fencing);
+        Self {
+            fence,
+            evidence,
+            phase,
+            reason,
+            ..self.clone()
+        }
+    }
+
+    /// Source and target agree.
+    pub(crate) fn verified(&self, evidence: Evidence, progress: Progress, now_ms: i64) -> Self {
+        let evidence = Some(evidence);
+        Self {
+            evidence,
+            progress,
+            ..self.enter(MovePhase::Verified, now_ms)
+        }
+    }
+}
+
+/// Writes a move that changed alone.
+pub(crate) fn rewrite(current: &MoveAt, next: &MoveFacts) -> Txn {
+    put_move(unchanged(Txn::new(), current), next)
+}
+
+/// The commit point: the account is the target's, one epoch later. `witnesses` are the target's
+/// state and both shards' records, seen to be Active and of the incarnations verified.
+pub(crate) fn switch(
+    current: &MoveAt,
+    account: &AccountAt,
+    witnesses: Vec<Witness>,
+    now_ms: i64,
+) -> Txn {
+    let facts = &current.facts;
+    let switched = AccountRecord {
+        shard: facts.target.to_string(),
+        epoch: facts.epoch.next().0,
+        placement: format!("moved from {}", facts.source),
+        ..account.record.clone()
+    };
+    let txn = witnesses
+        .into_iter()
+        .fold(unchanged(Txn::new(), current), |txn, (key, revision)| {
+            txn.expect(key.to_string(), Expect::At(revision))
+        });
+    put_account(
+        put_move(txn, &facts.enter(MovePhase::Switched, now_ms)),
+        account,
+        switched,
+    )
+}
+
+/// Ends a move before its switch: the account stays, one epoch later.
+pub(crate) fn abort(current: &MoveAt, account: &AccountAt, reason: String, now_ms: i64) -> Txn {
+    let aborted = aborted(&current.facts, reason, now_ms);
+    let stays = AccountRecord {
+        epoch: Epoch(account.record.epoch).next().0,
+        ..account.record.clone()
+    };
+    put_account(
+        put_move(unchanged(Txn::new(), current), &aborted),
+        account,
+        stays,
+    )
+}
+
+/// Aborts the move in a transaction that also writes the account's record, with the epoch after
+/// the one it had: for the removal of an account that is being moved.
+pub fn abort_within(txn: Txn, current: &MoveAt, reason: &str, now_ms: i64) -> Txn {
+    let aborted = aborted(&current.facts, reason.to_owned(), now_ms);
+    put_move(unchanged(txn, current), &aborted)
+}
+
+fn aborted(facts: &MoveFacts, reason: String, now_ms: i64) -> MoveFacts {
+    MoveFacts {
+        reason,
+        ..facts.enter(MovePhase::Aborted, now_ms)
+    }
+}
+
+/// The move is over: done, or aborted and settled. Frees the account for the next one; an account
+/// that is gone by then, or has another move, is left alone.
+pub(crate) fn finish(current: &MoveAt, over: &MoveFacts, account: Option<&AccountAt>) -> Txn {
+    let txn = rewrite(current, over);
+    match account.filter(|account| account.record.move_id == over.id.as_bytes().as_slice()) {
+        Some(account) => {
+            let free = AccountRecord {
+                move_id: Default::default(),
+                ..account.record.clone()
+            };
+            put_account(txn, account, free)
+        }
+        None => txn,
+    }
+}
+
+fn move_key(account: AccountId) -> String {
+    Key::Move(account).to_string()
+}
+
+fn unchanged(txn: Txn, current: &MoveAt) -> Txn {
+    txn.expect(
+        move_key(current.facts.account),
+        Expect::At(current.revision),
+    )
+}
+
+fn put_move(txn: Txn, facts: &MoveFacts) -> Txn {
+    let record: MoveRecord = facts.record();
+    txn.put(move_key(facts.account), record.encode_to_vec())
+}
+
+fn put_account(txn: Txn, was: &AccountAt, now: AccountRecord) -> Txn {
+    let key = Key::Account(was.id).to_string();
+    txn.expect(key.clone(), Expect::At(was.revision))
+        .put(key, now.encode_to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::ids::Incarnation;
+
+    use super::super::facts::tests::example;
+    use super::*;
+
+    fn at(phase: MovePhase) -> MoveAt {
+        MoveAt {
+            facts: example(phase),
+            revision: Revision(30),
+        }
+    }
+
+    fn account() -> AccountAt {
+        let facts = example(MovePhase::Planned);
+        let record = AccountRecord {
+            address: facts.address.clone(),
+            shard: facts.source.to_string(),
+            epoch: facts.epoch.0,
+            state: AccountState::Active.into(),
+            ..AccountRecord::default()
+        };
+        AccountAt {
+            id: facts.account,
+            record,
+            revision: Revision(20),
+        }
+    }
+
+    fn plan(account: &AccountAt, earlier: Option<&MoveAt>) -> Result<(MoveFacts, Txn), StartError> {
+        let target: ShardName = "shard-2".parse().unwrap();
+        let witness = (Key::ShardState(target.clone()), Revision(10));
+        start(
+            MoveId::from_bytes([1; 16]),
+            account,
+            earlier,
+            &target,
+            witness,
+            1_000,
+        )
+    }
+
+    fn written_move(txn: &Txn) -> MoveRecord {
+        let put = txn
+            .puts
+            .iter()
+            .find(|put| put.key.starts_with("moves/"))
+            .unwrap();
+        MoveRecord::decode(put.value.clone()).unwrap()
+    }
+
+    fn written_account(txn: &Txn) -> AccountRecord {
+        let put = txn
+            .puts
+            .iter()
+            .find(|put| put.key.starts_with("accounts/"))
+            .unwrap();
+        AccountRecord::decode(put.value.clone()).unwrap()
+    }
+
+    fn expects(txn: &Txn, kind: &str, expect: Expect) -> bool {
+        txn.conditions
+            .iter()
+            .any(|(key, found)| key.starts_with(kind) && *found == expect)
+    }
+
+    #[test]
+    fn a_plan_names_all_it_was_decided_by() {
+        let (facts, txn) = plan(&account(), None).unwrap();
+        assert_eq!(facts.phase, MovePhase::Planned);
+        assert!(expects(&txn, "moves/", Expect::Absent));
+        assert!(expects(&txn, "accounts/", Expect::At(Revision(20))));
+        assert!(expects(
+            &txn,
+            "shardstate/shard-2",
+            Expect::At(Revision(10))
+        ));
+        assert_eq!(written_account(&txn).move_id, facts.id.to_field());
+        assert_eq!(written_account(&txn).epoch, 6);
+    }
+
+    #[test]
+    fn a_plan_replaces_only_a_move_that_is_over() {
+        let error = plan(&account(), Some(&at(MovePhase::Serving))).unwrap_err();
+        assert!(matches!(error, StartError::AlreadyMoving { .. }));
+        let (_, txn) = plan(&account(), Some(&at(MovePhase::Done))).unwrap();
+        assert!(expects(&txn, "moves/", Expect::At(Revision(30))));
+    }
+
+    #[test]
+    fn only_active_accounts_on_another_shard_move() {
+        let mut there = account();
+        there.record.shard = "shard-2".to_owned();
+        assert!(matches!(
+            plan(&there, None),
+            Err(StartError::SameShard { .. })
+        ));
+        let mut removed = account();
+        removed.record.set_state(AccountState::Removed);
+        assert!(matches!(
+            plan(&removed, None),
+            Err(StartError::NotActive { .. })
+        ));
+    }
+
+    #[test]
+    fn the_switch_is_one_transaction_over_all_it_saw() {
+        let target: ShardName = "shard-2".parse().unwrap();
+        let witnesses = vec![
+            (Key::ShardState(target.clone()), Revision(10)),
+            (Key::Shard(target), Revision(11)),
+        ];
+        let txn = switch(&at(MovePhase::Verified), &account(), witnesses, 3_000);
+        assert!(expects(&txn, "moves/", Expect::At(Revision(30))));
+        assert!(expects(&txn, "accounts/", Expect::At(Revision(20))));
+        assert!(expects(&txn, "shardstate/", Expect::At(Revision(10))));
+        assert!(expects(&txn, "shards/", Expect::At(Revision(11))));
+        assert_eq!(written_account(&txn).shard, "shard-2");
+        assert_eq!(written_account(&txn).epoch, 7);
+        assert_eq!(written_move(&txn).phase(), MovePhase::Switched);
+    }
+
+    #[test]
+    fn an_abort_raises_the_epoch_where_it_was() {
+        let txn = abort(&at(MovePhase::Fencing), &account(), "why".to_owned(), 3_000);
+        assert_eq!(written_account(&txn).shard, "shard-1");
+        assert_eq!(written_account(&txn).epoch, 7);
+        assert_eq!(written_move(&txn).phase(), MovePhase::Aborted);
+        assert_eq!(written_move(&txn).reason, "why");
+    }
+
+    #[test]
+    fn the_end_frees_the_account_only_of_its_own_move() {
+        let current = at(MovePhase::Serving);
+        let over = current.facts.enter(MovePhase::Done, 9_000);
+        let mut mine = account();
+        mine.record.move_id = current.facts.id.to_field();
+        let txn = finish(&current, &over, Some(&mine));
+        assert!(written_account(&txn).move_id.is_empty());
+        mine.record.move_id = MoveId::from_bytes([9; 16]).to_field();
+        assert_eq!(finish(&current, &over, Some(&mine)).puts.len(), 1);
+        assert_eq!(finish(&current, &over, None).puts.len(), 1);
+    }
+
+    #[test]
+    fn fencing_again_keeps_the_time_in_the_phase() {
+        let facts = example(MovePhase::Verified).unfenced("why".to_owned());
+        assert_eq!(facts.phase, MovePhase::Fencing);
+        assert_eq!((facts.fence, &facts.evidence), (None, &None));
+        assert_eq!(facts.changed_at_ms, 2_000);
+        let fence = Fence {
+            incarnation: Incarnation(4),
+            change_number: 1,
+        };
+        assert_eq!(facts.fenced(fence).fence, Some(fence));
+    }
+}
