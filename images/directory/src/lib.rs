@@ -4,6 +4,7 @@
 //! behind a small trait. Any replica answers *yes* from memory; a *no* waits for a proof that the
 //! replica is not behind.
 
+pub mod map;
 pub mod model;
 pub mod moves;
 pub mod store;

@@ -1,0 +1,134 @@
+//! Shards: names by number, and which accounts are assigned to each.
+
+use std::collections::BTreeMap;
+
+use wire::ids::ShardName;
+use wire::rpc::ShardState;
+
+use crate::model::records::{LeaseRecord, ShardRecord, ShardStateRecord};
+
+use super::arena::Handle;
+use super::entry::set_position;
+use super::{Account, Map};
+
+/// What is known of one shard.
+pub struct Shard {
+    name: ShardName,
+    pub(super) state: Option<ShardStateRecord>,
+    pub(super) record: Option<ShardRecord>,
+    pub(super) lease: Option<LeaseRecord>,
+    /// Its accounts' blocks; each block knows its place here.
+    accounts: Vec<u32>,
+}
+
+impl Shard {
+    /// Its name.
+    pub fn name(&self) -> &ShardName {
+        &self.name
+    }
+
+    /// Its state; none: the shard was never added.
+    pub fn state(&self) -> Option<ShardState> {
+        self.state.as_ref().map(ShardStateRecord::state)
+    }
+
+    /// What it last said of itself; none: it never held a lease.
+    pub fn record(&self) -> Option<&ShardRecord> {
+        self.record.as_ref()
+    }
+
+    /// The lease that is held on it now.
+    pub fn lease(&self) -> Option<&LeaseRecord> {
+        self.lease.as_ref()
+    }
+
+    /// Accounts assigned to it, removed ones included.
+    pub fn accounts(&self) -> u64 {
+        self.accounts.len() as u64
+    }
+}
+
+/// All shards that were ever named. Names are never used again, so none is forgotten.
+#[derive(Default)]
+pub(super) struct Shards {
+    slots: Vec<Shard>,
+    by_name: BTreeMap<ShardName, u16>,
+}
+
+impl Shards {
+    /// The name's number, made if need be.
+    pub(super) fn intern(&mut self, name: &ShardName) -> u16 {
+        if let Some(number) = self.by_name.get(name) {
+            return *number;
+        }
+        // More shards than numbers: the last number is shared, which only listings would notice;
+        // 65,536 shards are beyond any cluster this map fits in memory for.
+        let number = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
+        self.slots.push(Shard {
+            name: name.clone(),
+            state: None,
+            record: None,
+            lease: None,
+            accounts: Vec::new(),
+        });
+        self.by_name.insert(name.clone(), number);
+        number
+    }
+
+    pub(super) fn slot_mut(&mut self, name: &ShardName) -> &mut Shard {
+        let number = self.intern(name);
+        &mut self.slots[usize::from(number)]
+    }
+
+    pub(super) fn by_number(&self, number: u16) -> &Shard {
+        &self.slots[usize::from(number)]
+    }
+
+    /// Adds an account's block; its place.
+    pub(super) fn push(&mut self, number: u16, account: Handle) -> u32 {
+        let accounts = &mut self.slots[usize::from(number)].accounts;
+        accounts.push(account.0);
+        (accounts.len() - 1) as u32
+    }
+
+    /// Takes out the account at a place; the block that takes its place, if one does.
+    pub(super) fn remove(&mut self, number: u16, position: u32) -> Option<Handle> {
+        let accounts = &mut self.slots[usize::from(number)].accounts;
+        accounts.swap_remove(position as usize);
+        accounts.get(position as usize).copied().map(Handle)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.slots
+            .iter()
+            .map(|slot| size_of::<Shard>() + slot.accounts.capacity() * 4)
+            .sum()
+    }
+}
+
+impl Map {
+    /// What is known of a shard.
+    pub fn shard(&self, name: &ShardName) -> Option<&Shard> {
+        let number = self.shards.by_name.get(name)?;
+        Some(self.shards.by_number(*number))
+    }
+
+    /// Every shard that was ever named, in the order of names.
+    pub fn shards(&self) -> impl Iterator<Item = &Shard> {
+        let numbers = self.shards.by_name.values();
+        numbers.map(|number| self.shards.by_number(*number))
+    }
+
+    /// The accounts that are assigned to a shard, removed ones included, in no order.
+    pub fn accounts_of(&self, shard: &ShardName) -> impl Iterator<Item = Account<'_>> {
+        let blocks = self.shard(shard).map_or(&[][..], |shard| &shard.accounts);
+        blocks.iter().map(|block| self.account_at(Handle(*block)))
+    }
+
+    /// Takes an account's block out of its shard's list.
+    pub(super) fn leave_shard(&mut self, number: u16, position: u32) {
+        if let Some(moved) = self.shards.remove(number, position) {
+            set_position(self.arena.get_mut(moved), position);
+        }
+    }
+}
