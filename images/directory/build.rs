@@ -1,4 +1,4 @@
-//! Compiles the records of the store; their enums and parts come from `wire`.
+//! Compiles the records of the store, whose enums and parts come from `wire`, and etcd's client.
 
 /// Messages only, over `wire`'s.
 const RECORDS: &[&str] = &["palomar/directory/v1/records.proto"];
@@ -11,5 +11,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".palomar.directory.v1")
         .extern_path(".palomar.v1", "::wire::rpc")
         .compile_fds(records)?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .bytes(".etcdserverpb")
+        .compile_fds(protox::compile(["etcd/etcd.proto"], ["proto"])?)?;
     Ok(())
 }

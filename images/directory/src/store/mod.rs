@@ -5,6 +5,9 @@
 //! revision and then watches what was committed after it.
 
 mod error;
+pub mod etcd;
+mod freshness;
+pub mod lagging;
 mod txn;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 pub use self::error::Error;
+pub use self::freshness::{Freshness, Unsure};
 pub use self::txn::{Expect, MAX_OPERATIONS, MAX_TXN_BYTES, Outcome, Put, Txn};
 
 /// A key: path-like text, `kind/name`.

@@ -1,0 +1,62 @@
+//! Leases.
+
+use std::time::Duration;
+
+use futures::stream;
+use tonic::{Response, Status};
+
+use super::endpoints::{Endpoints, with_leader};
+use super::proto::lease_client::LeaseClient;
+use super::proto::{
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
+};
+use crate::store::{Error, LeaseId};
+
+/// A grant whose answer was lost ends by itself, so it can be asked for again.
+pub(super) async fn grant(endpoints: &Endpoints, ttl: Duration) -> Result<LeaseId, Error> {
+    let seconds = i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX);
+    let call = |channel| async move {
+        let request = with_leader(LeaseGrantRequest { ttl: seconds });
+        LeaseClient::new(channel).lease_grant(request).await
+    };
+    let reply = endpoints
+        .read(endpoints.options().attempt_timeout, call)
+        .await?;
+    Ok(LeaseId(reply.id))
+}
+
+/// A stream of one request and one answer.
+pub(super) async fn keep_alive(endpoints: &Endpoints, lease: LeaseId) -> Result<Duration, Error> {
+    let call = |channel| async move {
+        let once = stream::iter([LeaseKeepAliveRequest { id: lease.0 }]);
+        let mut client = LeaseClient::new(channel);
+        let mut replies = client
+            .lease_keep_alive(with_leader(once))
+            .await?
+            .into_inner();
+        let reply: Option<LeaseKeepAliveResponse> = replies.message().await?;
+        let ended = || Status::unavailable("etcd ended the stream");
+        reply.map(Response::new).ok_or_else(ended)
+    };
+    let reply = endpoints
+        .read(endpoints.options().attempt_timeout, call)
+        .await?;
+    match u64::try_from(reply.ttl) {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::LeaseGone),
+    }
+}
+
+pub(super) async fn revoke(endpoints: &Endpoints, lease: LeaseId) -> Result<(), Error> {
+    let call = |channel| async move {
+        let request = with_leader(LeaseRevokeRequest { id: lease.0 });
+        LeaseClient::new(channel).lease_revoke(request).await
+    };
+    match endpoints
+        .read(endpoints.options().attempt_timeout, call)
+        .await
+    {
+        Ok(_) | Err(Error::LeaseGone) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

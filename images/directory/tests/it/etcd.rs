@@ -1,0 +1,161 @@
+//! A real etcd 3.6 on ephemeral ports of the loopback, gone with its test.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
+
+use palomar_directory::store::Store;
+use palomar_directory::store::etcd::{Etcd, Options};
+use tempfile::TempDir;
+
+/// One running etcd of one member.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    _data: TempDir,
+}
+
+/// The etcd that tests share, each with a prefix of its own; it dies with this process.
+pub(crate) fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let (started, server) = mpsc::channel();
+        // The kernel ends etcd when the thread that started it ends, so this one never does.
+        std::thread::spawn(move || {
+            started.send(Server::start()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+        server.recv().unwrap()
+    })
+}
+
+impl Server {
+    /// Starts an etcd; it answers as soon as its first caller is patient enough.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more flags.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
+        let binary = binary();
+        let data = TempDir::new().unwrap();
+        let (port, peer) = (free_port(), free_port());
+        let client = format!("http://127.0.0.1:{port}");
+        let peer = format!("http://127.0.0.1:{peer}");
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(&binary)
+            .args([
+                "--name",
+                "test",
+                "--log-level",
+                "error",
+                "--unsafe-no-fsync",
+            ])
+            .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
+            .arg("--data-dir")
+            .arg(data.path())
+            .args([
+                "--listen-client-urls",
+                &client,
+                "--advertise-client-urls",
+                &client,
+            ])
+            .args([
+                "--listen-peer-urls",
+                &peer,
+                "--initial-advertise-peer-urls",
+                &peer,
+            ])
+            .args(["--initial-cluster", &format!("test={peer}")])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("setpriv (util-linux) starts etcd: {error}"));
+        Self {
+            child,
+            port,
+            _data: data,
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A store under `prefix`, once etcd answers.
+    pub(crate) async fn store(&self, prefix: &str) -> Etcd {
+        self.store_with(Options::new(vec![self.endpoint()], prefix))
+            .await
+    }
+
+    pub(crate) async fn store_with(&self, options: Options) -> Etcd {
+        let store = Etcd::new(options).unwrap();
+        for _ in 0..20 {
+            if store.head().await.is_ok() {
+                return store;
+            }
+        }
+        panic!("etcd does not answer at {}", self.endpoint());
+    }
+
+    /// Forgets everything before `revision` (by etcd's JSON gateway).
+    pub(crate) fn compact(&self, revision: u64) {
+        let body = format!("{{\"revision\": \"{revision}\", \"physical\": true}}");
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        write!(
+            stream,
+            "POST /v3/kv/compaction HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The first etcd 3.6 of: `PALOMAR_ETCD`, the workspace's `.e2e/bin/etcd`, the one on PATH.
+fn binary() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.e2e/bin/etcd");
+    let named = std::env::var_os("PALOMAR_ETCD").map(PathBuf::from);
+    let candidates = named.into_iter().chain([built, PathBuf::from("etcd")]);
+    let fits = |path: &PathBuf| {
+        let output = Command::new(path).arg("--version").output();
+        output.is_ok_and(|output| {
+            String::from_utf8_lossy(&output.stdout).contains("etcd Version: 3.6.")
+        })
+    };
+    candidates.into_iter().find(fits).expect(
+        "these tests need an etcd 3.6: `cargo e2e test` builds one into .e2e/bin; or name one in \
+         the environment variable PALOMAR_ETCD, or put it on PATH",
+    )
+}

@@ -1,0 +1,5 @@
+//! The directory against real stores: embedded on a real folder, and a real etcd.
+
+mod etcd;
+mod store_etcd;
+mod store_suite;
