@@ -1,0 +1,93 @@
+//! Reads one record back.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::disk::DiskFile;
+use crate::error::ReadError;
+use crate::format::frame::{FrameHeader, HEADER, payload_holds};
+use crate::position::Position;
+use crate::record::Record;
+
+/// A frame in a segment's file.
+pub(crate) struct Reader<'a> {
+    pub(crate) file: &'a dyn DiskFile,
+    pub(crate) seed: u64,
+    pub(crate) at: Position,
+}
+
+impl Reader<'_> {
+    /// The whole record, its checksum verified.
+    pub(crate) fn record(&self) -> Result<Record, ReadError> {
+        let header = self.header()?;
+        let payload = self.octets(0, header.length as usize)?;
+        self.verify(&header, &payload)?;
+        Ok(Record::new(header.kind, payload))
+    }
+
+    /// Octets `start..start + length` of the payload; verified only if that is all of it.
+    pub(crate) fn range(&self, start: u64, length: usize) -> Result<Bytes, ReadError> {
+        let header = self.header()?;
+        let wanted = start.saturating_add(length as u64);
+        if wanted > u64::from(header.length) {
+            return Err(ReadError::Range {
+                at: self.at,
+                length: header.length as usize,
+                wanted,
+            });
+        }
+        let octets = self.octets(start, length)?;
+        if length == header.length as usize {
+            self.verify(&header, &octets)?;
+        }
+        Ok(octets)
+    }
+
+    fn header(&self) -> Result<FrameHeader, ReadError> {
+        let mut bytes = [0; HEADER];
+        let read = self
+            .file
+            .read_at(&mut bytes, self.at.offset)
+            .map_err(|source| self.io(source))?;
+        match FrameHeader::decode(&bytes[..read], self.seed, self.at.offset) {
+            Ok((header, _)) if !header.control => Ok(header),
+            Ok(_) => Err(self.corrupt("there is no record")),
+            Err(bad) => Err(self.corrupt(&bad.to_string())),
+        }
+    }
+
+    fn octets(&self, start: u64, length: usize) -> Result<Bytes, ReadError> {
+        let mut octets = BytesMut::zeroed(length);
+        let offset = self.at.offset + HEADER as u64 + start;
+        let read = self
+            .file
+            .read_at(&mut octets, offset)
+            .map_err(|source| self.io(source))?;
+        if read < length {
+            return Err(self.corrupt("the file ends inside the record"));
+        }
+        Ok(octets.freeze())
+    }
+
+    fn verify(&self, header: &FrameHeader, payload: &[u8]) -> Result<(), ReadError> {
+        if payload_holds(header, payload, self.seed) {
+            return Ok(());
+        }
+        Err(self.corrupt("the record has a wrong checksum"))
+    }
+
+    fn corrupt(&self, reason: &str) -> ReadError {
+        ReadError::Corrupt {
+            at: self.at,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn io(&self, source: io::Error) -> ReadError {
+        ReadError::Io {
+            at: self.at,
+            source,
+        }
+    }
+}

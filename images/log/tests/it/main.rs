@@ -1,0 +1,7 @@
+//! The log over a simulated disk, and over a real folder.
+
+extern crate palomar_log as log;
+
+mod failures;
+mod power_cut;
+mod support;
