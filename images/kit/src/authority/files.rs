@@ -14,11 +14,24 @@ pub(super) const PUBLIC: u32 = 0o644;
 
 /// Writes a file that only its owner may read, replacing an earlier one whole.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_file(path, bytes, PRIVATE)
+    prepare(path, bytes, PRIVATE)?;
+    put_in_place(path)?;
+    sync_dir_of(path)
 }
 
-pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), AuthorityError> {
-    replace_file(path, bytes, mode).map_err(|source| failed(path, source))
+/// Replaces files of one folder, in the order given. All are written and synced before the first
+/// is put in its place, so that they change together but for an instant.
+pub(super) fn replace(files: &[(&Path, &[u8], u32)]) -> Result<(), AuthorityError> {
+    for (path, bytes, mode) in files {
+        prepare(path, bytes, *mode).map_err(|source| failed(path, source))?;
+    }
+    for (path, _, _) in files {
+        put_in_place(path).map_err(|source| failed(path, source))?;
+    }
+    match files.last() {
+        Some((path, _, _)) => sync_dir_of(path).map_err(|source| failed(path, source)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn read(path: &Path) -> Result<String, AuthorityError> {
@@ -34,8 +47,8 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), AuthorityError> {
         .map_err(|source| failed(dir, source))
 }
 
-fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = path.with_extension("new");
+fn prepare(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = path.with_extension(NEW);
     // Left by a crash; its mode may be another.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -47,11 +60,20 @@ fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .mode(mode)
         .open(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    file.sync_all()
+}
+
+fn put_in_place(path: &Path) -> io::Result<()> {
+    fs::rename(path.with_extension(NEW), path)
+}
+
+fn sync_dir_of(path: &Path) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
 }
+
+/// Extension of a file that is not in its place yet.
+const NEW: &str = "new";
 
 fn failed(path: &Path, source: io::Error) -> AuthorityError {
     AuthorityError::Io {

@@ -77,8 +77,10 @@ impl Authority {
         let ca_pem = params.self_signed(&key)?.pem();
         files::create_dir(dir)?;
         // The certificate comes last: a CA that is there is whole.
-        files::replace(&ca_key, key.serialize_pem().as_bytes(), files::PRIVATE)?;
-        files::replace(&ca, ca_pem.as_bytes(), files::PUBLIC)?;
+        files::replace(&[
+            (&ca_key, key.serialize_pem().as_bytes(), files::PRIVATE),
+            (&ca, ca_pem.as_bytes(), files::PUBLIC),
+        ])?;
         Ok(Self {
             cluster,
             ca_pem,
@@ -144,13 +146,15 @@ impl Authority {
         let key = KeyPair::generate()?;
         let pem = params.signed_by(&key, &self.issuer)?.pem();
         files::create_dir(dir)?;
-        files::replace(
-            &dir.join(KEY),
-            key.serialize_pem().as_bytes(),
-            files::PRIVATE,
-        )?;
-        files::replace(&dir.join(CERT), pem.as_bytes(), files::PUBLIC)?;
-        files::replace(&dir.join(CA), self.ca_pem.as_bytes(), files::PUBLIC)
+        files::replace(&[
+            (
+                &dir.join(KEY),
+                key.serialize_pem().as_bytes(),
+                files::PRIVATE,
+            ),
+            (&dir.join(CERT), pem.as_bytes(), files::PUBLIC),
+            (&dir.join(CA), self.ca_pem.as_bytes(), files::PUBLIC),
+        ])
     }
 }
 

@@ -31,6 +31,7 @@ use crate::lifecycle::Shutdown;
 pub struct Credentials {
     dir: Arc<PathBuf>,
     identity: Arc<Identity>,
+    first_stamps: Arc<Vec<Stamp>>,
     current: Current,
     reloads: Reloads,
 }
@@ -39,11 +40,13 @@ impl Credentials {
     /// Reads an identity folder. The certificate must name an identity, fit its key, and be valid
     /// now under the bundle beside it.
     pub fn load(dir: &Path) -> Result<Self, LoadError> {
+        let first_stamps = Arc::new(stamps(dir));
         let set = Set::load(dir)?;
         let identity = Arc::new(set.identity.clone());
         Ok(Self {
             dir: Arc::new(dir.to_owned()),
             identity,
+            first_stamps,
             current: Current::new(set),
             reloads: Reloads::default(),
         })
@@ -130,10 +133,12 @@ impl Source for Credentials {
         self.identity.to_string()
     }
 
+    fn first_stamps(&self) -> Vec<Stamp> {
+        self.first_stamps.to_vec()
+    }
+
     fn stamps(&self) -> Vec<Stamp> {
-        [CA, CERT, KEY]
-            .map(|file| files::stamp(&self.dir.join(file)))
-            .to_vec()
+        stamps(&self.dir)
     }
 
     fn reload(&self) -> Result<(), LoadError> {
@@ -152,6 +157,12 @@ impl Source for Credentials {
     fn reloads(&self) -> &Reloads {
         &self.reloads
     }
+}
+
+fn stamps(dir: &Path) -> Vec<Stamp> {
+    [CA, CERT, KEY]
+        .map(|file| files::stamp(&dir.join(file)))
+        .to_vec()
 }
 
 /// Name of the CA bundle in an identity folder.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rustls::CertificateError;
 use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
 
@@ -133,5 +134,18 @@ impl LoadError {
             path: path.to_owned(),
             source,
         }
+    }
+}
+
+/// What went wrong in a handshake, for people. The TLS library prints errors of our own verifiers
+/// as Rust structures; this prints their sentence.
+pub fn explain(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => {
+            other.0.to_string()
+        }
+        Some(inner) => inner.to_string(),
+        None => error.to_string(),
     }
 }

@@ -19,7 +19,7 @@ mod verify;
 
 pub use credentials::Credentials;
 pub(crate) use credentials::{CA, CERT, KEY};
-pub use error::{LoadError, PeerError};
+pub use error::{LoadError, PeerError, explain};
 pub use peer::peer_identity;
 pub use public::PublicTls;
 pub use reload::Reloads;

@@ -26,17 +26,20 @@ pub struct PublicTls {
 struct Files {
     cert: PathBuf,
     key: PathBuf,
+    first_stamps: Vec<Stamp>,
 }
 
 impl PublicTls {
     /// Reads a chain and its key, in PEM form. Its host names and dates are not judged: a mail
     /// server with an expired certificate is better than none.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, LoadError> {
+        let first_stamps = vec![files::stamp(cert), files::stamp(key)];
         let pair = Arc::new(files::load_pair(cert, key)?);
         Ok(Self {
             files: Arc::new(Files {
                 cert: cert.to_owned(),
                 key: key.to_owned(),
+                first_stamps,
             }),
             current: Current(Arc::new(RwLock::new(pair))),
             reloads: Reloads::default(),
@@ -72,6 +75,10 @@ impl PublicTls {
 impl Source for PublicTls {
     fn name(&self) -> String {
         self.files.cert.display().to_string()
+    }
+
+    fn first_stamps(&self) -> Vec<Stamp> {
+        self.files.first_stamps.clone()
     }
 
     fn stamps(&self) -> Vec<Stamp> {

@@ -13,6 +13,8 @@ use crate::lifecycle::Shutdown;
 pub(super) trait Source: Clone + Send + Sync + 'static {
     /// For the log.
     fn name(&self) -> String;
+    /// What the files looked like just before they were first read.
+    fn first_stamps(&self) -> Vec<Stamp>;
     /// What the files look like now.
     fn stamps(&self) -> Vec<Stamp>;
     /// Reads them all; on an error what was loaded before stays.
@@ -56,7 +58,7 @@ impl Reloads {
 /// Looks at the files every `interval` until the process closes.
 pub(super) fn watch<S: Source>(source: S, interval: Duration, shutdown: Shutdown) {
     tokio::spawn(async move {
-        let mut watched = Watched::new(source.stamps());
+        let mut watched = Watched::new(source.first_stamps());
         loop {
             tokio::select! {
                 () = shutdown.closing() => return,

@@ -1,0 +1,67 @@
+//! What a listener counts.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::admission::Doors;
+
+/// Counters of one listener.
+#[derive(Debug, Clone)]
+pub struct ListenerMetrics {
+    name: &'static str,
+    open: Gauge,
+    accepted: Counter,
+    full: Counter,
+    address_full: Counter,
+    dropped: Counter,
+}
+
+impl Doors {
+    pub(super) fn metrics(&self, name: &'static str) -> ListenerMetrics {
+        ListenerMetrics {
+            name,
+            open: self.open.clone(),
+            accepted: self.accepted.clone(),
+            full: self.full.clone(),
+            address_full: self.address_full.clone(),
+            dropped: self.dropped.clone(),
+        }
+    }
+}
+
+impl ListenerMetrics {
+    /// Adds the counters to a registry, each labelled `listener="NAME"`; refusals also by `reason`:
+    /// `full`, `address`, or `flood` for those that were dropped without a word.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_label(("listener".into(), self.name.into()));
+        registry.register("connections", "Connections open now", self.open.clone());
+        registry.register(
+            "connections_accepted",
+            "Connections admitted since the start",
+            self.accepted.clone(),
+        );
+        for (reason, counter) in [
+            ("full", &self.full),
+            ("address", &self.address_full),
+            ("flood", &self.dropped),
+        ] {
+            let labelled = registry.sub_registry_with_label(("reason".into(), reason.into()));
+            labelled.register(
+                "connections_refused",
+                "Connections refused since the start",
+                counter.clone(),
+            );
+        }
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> i64 {
+        self.open.get()
+    }
+
+    /// Connections refused since the start, for whatever reason.
+    pub fn refused(&self) -> u64 {
+        self.full.get() + self.address_full.get()
+    }
+}

@@ -1,0 +1,228 @@
+//! Capped listeners: every connection is admitted, politely refused, or dropped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
+
+mod admission;
+mod metrics;
+mod refusal;
+
+pub use admission::{Admission, Permit, Reason};
+pub use metrics::ListenerMetrics;
+pub use refusal::Refusal;
+
+use admission::Doors;
+
+/// How a listener is bound and bounded.
+#[derive(Debug, Clone)]
+pub struct ListenerConfig {
+    /// For logs and metrics, for example "smtp".
+    pub name: &'static str,
+    /// The flag that sets the address, named when the port is busy, for example "--smtp-listen".
+    pub flag: &'static str,
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// Connections at the same time from one client address (an IPv6 client is its /64).
+    pub max_per_address: usize,
+    /// How a dead peer is noticed.
+    pub keep_alive: KeepAlive,
+}
+
+impl ListenerConfig {
+    /// A listener with the default bounds.
+    pub fn new(name: &'static str, flag: &'static str, address: SocketAddr) -> Self {
+        Self {
+            name,
+            flag,
+            address,
+            max_connections: MAX_CONNECTIONS,
+            max_per_address: MAX_PER_ADDRESS,
+            keep_alive: KeepAlive::default(),
+        }
+    }
+}
+
+/// Some ten kilobytes each, TLS state included: 100 MB for a full house.
+pub const MAX_CONNECTIONS: usize = 10_000;
+
+/// A large office behind one address, and still a hundredth of a full house.
+pub const MAX_PER_ADDRESS: usize = 100;
+
+/// Connections that the kernel holds until we accept them; Linux caps it at `somaxconn`, 4096.
+const BACKLOG: u32 = 4096;
+
+/// When a silent peer is taken for dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Between probes.
+    pub interval: Duration,
+    /// Unanswered probes until the connection is dead.
+    pub probes: u32,
+    /// Sent but not acknowledged for this long: dead (TCP_USER_TIMEOUT, RFC 5482).
+    pub user_timeout: Duration,
+}
+
+impl Default for KeepAlive {
+    /// 20 s and three probes 10 s apart: a dead peer loses its lock within 60 s, as POP3 promises.
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(20),
+            interval: Duration::from_secs(10),
+            probes: 3,
+            user_timeout: Duration::from_secs(50),
+        }
+    }
+}
+
+impl KeepAlive {
+    /// Sets it on a connection, with TCP_NODELAY: protocols here write whole replies.
+    pub fn apply(&self, stream: &TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(stream);
+        let keep_alive = TcpKeepalive::new()
+            .with_time(self.idle)
+            .with_interval(self.interval)
+            .with_retries(self.probes);
+        socket.set_tcp_keepalive(&keep_alive)?;
+        socket.set_tcp_user_timeout(Some(self.user_timeout))
+    }
+}
+
+/// A listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for {name} on {address}: {source}; choose another address with {flag}")]
+pub struct BindError {
+    /// The listener.
+    pub name: &'static str,
+    /// Where it was to listen.
+    pub address: SocketAddr,
+    /// The flag that sets the address.
+    pub flag: &'static str,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// An open port with its bounds. Drop it to close the port; connections live on.
+#[derive(Debug)]
+pub struct Listener {
+    name: &'static str,
+    socket: TcpListener,
+    local: SocketAddr,
+    keep_alive: KeepAlive,
+    doors: Arc<Doors>,
+}
+
+/// One connection, admitted or to be refused.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection, with TCP_NODELAY, keep-alive and TCP_USER_TIMEOUT set.
+    pub stream: TcpStream,
+    /// The client's address; an IPv4 client of an IPv6 socket shows as IPv4.
+    pub peer: SocketAddr,
+    /// Keep it as long as the connection.
+    pub admission: Admission,
+}
+
+impl Listener {
+    /// Opens the port.
+    pub fn bind(config: ListenerConfig) -> Result<Self, BindError> {
+        let failed = |source| BindError {
+            name: config.name,
+            address: config.address,
+            flag: config.flag,
+            source,
+        };
+        let socket = listen(config.address).map_err(failed)?;
+        let local = socket.local_addr().map_err(failed)?;
+        Ok(Self {
+            name: config.name,
+            socket,
+            local,
+            keep_alive: config.keep_alive,
+            doors: Doors::new(config.max_connections, config.max_per_address),
+        })
+    }
+
+    /// Where it listens; the real port where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Its name in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its counters, to be registered with the tier's metrics.
+    pub fn metrics(&self) -> ListenerMetrics {
+        self.doors.metrics(self.name)
+    }
+
+    /// The next connection. Never fails: errors of a connection skip it, and when the process is
+    /// out of descriptors or memory it waits a moment instead of spinning. Cancel-safe.
+    pub async fn accept(&self) -> Accepted {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => match self.admit(stream, peer) {
+                    Some(accepted) => return accepted,
+                    None => pause = FIRST_PAUSE,
+                },
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(listener = self.name, %error, ?pause, "cannot accept");
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+            }
+        }
+    }
+
+    /// `None`: dropped, because the peer is gone or even the refusals are too many.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if let Err(error) = self.keep_alive.apply(&stream) {
+            tracing::debug!(listener = self.name, %peer, %error, "gone before it was accepted");
+            return None;
+        }
+        let admission = self.doors.admit(peer.ip())?;
+        Some(Accepted {
+            stream,
+            peer,
+            admission,
+        })
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// Descriptors come back when connections end; a second is soon enough to look again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Or a restart would wait for the connections of its predecessor to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Errors that `accept(2)` passes on from a connection that is already dead.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}

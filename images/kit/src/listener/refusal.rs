@@ -1,0 +1,54 @@
+//! A polite no, within bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::admission::{Doors, Reason};
+
+/// A line of text is on its way within this or never.
+const SAY: Duration = Duration::from_secs(5);
+
+/// How much of what a refused client sent is read away, so that closing does not reset the
+/// connection before it has read our line.
+const SWALLOW: u64 = 4096;
+
+/// A connection to be refused; counted until it is dropped.
+#[derive(Debug)]
+pub struct Refusal {
+    reason: Reason,
+    doors: Arc<Doors>,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: Reason, doors: Arc<Doors>) -> Self {
+        Self { reason, doors }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Says one line, for example `421 …`, and closes; takes a few seconds at most. A TLS listener
+    /// drops the connection instead: the client could not read it.
+    pub async fn say(self, mut stream: TcpStream, line: &[u8]) {
+        let said = timeout(SAY, async {
+            stream.write_all(line).await?;
+            stream.shutdown().await?;
+            let mut rest = stream.take(SWALLOW);
+            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+        });
+        // Nobody is left to hear of a failure.
+        let _ = said.await;
+    }
+}
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        self.doors.end_refusal();
+    }
+}

@@ -1,0 +1,258 @@
+//! The replicas of the directory: which one to ask first, and which one to avoid for now.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::{timeout, timeout_at};
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::codegen::{BoxFuture, Service};
+use tonic::{Code, Status};
+use wire::identity::{IdentityError, Tier};
+use wire::rpc::{ResolveAnswer, ResolveRequest};
+
+use super::{DirectoryOptions, hedge};
+use crate::rpc::channel::{Channel, channel};
+use crate::rpc::connect::{BadEndpoint, unsent};
+use crate::rpc::deadline;
+use crate::services::directory_client::DirectoryClient;
+use crate::tls::Credentials;
+
+/// Where a replica is, and which one it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replica {
+    /// The instance in its certificate, for example "directory-0".
+    pub instance: String,
+    /// `host:port` of its RPC listener.
+    pub endpoint: String,
+}
+
+/// A list of replicas that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadReplica {
+    /// There must be one.
+    #[error("no directory replica is configured")]
+    None,
+    /// An endpoint is not `host:port`.
+    #[error("directory replica {instance}: {source}")]
+    Endpoint {
+        /// Which one.
+        instance: String,
+        /// Why.
+        source: BadEndpoint,
+    },
+    /// An instance is not a DNS label.
+    #[error(transparent)]
+    Instance(#[from] IdentityError),
+}
+
+/// All replicas, and whose turn it is.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    all: Vec<Arc<Known>>,
+    turn: AtomicUsize,
+    fail_over: Duration,
+    deadline: Duration,
+}
+
+/// One replica and how it has been.
+#[derive(Debug)]
+pub(super) struct Known {
+    channel: Channel,
+    avoid: Duration,
+    avoided_until: Mutex<Option<Instant>>,
+}
+
+impl Replicas {
+    pub(super) fn new(
+        replicas: &[Replica],
+        credentials: &Credentials,
+        options: &DirectoryOptions,
+    ) -> Result<Self, BadReplica> {
+        let all: Result<Vec<_>, _> = replicas
+            .iter()
+            .map(|replica| Known::new(replica, credentials, options).map(Arc::new))
+            .collect();
+        let all = all?;
+        if all.is_empty() {
+            return Err(BadReplica::None);
+        }
+        Ok(Self {
+            all,
+            turn: AtomicUsize::new(0),
+            fail_over: options.fail_over,
+            deadline: options.channel.deadline,
+        })
+    }
+
+    /// All, best first, beginning with another one each time: questions are spread.
+    pub(super) fn in_turn(&self) -> Vec<Arc<Known>> {
+        self.from(self.turn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// All, best first, beginning with the same one each time: who writes and then reads asks the
+    /// same replica while it is well.
+    fn in_order(&self) -> Vec<Arc<Known>> {
+        self.from(0)
+    }
+
+    /// Those to avoid come last, those not connected before them; the others in the list's order.
+    fn from(&self, start: usize) -> Vec<Arc<Known>> {
+        let mut replicas = self.all.clone();
+        let length = replicas.len();
+        replicas.rotate_left(start % length);
+        for replica in &replicas {
+            replica.channel.warm_up();
+        }
+        replicas
+            .sort_by_cached_key(|replica| (replica.is_avoided(), !replica.channel.is_connected()));
+        replicas
+    }
+
+    /// A replica with a standing connection.
+    async fn connected(&self) -> Result<Arc<Known>, Status> {
+        let attempts = self.in_order().into_iter().map(|replica| async move {
+            let connected = replica.channel.connect().await;
+            connected.map(|()| replica)
+        });
+        let connected = hedge::first(attempts, self.fail_over).await;
+        connected.map_err(|error| match error {
+            Some(error) => unsent(error),
+            None => Status::unavailable("no directory replica is configured"),
+        })
+    }
+
+    /// Connecting counts against the deadline too, but only connecting is tried elsewhere.
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let limit = deadline::of(request.headers()).unwrap_or(self.deadline);
+        let end = tokio::time::Instant::now() + limit;
+        let late = |_| {
+            let limit = limit.as_millis();
+            Status::deadline_exceeded(format!("the directory did not answer within {limit} ms"))
+        };
+        let connected = timeout_at(end, self.connected()).await;
+        let replica = connected.map_err(late)??;
+        let mut channel = replica.channel.clone();
+        let answered = timeout_at(end, channel.call(request)).await;
+        let answered = answered.map_err(late).flatten();
+        replica.note(&answered);
+        answered
+    }
+}
+
+impl Known {
+    fn new(
+        replica: &Replica,
+        credentials: &Credentials,
+        options: &DirectoryOptions,
+    ) -> Result<Self, BadReplica> {
+        let identity = credentials.peer(Tier::Directory, &replica.instance)?;
+        let options_of_channel = options.channel.clone();
+        let channel = channel(
+            &replica.endpoint,
+            &identity,
+            credentials,
+            options_of_channel,
+        )
+        .map_err(|source| BadReplica::Endpoint {
+            instance: replica.instance.clone(),
+            source,
+        })?;
+        Ok(Self {
+            channel,
+            avoid: options.avoid,
+            avoided_until: Mutex::new(None),
+        })
+    }
+
+    /// Asks this one replica; after `patience` it is avoided, but may still answer.
+    pub(super) async fn resolve(
+        &self,
+        request: tonic::Request<ResolveRequest>,
+        patience: Duration,
+    ) -> Result<Vec<ResolveAnswer>, Status> {
+        let asked = request.get_ref().queries.len();
+        let mut client = DirectoryClient::new(self.channel.clone());
+        let call = client.resolve(request);
+        tokio::pin!(call);
+        let answered = match timeout(patience, &mut call).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                self.avoid();
+                call.await
+            }
+        };
+        let checked = answered.and_then(|reply| one_each(asked, reply.into_inner().answers));
+        if let Err(status) = &checked {
+            tracing::warn!(replica = self.channel.target(), %status, "directory did not answer");
+            self.avoid();
+        }
+        checked
+    }
+
+    fn note(&self, answered: &Result<Response<Body>, Status>) {
+        let code = match answered {
+            Ok(response) => Status::from_header_map(response.headers()).map(|it| it.code()),
+            Err(status) => Some(status.code()),
+        };
+        if let Some(Code::Unavailable | Code::DeadlineExceeded) = code {
+            self.avoid();
+        }
+    }
+
+    fn avoid(&self) {
+        *self.until() = Some(Instant::now() + self.avoid);
+    }
+
+    fn is_avoided(&self) -> bool {
+        self.until().is_some_and(|until| until > Instant::now())
+    }
+
+    fn until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.avoided_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reply with too few or too many answers answers nothing.
+fn one_each(asked: usize, answers: Vec<ResolveAnswer>) -> Result<Vec<ResolveAnswer>, Status> {
+    if answers.len() == asked && answers.iter().all(|answer| answer.answer.is_some()) {
+        return Ok(answers);
+    }
+    Err(Status::internal(format!(
+        "{asked} questions, {} answers",
+        answers.len()
+    )))
+}
+
+/// Calls to whichever replica is well; each is sent once, to one that is connected.
+#[derive(Debug, Clone)]
+pub struct DirectoryChannel {
+    replicas: Arc<Replicas>,
+}
+
+impl DirectoryChannel {
+    pub(super) fn new(replicas: Arc<Replicas>) -> Self {
+        Self { replicas }
+    }
+}
+
+impl Service<Request<Body>> for DirectoryChannel {
+    type Response = Response<Body>;
+    type Error = Status;
+    type Future = BoxFuture<Response<Body>, Status>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let replicas = self.replicas.clone();
+        Box::pin(async move { replicas.call(request).await })
+    }
+}

@@ -1,0 +1,26 @@
+//! gRPC between processes: mutual TLS, deadlines, reconnects.
+
+mod body;
+mod caller;
+mod channel;
+mod connect;
+pub mod deadline;
+pub mod directory;
+pub mod server;
+mod shards;
+
+pub use caller::{Caller, caller, method, peer, require};
+pub use channel::{Channel, ChannelOptions, channel, is_unsent};
+pub use connect::{BadEndpoint, ConnectError};
+pub use directory::{DirectoryClient, Replica, Resolved};
+pub use shards::ShardChannels;
+
+/// HTTP/2 window of one stream, both ways: a few 256 KiB chunks of a body in flight.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+
+/// HTTP/2 window of one connection, both ways. What a slow handler leaves unread is bounded by it.
+pub const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// The largest message, both ways; tonic's default for receiving. Bodies travel in chunks of at
+/// most 256 KiB, lists in pages of 1,000 rows.
+pub const MAX_MESSAGE: usize = 4 << 20;

@@ -1,0 +1,217 @@
+//! The directory is asked so that one replica's trouble is nobody's.
+
+use std::time::{Duration, Instant};
+
+use palomar_kit::rpc::DirectoryClient;
+use palomar_kit::rpc::directory::{DirectoryOptions, MAX_BATCH, Replica as Configured};
+use tokio::net::TcpListener;
+use tonic::Code;
+use wire::identity::Tier;
+use wire::rpc::{AuthenticateRequest, ResolveQuery};
+
+use crate::support::{Cluster, Replica, quick, text, until};
+
+/// Longer than any answer here takes, shorter than any test's patience.
+const FAIL_OVER: Duration = Duration::from_millis(250);
+
+struct Setup {
+    cluster: Cluster,
+    replicas: Vec<Replica>,
+    client: DirectoryClient,
+}
+
+impl Setup {
+    fn new(count: usize) -> Self {
+        let cluster = Cluster::new();
+        let replicas: Vec<_> = (0..count)
+            .map(|number| Replica::start(&cluster, &format!("directory-{number}")))
+            .collect();
+        let configured: Vec<_> = replicas
+            .iter()
+            .map(|replica| configured(&replica.instance, replica.endpoint()))
+            .collect();
+        let client = client(&cluster, &configured);
+        Self {
+            cluster,
+            replicas,
+            client,
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.replicas.iter().map(Replica::calls).sum()
+    }
+}
+
+fn configured(instance: &str, endpoint: String) -> Configured {
+    Configured {
+        instance: instance.to_owned(),
+        endpoint,
+    }
+}
+
+fn client(cluster: &Cluster, replicas: &[Configured]) -> DirectoryClient {
+    let options = DirectoryOptions {
+        fail_over: FAIL_OVER,
+        resolve_deadline: Duration::from_secs(1),
+        authenticate_deadline: Duration::from_secs(1),
+        avoid: Duration::from_secs(60),
+        channel: quick(),
+    };
+    let mx = cluster.credentials(Tier::Mx, "mx-0");
+    DirectoryClient::new(replicas, &mx, options).unwrap()
+}
+
+fn questions(count: usize) -> Vec<ResolveQuery> {
+    vec![ResolveQuery::default(); count]
+}
+
+fn login() -> AuthenticateRequest {
+    AuthenticateRequest::default()
+}
+
+#[tokio::test]
+async fn questions_are_spread_and_answered_in_order() {
+    let setup = Setup::new(2);
+    until("both have answered", async || {
+        let resolved = setup.client.resolve(questions(3)).await;
+        assert!(resolved.reached);
+        assert_eq!(resolved.answers.len(), 3);
+        setup.replicas.iter().all(|replica| replica.calls() > 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_than_a_batch_goes_in_several() {
+    let setup = Setup::new(1);
+    let resolved = setup.client.resolve(questions(MAX_BATCH * 2 + 1)).await;
+    assert_eq!(resolved.answers.len(), MAX_BATCH * 2 + 1);
+    assert_eq!(setup.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_replica_that_hangs_costs_one_fail_over_then_nothing() {
+    let setup = Setup::new(2);
+    setup.client.resolve(questions(1)).await;
+    let hanging = &setup.replicas[0];
+    hanging.hang();
+    until("the hanging one was asked", async || {
+        let asked = Instant::now();
+        let resolved = setup.client.resolve(questions(1)).await;
+        assert_eq!(text(&resolved.answers[0]), "directory-1 to mx-0");
+        assert!(resolved.reached);
+        assert!(asked.elapsed() < FAIL_OVER * 3, "{:?}", asked.elapsed());
+        asked.elapsed() >= FAIL_OVER
+    })
+    .await;
+    // It is avoided now: nobody waits for it again.
+    let asked_of_hanging = hanging.calls();
+    for _ in 0..10 {
+        assert!(setup.client.resolve(questions(1)).await.reached);
+    }
+    assert_eq!(hanging.calls(), asked_of_hanging);
+}
+
+#[tokio::test]
+async fn a_replica_that_fails_costs_nothing() {
+    let setup = Setup::new(2);
+    setup.replicas[0].fail();
+    for _ in 0..4 {
+        let resolved = setup.client.resolve(questions(1)).await;
+        assert!(resolved.reached);
+        assert_eq!(text(&resolved.answers[0]), "directory-1 to mx-0");
+    }
+}
+
+#[tokio::test]
+async fn unsure_is_an_answer_and_not_asked_elsewhere() {
+    let setup = Setup::new(2);
+    let resolved = setup.client.resolve(questions(1)).await;
+    assert!(resolved.reached);
+    assert_eq!(setup.calls(), 1);
+}
+
+#[tokio::test]
+async fn when_none_answers_all_is_unsure_and_says_so() {
+    let setup = Setup::new(2);
+    for replica in setup.replicas {
+        replica.stop().await;
+    }
+    let resolved = setup.client.resolve(questions(2)).await;
+    assert!(!resolved.reached);
+    assert_eq!(resolved.answers.len(), 2);
+    assert!(text(&resolved.answers[1]).contains("no directory replica"));
+    drop(setup.cluster);
+}
+
+#[tokio::test]
+async fn when_all_hang_the_deadline_holds() {
+    let setup = Setup::new(2);
+    setup.replicas.iter().for_each(Replica::hang);
+    let resolved = setup.client.resolve(questions(1)).await;
+    assert!(!resolved.reached);
+}
+
+#[tokio::test]
+async fn a_password_is_sent_once_even_if_it_fails() {
+    let setup = Setup::new(2);
+    setup.replicas.iter().for_each(Replica::fail);
+    let failed = setup.client.authenticate(login()).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Unavailable);
+    assert_eq!(setup.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_password_is_sent_once_even_if_it_is_not_answered() {
+    let setup = Setup::new(2);
+    setup.replicas.iter().for_each(Replica::hang);
+    let failed = setup.client.authenticate(login()).await.unwrap_err();
+    assert_eq!(failed.code(), Code::DeadlineExceeded);
+    assert_eq!(setup.calls(), 1);
+    // Who asks again asks the other one.
+    setup.client.authenticate(login()).await.unwrap_err();
+    assert!(setup.replicas.iter().all(|replica| replica.calls() == 1));
+}
+
+#[tokio::test]
+async fn connecting_fails_over_before_a_password_is_sent() {
+    let cluster = Cluster::new();
+    // One refuses connections, one takes them and never says a word.
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refusing = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_at = silent.local_addr().unwrap().to_string();
+    let well = Replica::start(&cluster, "directory-2");
+    let client = client(
+        &cluster,
+        &[
+            configured("directory-0", refusing),
+            configured("directory-1", silent_at),
+            configured("directory-2", well.endpoint()),
+        ],
+    );
+    let asked = Instant::now();
+    client.authenticate(login()).await.unwrap();
+    assert!(asked.elapsed() < FAIL_OVER * 3);
+    assert_eq!(well.calls(), 1);
+}
+
+#[test]
+fn a_list_that_cannot_work_is_refused() {
+    let cluster = Cluster::new();
+    let mx = cluster.credentials(Tier::Mx, "mx-0");
+    let refused = |replicas: &[Configured]| {
+        let options = DirectoryOptions::default();
+        let refused = DirectoryClient::new(replicas, &mx, options);
+        refused.unwrap_err().to_string()
+    };
+    assert!(refused(&[]).contains("no directory replica"));
+    let bad = refused(&[configured("directory-0", "nowhere".to_owned())]);
+    assert!(
+        bad.contains("directory-0") && bad.contains("HOST:PORT"),
+        "{bad}"
+    );
+    refused(&[configured("Directory 0", "127.0.0.1:1".to_owned())]);
+}

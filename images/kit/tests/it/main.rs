@@ -1,0 +1,10 @@
+//! kit over real sockets: one promise a file.
+
+mod directory;
+mod identity;
+mod listener;
+mod public_tls;
+mod reload;
+mod rpc_drain;
+mod rpc_reconnect;
+mod support;
