@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod clock;
 pub mod lifecycle;
+pub mod lines;
 pub mod listener;
 pub mod rpc;
 pub mod services;
