@@ -1,0 +1,163 @@
+//! POP3 for the proxies: RFC 1939 with RFC 2449 and 5034, over mTLS, by SASL EXTERNAL.
+//!
+//! [`serve`] accepts, `machine` says what each line means, `session` carries it out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::lifecycle::Shutdown;
+use kit::listener::{Accepted, Admission, Listener, ListenerConfig};
+use kit::tls::Credentials;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use wire::identity::{Identity, Tier};
+
+use crate::session::Mailstore;
+
+mod machine;
+mod marks;
+mod metrics;
+mod session;
+
+pub use metrics::Metrics;
+
+/// Sessions at the same time: with 100 KB of buffers each, 1 GB for a full house.
+const MAX_SESSIONS: usize = 10_000;
+
+/// RFC 1939 section 3: an autologout timer is of 10 minutes at least.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// From connecting to the end of AUTH; proxies do not think.
+const LOGIN: Duration = Duration::from_secs(30);
+
+/// How long a client may take to accept octets. The proxy between us buffers little, so this is
+/// the patience with a slow reader: 64 KB in it are 550 octets a second.
+const WRITE: Duration = Duration::from_secs(120);
+
+/// How long sessions go on when the shard closes.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How the POP3 listener behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where proxies connect.
+    pub listener: ListenerConfig,
+    /// A client that says nothing for so long is logged out; nothing is deleted.
+    pub idle: Duration,
+    /// From connecting to the end of AUTH.
+    pub login: Duration,
+    /// How long a client may take to accept octets.
+    pub write: Duration,
+    /// How long sessions go on when the shard closes.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// The defaults, at an address set by `flag`.
+    pub fn new(flag: &'static str, address: SocketAddr) -> Self {
+        let mut listener = ListenerConfig::new("pop3", flag, address);
+        listener.max_connections = MAX_SESSIONS;
+        // All sessions come from few proxies, which have their own caps by client.
+        listener.max_per_address = MAX_SESSIONS;
+        Self {
+            listener,
+            idle: IDLE,
+            login: LOGIN,
+            write: WRITE,
+            drain: DRAIN,
+        }
+    }
+}
+
+/// What all sessions share.
+struct Shared {
+    store: Mailstore,
+    config: Config,
+    metrics: Metrics,
+    shutdown: Shutdown,
+    tls: TlsAcceptor,
+    shard: String,
+}
+
+/// Serves proxies until `shutdown` closes; then each session has the drain time, and holds a
+/// guard while it lives. Bind `listener` from [`Config::listener`].
+pub async fn serve(
+    listener: Listener,
+    credentials: &Credentials,
+    store: Mailstore,
+    config: Config,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) {
+    let shared = Arc::new(Shared {
+        store,
+        config,
+        metrics,
+        tls: TlsAcceptor::from(credentials.server_config()),
+        shard: credentials.identity().instance().to_owned(),
+        shutdown: shutdown.clone(),
+    });
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                tokio::spawn(connection(shared.clone(), accepted));
+            }
+            () = shutdown.closing() => return,
+        }
+    }
+}
+
+async fn connection(shared: Arc<Shared>, accepted: Accepted) {
+    let _guard = shared.shutdown.guard("POP3 sessions");
+    let peer = accepted.peer;
+    let _permit = match accepted.admission {
+        Admission::Admitted(permit) => permit,
+        Admission::Refused(refusal) => {
+            // The proxy could not read words before TLS; it tells its client that we are away.
+            tracing::warn!(%peer, reason = %refusal.reason(), "proxy refused");
+            return;
+        }
+    };
+    match handshake(&shared, accepted.stream).await {
+        Ok((stream, proxy)) => session::run(&shared, stream, &proxy).await,
+        Err(error) => tracing::warn!(%peer, %error, "not a proxy"),
+    }
+}
+
+/// Why a connection is not a proxy's.
+#[derive(Debug, thiserror::Error)]
+enum Stranger {
+    #[error("TLS failed: {0}")]
+    Tls(#[from] std::io::Error),
+    #[error("no TLS handshake in time")]
+    Slow,
+    #[error(transparent)]
+    Certificate(#[from] kit::tls::PeerError),
+    #[error("{0} is not a proxy")]
+    Tier(Identity),
+}
+
+async fn handshake(
+    shared: &Shared,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, Identity), Stranger> {
+    let accepted = timeout(shared.config.login, shared.tls.accept(stream)).await;
+    let stream = accepted.map_err(|_| Stranger::Slow)??;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let peer = kit::tls::peer_identity(chain)?;
+    match peer.tier() {
+        Tier::Proxy => Ok((stream, peer)),
+        _ => Err(Stranger::Tier(peer)),
+    }
+}
+
+impl Shared {
+    /// Resolves when sessions must end because the shard closes.
+    async fn over(&self) {
+        self.shutdown.closing().await;
+        sleep(self.config.drain).await;
+    }
+}
