@@ -1,1 +1,173 @@
-//! x
+//! POP3 in front: authenticate, route, then pump bytes and parse nothing more.
+//!
+//! [`Proxy::bind`] opens the ports, [`Proxy::serve`] works until it is asked to stop. Each client
+//! is one task: `pop3::machine` says what its lines mean, `login` decides, `shard` hands over,
+//! `pump` does the rest.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kit::lifecycle::Shutdown;
+use kit::listener::{BindError, Listener, ListenerConfig};
+use kit::rpc::DirectoryClient;
+use kit::rpc::directory::{BadReplica, DirectoryOptions};
+use kit::tls::{Credentials, LoadError, PublicTls};
+use prometheus_client::registry::Registry;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+use wire::identity::Tier;
+
+mod config;
+mod login;
+mod metrics;
+mod pop3;
+mod pump;
+mod shard;
+pub mod throttle;
+mod users;
+
+pub use config::{Config, Limits};
+
+use login::Gate;
+use metrics::Metrics;
+use pop3::{Entry, Front};
+use shard::Shards;
+use throttle::Throttle;
+use users::Users;
+
+/// Why a proxy does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A certificate or key.
+    #[error(transparent)]
+    Load(#[from] Box<LoadError>),
+    /// A port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The list of directory replicas.
+    #[error(transparent)]
+    Directory(#[from] BadReplica),
+}
+
+/// A proxy with its ports open.
+pub struct Proxy {
+    limits: Limits,
+    credentials: Credentials,
+    public: PublicTls,
+    directory: DirectoryClient,
+    metrics: Metrics,
+    pop3: Listener,
+    pop3s: Listener,
+}
+
+/// Opens the ports and serves until `shutdown` closes and the sessions are done.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    Proxy::bind(config)?.serve(shutdown).await;
+    Ok(())
+}
+
+impl Proxy {
+    /// Reads certificates and opens the ports.
+    pub fn bind(config: Config) -> Result<Self, Error> {
+        let credentials = Credentials::load_for(Tier::Proxy, &config.identity).map_err(Box::new)?;
+        let public = PublicTls::load(&config.tls_cert, &config.tls_key).map_err(Box::new)?;
+        let options = DirectoryOptions::default();
+        let directory = DirectoryClient::new(&config.directory, &credentials, options)?;
+        let limits = config.limits;
+        let bind = |name, flag, address| {
+            Listener::bind(ListenerConfig {
+                max_connections: limits.max_connections,
+                max_per_address: limits.max_per_address,
+                keep_alive: limits.keep_alive,
+                ..ListenerConfig::new(name, flag, address)
+            })
+        };
+        Ok(Self {
+            pop3: bind("pop3", "--pop3-listen", config.pop3_listen)?,
+            pop3s: bind("pop3s", "--pop3s-listen", config.pop3s_listen)?,
+            metrics: Metrics::new(),
+            credentials,
+            public,
+            directory,
+            limits,
+        })
+    }
+
+    /// Where clients say STLS.
+    pub fn pop3_addr(&self) -> SocketAddr {
+        self.pop3.local_addr()
+    }
+
+    /// Where clients connect by TLS.
+    pub fn pop3s_addr(&self) -> SocketAddr {
+        self.pop3s.local_addr()
+    }
+
+    /// Adds its counters, each with the prefix `palomar_proxy_` if `registry` has `palomar_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("proxy");
+        self.metrics.register(registry);
+        self.pop3.metrics().register(registry);
+        self.pop3s.metrics().register(registry);
+    }
+
+    /// Serves until `shutdown` closes; then sessions have the drain time.
+    pub async fn serve(self, shutdown: Shutdown) {
+        self.credentials.watch(&shutdown);
+        self.public.watch(&shutdown);
+        let drain = self.limits.drain;
+        let (front, pop3, pop3s) = self.into_front(shutdown.clone());
+        let clients = TaskTracker::new();
+        tokio::join!(
+            accept(pop3, Entry::StartTls, &front, &clients),
+            accept(pop3s, Entry::Implicit, &front, &clients),
+        );
+        clients.close();
+        if timeout(drain, clients.wait()).await.is_err() {
+            tracing::warn!(
+                left = clients.len(),
+                ?drain,
+                "sessions outlived the drain time"
+            );
+        }
+    }
+
+    fn into_front(self, shutdown: Shutdown) -> (Arc<Front>, Listener, Listener) {
+        let limits = self.limits;
+        let front = Front {
+            gate: Gate::new(
+                Throttle::new(limits.throttle, Instant::now()),
+                self.directory,
+                Shards::new(self.credentials, limits.handover, limits.keep_alive),
+                Users::new(limits.max_per_user),
+                self.metrics.clone(),
+            ),
+            tls: TlsAcceptor::from(self.public.server_config()),
+            limits: pop3::Limits {
+                login: limits.login,
+                max_failed: limits.max_failed_logins,
+                pump: pump::Limits {
+                    idle: limits.idle,
+                    write: limits.write,
+                },
+            },
+            metrics: self.metrics,
+            shutdown,
+        };
+        (Arc::new(front), self.pop3, self.pop3s)
+    }
+}
+
+/// Takes clients until the listeners close.
+async fn accept(listener: Listener, entry: Entry, front: &Arc<Front>, clients: &TaskTracker) {
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                clients.spawn(pop3::serve(front.clone(), entry, accepted));
+            }
+            () = front.shutdown.closing() => return,
+        }
+    }
+}
