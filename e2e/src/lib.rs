@@ -1,9 +1,13 @@
 //! What the end-to-end tests, the demo and the benchmarks are made of.
 
+pub mod binaries;
 pub mod ledger;
 pub mod message;
+pub mod places;
 pub mod pop3;
 pub mod ports;
 pub mod process;
+pub mod say;
 pub mod smtp;
+pub mod test;
 pub mod wait;

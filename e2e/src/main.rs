@@ -1,0 +1,34 @@
+//! `cargo e2e`: the demo, the tests and the benchmarks.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use e2e::{say, test};
+
+/// Palomar's demo, tests and benchmarks.
+#[derive(Parser)]
+#[command(name = "cargo e2e", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the unit and integration tests.
+    Test(test::TestArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(args) => test::run(args),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say::line(&format!("failed: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

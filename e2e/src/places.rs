@@ -1,0 +1,28 @@
+//! Where things are: the workspace, and its ignored folder `.e2e`.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's top folder.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Tools built once, demos, logs of failed tests; ignored by git.
+pub fn scratch() -> PathBuf {
+    workspace().join(".e2e")
+}
+
+/// Tools built once.
+pub fn tools() -> PathBuf {
+    scratch().join("bin")
+}
+
+/// The first program of that name on PATH.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}

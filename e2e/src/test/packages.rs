@@ -1,0 +1,61 @@
+//! Real mail programs, from Debian's archive.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{places, say};
+
+/// A program the tests run, and the package it is in.
+const WANTED: [(&str, &str); 7] = [
+    ("curl", "curl"),
+    ("fetchmail", "fetchmail"),
+    ("getmail", "getmail6"),
+    ("postfix", "postfix"),
+    ("python3", "python3"),
+    ("script", "bsdutils"),
+    ("swaks", "swaks"),
+];
+
+/// Installs what is missing, after asking.
+pub(super) fn provide(yes: bool) -> Result<()> {
+    let missing: Vec<&str> = WANTED
+        .iter()
+        .filter(|(program, _)| places::on_path(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !yes && !say::ask(&format!("The tests need {list}. Install with apt-get?")) {
+        bail!("missing: {list}; install them, or run with --yes");
+    }
+    say::line(&format!("installing {list}"));
+    apt_get(&["update", "-q"])?;
+    let install = ["install", "-q", "-y", "--no-install-recommends"];
+    apt_get(&[install.as_slice(), &missing].concat())
+}
+
+/// As root, or through sudo. Postfix would ask how it is to be configured; the tests bring their
+/// own configuration.
+fn apt_get(args: &[&str]) -> Result<()> {
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => Command::new("env"),
+        false => {
+            let mut sudo = Command::new("sudo");
+            sudo.arg("env");
+            sudo
+        }
+    };
+    let status = command
+        .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+        .args(args)
+        .stdin(Stdio::null())
+        .status()
+        .context("apt-get does not start")?;
+    if !status.success() {
+        bail!("apt-get {} failed", args.join(" "));
+    }
+    Ok(())
+}

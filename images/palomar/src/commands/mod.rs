@@ -1,0 +1,55 @@
+//! What each command does, one noun a file.
+
+pub mod account;
+pub mod account_view;
+pub mod alias;
+pub mod dns;
+pub mod domain;
+pub mod import;
+pub mod move_view;
+pub mod moves;
+pub mod pages;
+pub mod session;
+pub mod shards;
+pub mod status;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::commands::session::Session;
+use crate::failure::Failure;
+use crate::local;
+use crate::output::{self, Output};
+
+/// Runs one command line to its exit code.
+pub fn run(cli: Cli) -> ExitCode {
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(dispatch(cli))
+}
+
+async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let mut session = Session::new(cli.reach, Output::stdout(cli.output));
+    match cli.command {
+        Command::Local(args) => local::run(args, session).await,
+        Command::Domain(command) => domain::run(command, &mut session).await,
+        Command::Account(command) => account::run(command, &mut session).await,
+        Command::Alias(command) => alias::run(command, &mut session).await,
+        Command::Import(args) => import::run(args, &mut session).await,
+        Command::Shards => shards::run(&mut session).await,
+        Command::Move(args) => moves::run_move(args, &mut session).await,
+        Command::Moves(args) => moves::run_list(args, &mut session).await,
+        Command::Status => status::run(&mut session).await,
+    }
+}
