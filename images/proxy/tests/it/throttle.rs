@@ -1,0 +1,74 @@
+//! Guessing is slowed, the guessed one's user is not.
+
+use std::time::{Duration, Instant};
+
+use palomar_proxy::Limits;
+use palomar_proxy::throttle::{Rule, Rules};
+
+use crate::client::Client;
+use crate::world::{LOGIN, PATIENCE, World};
+
+/// One failure is free, then a wait that no test sits out, or a short one.
+fn limits(wait: Duration) -> Limits {
+    let rule = Rule {
+        free: 1,
+        first: wait,
+        longest: wait,
+    };
+    Limits {
+        max_failed_logins: 10,
+        throttle: Rules {
+            pair: rule,
+            address: rule,
+            login: rule,
+            max_waiting: 1,
+            ..Rules::default()
+        },
+        ..Limits::default()
+    }
+}
+
+async fn attacker(world: &World) -> Client {
+    let client = Client::connect_from("127.0.0.2", world.pop3s).await;
+    let mut client = client.encrypt(&world.ca_pem).await;
+    client.line().await;
+    client
+}
+
+#[tokio::test]
+async fn the_next_guess_waits() {
+    let wait = Duration::from_millis(300);
+    let world = World::with(limits(wait)).await;
+    let mut client = attacker(&world).await;
+    client.login_as(LOGIN, "1").await;
+    client.login_as(LOGIN, "2").await;
+    let asked = Instant::now();
+    let denied = "-ERR [AUTH] wrong name or password";
+    assert_eq!(client.login_as(LOGIN, "3").await, denied);
+    assert!(asked.elapsed() >= wait);
+}
+
+#[tokio::test]
+async fn an_attack_from_elsewhere_does_not_slow_the_user() {
+    let world = World::with(limits(PATIENCE * 2)).await;
+    // The user was here before.
+    world.logged_in().await.ask("QUIT").await;
+    let mut attack = attacker(&world).await;
+    attack.login_as(LOGIN, "1").await;
+    attack.login_as(LOGIN, "2").await;
+    // One of the attacker's connections waits; the other is refused, whichever comes second.
+    let mut other = attacker(&world).await;
+    for client in [&mut attack, &mut other] {
+        client.say(&format!("USER {LOGIN}\r\nPASS 3\r\n")).await;
+        assert_eq!(client.line().await, "+OK now PASS");
+    }
+    let answer = tokio::select! {
+        answer = attack.line() => answer,
+        answer = other.line() => answer,
+    };
+    assert_eq!(
+        answer,
+        "-ERR [SYS/TEMP] too many failed logins, try again later"
+    );
+    world.logged_in().await;
+}
