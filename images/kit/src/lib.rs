@@ -2,9 +2,11 @@
 
 pub mod authority;
 pub mod clock;
+pub mod config;
 pub mod lifecycle;
 pub mod lines;
 pub mod listener;
+mod names;
 pub mod rpc;
 pub mod services;
 pub mod tls;

@@ -11,6 +11,7 @@ use wire::identity::Identity;
 use wire::ids::ClusterId;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::names::is_label;
 use crate::tls::{CA, CERT, KEY, SERVER_NAME, peer};
 
 mod files;
@@ -190,15 +191,6 @@ fn public_name(host: &str) -> Result<SanType, AuthorityError> {
         return Err(bad());
     }
     Ok(SanType::DnsName(host.try_into().map_err(|_| bad())?))
-}
-
-/// A label of a host name (RFC 1123 section 2.1).
-fn is_label(label: &str) -> bool {
-    let known = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
-    (1..=63).contains(&label.len())
-        && label.bytes().all(known)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
 }
 
 /// The longest host name (RFC 1035 section 2.3.4, as text).

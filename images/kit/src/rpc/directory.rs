@@ -16,9 +16,11 @@ use crate::services::registry_client::RegistryClient;
 use crate::tls::Credentials;
 
 mod hedge;
+pub mod replica;
 mod replicas;
 
-pub use replicas::{BadReplica, DirectoryChannel, Replica};
+pub use replica::{BadReplica, Replica};
+pub use replicas::DirectoryChannel;
 
 use replicas::Replicas;
 

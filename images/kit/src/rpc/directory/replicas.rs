@@ -5,50 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use tokio::time::{timeout, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::{Code, Status};
-use wire::identity::{IdentityError, Tier};
+use wire::identity::Tier;
 use wire::rpc::{ResolveAnswer, ResolveRequest};
 
+use super::replica::{BadReplica, Replica};
 use super::{DirectoryOptions, hedge};
 use crate::rpc::channel::{Channel, channel};
-use crate::rpc::connect::{BadEndpoint, unsent};
+use crate::rpc::connect::unsent;
 use crate::rpc::deadline;
 use crate::services::directory_client::DirectoryClient;
 use crate::tls::Credentials;
-
-/// Where a replica is, and which one it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Replica {
-    /// The instance in its certificate, for example "directory-0".
-    pub instance: String,
-    /// `host:port` of its RPC listener.
-    pub endpoint: String,
-}
-
-/// A list of replicas that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadReplica {
-    /// There must be one.
-    #[error("no directory replica is configured")]
-    None,
-    /// An endpoint is not `host:port`.
-    #[error("directory replica {instance}: {source}")]
-    Endpoint {
-        /// Which one.
-        instance: String,
-        /// Why.
-        source: BadEndpoint,
-    },
-    /// An instance is not a DNS label.
-    #[error(transparent)]
-    Instance(#[from] IdentityError),
-}
 
 /// All replicas, and whose turn it is.
 #[derive(Debug)]
