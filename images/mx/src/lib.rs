@@ -1,1 +1,16 @@
-//! x
+//! SMTP and LMTP in: recipients by the directory, delivery to the owning shards, spool.
+
+mod accept;
+pub mod body;
+pub mod config;
+mod connection;
+pub mod deliver;
+mod metrics;
+pub mod received;
+pub mod recipients;
+mod report;
+mod server;
+pub mod session;
+
+pub use config::Config;
+pub use server::{Error, Mx, run};

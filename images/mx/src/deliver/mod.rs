@@ -1,0 +1,47 @@
+//! A message to the shards that own its accounts.
+
+mod copies;
+mod courier;
+mod shard;
+
+use wire::ids::{DeliveryId, TransactionId};
+
+use crate::body::Body;
+
+pub use copies::{Copies, Copy};
+pub use courier::{Courier, CourierOptions};
+
+/// What is the same in every copy of a message.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// For logs.
+    pub transaction: TransactionId,
+    /// By which shards know a message that they have.
+    pub delivery: DeliveryId,
+    /// When it was accepted, milliseconds since 1970.
+    pub received_at_ms: i64,
+    /// The message with our Received header.
+    pub body: Body,
+}
+
+/// What became of one copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// Durable at its shard.
+    Stored(Place),
+    /// It was durable there before.
+    Duplicate(Place),
+    /// The account is removed.
+    Gone,
+    /// Not now: the shard is slow, away or says so. Why, for the log.
+    Pending(String),
+}
+
+/// Where a copy is in its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Of the mailbox.
+    pub uid_validity: u32,
+    /// Of the message.
+    pub uid: u32,
+}

@@ -1,0 +1,89 @@
+//! What MX counts. The doc comment is the metric's help text.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// One label: what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Result {
+    /// See the metric.
+    pub(crate) result: &'static str,
+}
+
+/// Counters of an MX; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Sessions open now.
+    pub(crate) sessions: Gauge,
+    /// Recipients asked for: known, unknown, foreign, over_quota, unsure.
+    pub(crate) recipients: Family<Result, Counter>,
+    /// Recipients after the body: stored, duplicate, queued, deferred, gone, refused.
+    pub(crate) outcomes: Family<Result, Counter>,
+    /// Octets of messages taken in, refused ones too.
+    pub(crate) octets: Counter,
+    /// Seconds from the end of the body to the answer.
+    pub(crate) seconds: Histogram,
+}
+
+impl Metrics {
+    /// Counters at zero.
+    pub(crate) fn new() -> Self {
+        // From one quick sync to what the spool waits for.
+        let buckets = [
+            0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0,
+        ];
+        Self {
+            sessions: Gauge::default(),
+            recipients: Family::default(),
+            outcomes: Family::default(),
+            octets: Counter::default(),
+            seconds: Histogram::new(buckets),
+        }
+    }
+
+    /// Counts one recipient's answer.
+    pub(crate) fn recipient(&self, result: &'static str) {
+        self.recipients.get_or_create(&Result { result }).inc();
+    }
+
+    /// Counts what became of one recipient.
+    pub(crate) fn outcome(&self, result: &'static str) {
+        self.outcomes.get_or_create(&Result { result }).inc();
+    }
+
+    /// Adds the counters to the tier's registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let Self {
+            sessions,
+            recipients,
+            outcomes,
+            octets,
+            seconds,
+        } = self.clone();
+        registry.register("sessions", "Sessions open now", sessions);
+        registry.register(
+            "recipients",
+            "Recipients asked for: known, unknown, foreign, over_quota, unsure",
+            recipients,
+        );
+        registry.register(
+            "outcomes",
+            "Recipients after the body: stored, duplicate, queued, deferred, gone, refused",
+            outcomes,
+        );
+        registry.register(
+            "octets",
+            "Octets of messages taken in, refused ones too",
+            octets,
+        );
+        registry.register(
+            "answer_seconds",
+            "From the end of the body to the answer",
+            seconds,
+        );
+    }
+}

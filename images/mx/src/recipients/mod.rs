@@ -1,0 +1,203 @@
+//! Asking the directory: where does this recipient lead, where is this account now?
+
+mod known;
+
+use std::sync::{Mutex, PoisonError};
+
+use kit::rpc::DirectoryClient;
+use wire::address::Canonical;
+use wire::ids::{AccountId, Epoch};
+use wire::rpc::resolve_answer::Answer;
+use wire::rpc::resolve_query::Subject;
+use wire::rpc::{self, No, ResolveAnswer, ResolveQuery};
+use wire::smtp::ForwardPath;
+
+use crate::session::{Resolved, Target};
+use known::Known;
+
+/// The directory as MX asks it.
+#[derive(Debug)]
+pub struct Recipients {
+    directory: DirectoryClient,
+    known: Mutex<Known>,
+}
+
+/// Where an account is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Located {
+    /// There.
+    At(Target),
+    /// It is removed, or was never.
+    Gone,
+    /// The directory cannot say.
+    Unsure,
+}
+
+impl Recipients {
+    /// Asks through `directory`, and remembers so many yeses for when no replica answers.
+    pub fn new(directory: DirectoryClient, remembered: usize) -> Self {
+        Self {
+            directory,
+            known: Mutex::new(Known::new(remembered)),
+        }
+    }
+
+    /// Where recipients lead; one answer per path, in order. `or_recall`: where no replica answers,
+    /// what is remembered will do; its mail may only go to the spool.
+    pub async fn resolve(&self, paths: &[ForwardPath], or_recall: bool) -> Vec<Resolved> {
+        let queries = paths.iter().map(query).collect();
+        let resolved = self.directory.resolve(queries).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = paths.iter().zip(resolved.answers);
+        let each = answers.map(|(path, answer)| match understand(answer) {
+            Resolved::Unsure if or_recall && !resolved.reached => known.recall(&key(path)),
+            Resolved::Known(targets) => {
+                known.remember(key(path), &targets);
+                Resolved::Known(targets)
+            }
+            other => other,
+        });
+        each.collect()
+    }
+
+    /// Where accounts are, by an answer at least as new as an epoch that a shard named.
+    pub async fn locate(&self, accounts: &[(AccountId, Epoch)]) -> Vec<Located> {
+        let query = |(account, epoch): &(AccountId, Epoch)| ResolveQuery {
+            subject: Some(Subject::Account(account.to_field())),
+            at_least_epoch: epoch.0,
+        };
+        let resolved = self
+            .directory
+            .resolve(accounts.iter().map(query).collect())
+            .await;
+        resolved.answers.into_iter().map(locate).collect()
+    }
+}
+
+fn query(path: &ForwardPath) -> ResolveQuery {
+    let subject = match path {
+        ForwardPath::Postmaster => Subject::Postmaster(true),
+        ForwardPath::Address(address) => Subject::Address(address.to_string()),
+    };
+    ResolveQuery {
+        subject: Some(subject),
+        at_least_epoch: 0,
+    }
+}
+
+/// The name that a yes is remembered by; none for what cannot be one of ours.
+fn key(path: &ForwardPath) -> Option<Box<str>> {
+    match path {
+        ForwardPath::Postmaster => Some("postmaster".into()),
+        ForwardPath::Address(address) => Some(Canonical::new(address).ok()?.as_str().into()),
+    }
+}
+
+fn understand(answer: ResolveAnswer) -> Resolved {
+    match answer.answer {
+        Some(Answer::Yes(yes)) => {
+            // The quota is advisory: an alias is refused only when nobody behind it has room.
+            if !yes.recipients.is_empty() && yes.recipients.iter().all(|one| one.over_quota) {
+                return Resolved::OverQuota;
+            }
+            let targets: Option<Vec<_>> = yes.recipients.into_iter().map(target).collect();
+            match targets {
+                Some(targets) if !targets.is_empty() => Resolved::Known(targets),
+                _ => Resolved::Unsure,
+            }
+        }
+        Some(Answer::No(no)) => match No::try_from(no) {
+            Ok(No::Unknown | No::Removed) => Resolved::Unknown,
+            Ok(No::Foreign) => Resolved::Foreign,
+            Ok(No::Unspecified) | Err(_) => Resolved::Unsure,
+        },
+        Some(Answer::Unsure(_)) | None => Resolved::Unsure,
+    }
+}
+
+fn locate(answer: ResolveAnswer) -> Located {
+    match understand(answer) {
+        Resolved::Unknown => Located::Gone,
+        Resolved::Known(mut targets) => targets.pop().map_or(Located::Unsure, Located::At),
+        // A message that was accepted is not refused for a quota.
+        Resolved::OverQuota | Resolved::Foreign | Resolved::Unsure => Located::Unsure,
+    }
+}
+
+fn target(recipient: rpc::Recipient) -> Option<Target> {
+    let route = recipient.route?;
+    Some(Target {
+        account: AccountId::from_slice(&route.account).ok()?,
+        address: recipient.address,
+        shard: route.shard.parse().ok()?,
+        endpoint: route.rpc_endpoint,
+        epoch: Epoch(route.epoch),
+        stale: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use wire::rpc::{Recipients as Yes, Route};
+
+    use super::*;
+
+    fn recipient(over_quota: bool) -> rpc::Recipient {
+        let route = Route {
+            account: AccountId::random().to_field(),
+            shard: "shard-1".into(),
+            epoch: 3,
+            rpc_endpoint: "127.0.0.1:1".into(),
+            pop3_endpoint: String::new(),
+        };
+        rpc::Recipient {
+            route: Some(route),
+            address: "a@b.example".into(),
+            over_quota,
+        }
+    }
+
+    fn yes(recipients: Vec<rpc::Recipient>) -> ResolveAnswer {
+        ResolveAnswer {
+            answer: Some(Answer::Yes(Yes { recipients })),
+        }
+    }
+
+    fn no(no: No) -> ResolveAnswer {
+        ResolveAnswer {
+            answer: Some(Answer::No(no.into())),
+        }
+    }
+
+    #[test]
+    fn answers_are_understood() {
+        assert_eq!(understand(no(No::Unknown)), Resolved::Unknown);
+        assert_eq!(understand(no(No::Foreign)), Resolved::Foreign);
+        assert_eq!(understand(no(No::Unspecified)), Resolved::Unsure);
+        assert_eq!(understand(ResolveAnswer::default()), Resolved::Unsure);
+        assert_eq!(understand(yes(vec![])), Resolved::Unsure);
+        assert_eq!(understand(yes(vec![recipient(true)])), Resolved::OverQuota);
+        let alias = understand(yes(vec![recipient(true), recipient(false)]));
+        assert!(matches!(alias, Resolved::Known(targets) if targets.len() == 2));
+        let mut broken = recipient(false);
+        broken.route = Some(Route {
+            account: Bytes::from_static(b"short"),
+            ..Route::default()
+        });
+        assert_eq!(
+            understand(yes(vec![recipient(false), broken])),
+            Resolved::Unsure
+        );
+    }
+
+    #[test]
+    fn accounts_are_located() {
+        assert!(matches!(
+            locate(yes(vec![recipient(false)])),
+            Located::At(_)
+        ));
+        assert_eq!(locate(no(No::Removed)), Located::Gone);
+        assert_eq!(locate(ResolveAnswer::default()), Located::Unsure);
+    }
+}

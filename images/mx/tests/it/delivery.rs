@@ -1,0 +1,73 @@
+//! What becomes of a message at its shards.
+
+use std::time::Duration;
+
+use crate::harness::{Mood, World};
+
+const MESSAGE: &str = "Message-ID: <1@client.example>\r\n\r\nbody\r\n";
+
+#[tokio::test]
+async fn one_copy_per_account_and_one_call_per_shard() {
+    let world = World::new().await;
+    let a = world.account("a@ours.example", 0);
+    let b = world.account("b@ours.example", 0);
+    let c = world.account("c@ours.example", 1);
+    world.directory.lead("all@ours.example", &[a, b, c]);
+    world.directory.lead("a+x@ours.example", &[a]);
+    let mut client = world.client().await;
+    let to = ["a@ours.example", "all@ours.example", "a+x@ours.example"];
+    let reply = client.mail(&to, MESSAGE).await;
+    assert!(reply.ends_with("stored"), "{reply}");
+    let [first, second] = &world.shards;
+    assert_eq!((first.kept().len(), first.calls()), (2, 1));
+    assert_eq!((second.kept().len(), second.calls()), (1, 1));
+    assert!(
+        second.kept()[0]
+            .prefix
+            .ends_with("Delivered-To: all@ours.example\r\n")
+    );
+    let reply = client.mail(&to, MESSAGE).await;
+    assert!(reply.ends_with("duplicate"), "{reply}");
+    assert_eq!(first.kept().len(), 2);
+}
+
+#[tokio::test]
+async fn moved_accounts_are_followed() {
+    let world = World::new().await;
+    let account = world.account("a@ours.example", 0);
+    let mut client = world.client().await;
+    client.ask("MAIL FROM:<sender@client.example>", "250").await;
+    client.ask("RCPT TO:<a@ours.example>", "250").await;
+    world.shards[0].set_mood(account, Mood::Moved(2));
+    world
+        .directory
+        .place(account, "a@ours.example", &world.shards[1], 2);
+    client.ask("DATA", "354").await;
+    client.send(format!("{MESSAGE}.\r\n")).await;
+    let reply = client.expect("250 2.0.0").await;
+    assert!(reply.ends_with("stored"), "{reply}");
+    assert_eq!(world.shards[1].kept().len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_follows_for_ever() {
+    let world = World::new().await;
+    let account = world.account("a@ours.example", 0);
+    world.shards[0].set_mood(account, Mood::Moved(7));
+    let mut client = world.client().await;
+    let reply = client.mail(&["a@ours.example"], MESSAGE).await;
+    assert!(!reply.starts_with('5'), "{reply}");
+    assert!(world.shards[0].calls() >= 4 && world.shards[0].calls() < 8);
+}
+
+#[tokio::test]
+async fn an_address_literal_of_ours_is_foreign_and_a_dead_shard_is_temporary() {
+    let world =
+        World::with(|config| config.timeouts.spool_after = Duration::from_millis(200)).await;
+    let hanging = world.account("a@ours.example", 0);
+    world.shards[0].set_mood(hanging, Mood::Hangs);
+    let mut client = world.client().await;
+    let reply = client.mail(&["a@ours.example"], MESSAGE).await;
+    assert!(reply.starts_with('2') || reply.starts_with('4'), "{reply}");
+    assert!(!reply.ends_with("stored"), "{reply}");
+}

@@ -1,0 +1,143 @@
+//! A directory that says what a test tells it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use kit::services::directory_server::{Directory, DirectoryServer};
+use tonic::{Request, Response, Status};
+use wire::ids::AccountId;
+use wire::rpc::resolve_answer::Answer;
+use wire::rpc::resolve_query::Subject;
+use wire::rpc::{
+    AuthenticateReply, AuthenticateRequest, No, Recipient, Recipients, ResolveAnswer, ResolveQuery,
+    ResolveReply, ResolveRequest, Route,
+};
+
+use super::FakeShard;
+
+#[derive(Default)]
+pub(crate) struct FakeDirectory {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    accounts: HashMap<AccountId, Recipient>,
+    addresses: HashMap<String, Vec<AccountId>>,
+    removed: Vec<AccountId>,
+    over_quota: Vec<AccountId>,
+    unsure: bool,
+    batches: Vec<usize>,
+}
+
+impl FakeDirectory {
+    /// Says where an account is.
+    pub(crate) fn place(&self, account: AccountId, address: &str, shard: &FakeShard, epoch: u64) {
+        let route = Route {
+            account: account.to_field(),
+            shard: shard.name.clone(),
+            epoch,
+            rpc_endpoint: shard.endpoint(),
+            pop3_endpoint: String::new(),
+        };
+        let recipient = Recipient {
+            route: Some(route),
+            address: address.to_owned(),
+            over_quota: false,
+        };
+        self.state
+            .lock()
+            .unwrap()
+            .accounts
+            .insert(account, recipient);
+    }
+
+    /// Says where an address leads.
+    pub(crate) fn lead(&self, address: &str, accounts: &[AccountId]) {
+        let addresses = &mut self.state.lock().unwrap().addresses;
+        addresses.insert(address.to_owned(), accounts.to_vec());
+    }
+
+    pub(crate) fn remove(&self, account: AccountId) {
+        self.state.lock().unwrap().removed.push(account);
+    }
+
+    pub(crate) fn fill(&self, account: AccountId) {
+        self.state.lock().unwrap().over_quota.push(account);
+    }
+
+    pub(crate) fn be_unsure(&self, unsure: bool) {
+        self.state.lock().unwrap().unsure = unsure;
+    }
+
+    /// Sizes of the batches that were asked.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        self.state.lock().unwrap().batches.clone()
+    }
+
+    pub(crate) fn service(self: Arc<Self>) -> DirectoryServer<Self> {
+        DirectoryServer::from_arc(self)
+    }
+}
+
+impl State {
+    fn answer(&self, query: ResolveQuery) -> Answer {
+        if self.unsure {
+            return Answer::Unsure("told so".into());
+        }
+        match query.subject {
+            Some(Subject::Postmaster(_)) => self.lookup("postmaster"),
+            Some(Subject::Address(address)) => self.lookup(&address.to_lowercase()),
+            Some(Subject::Account(account)) => {
+                let account = AccountId::from_slice(&account).unwrap();
+                if self.removed.contains(&account) {
+                    return Answer::No(No::Removed.into());
+                }
+                self.yes(&[account])
+            }
+            None => Answer::Unsure("no question".into()),
+        }
+    }
+
+    fn lookup(&self, address: &str) -> Answer {
+        match self.addresses.get(address) {
+            Some(accounts) => self.yes(accounts),
+            None if address.ends_with("@ours.example") => Answer::No(No::Unknown.into()),
+            None => Answer::No(No::Foreign.into()),
+        }
+    }
+
+    fn yes(&self, accounts: &[AccountId]) -> Answer {
+        let recipient = |account: &AccountId| Recipient {
+            over_quota: self.over_quota.contains(account),
+            ..self.accounts[account].clone()
+        };
+        Answer::Yes(Recipients {
+            recipients: accounts.iter().map(recipient).collect(),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Directory for FakeDirectory {
+    async fn resolve(
+        &self,
+        request: Request<ResolveRequest>,
+    ) -> Result<Response<ResolveReply>, Status> {
+        let queries = request.into_inner().queries;
+        let mut state = self.state.lock().unwrap();
+        state.batches.push(queries.len());
+        let answer = |query| ResolveAnswer {
+            answer: Some(state.answer(query)),
+        };
+        let answers = queries.into_iter().map(answer).collect();
+        Ok(Response::new(ResolveReply { answers }))
+    }
+
+    async fn authenticate(
+        &self,
+        _request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateReply>, Status> {
+        Err(Status::unimplemented("MX never asks"))
+    }
+}

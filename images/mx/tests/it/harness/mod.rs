@@ -1,0 +1,201 @@
+//! What every test needs: a world of one MX, one directory and two shards.
+
+mod client;
+mod directory;
+mod shard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::authority::Authority;
+use kit::lifecycle::Shutdown;
+use kit::listener::{Listener, ListenerConfig};
+use kit::rpc::Replica;
+use kit::rpc::server::serve;
+use kit::tls::Credentials;
+use palomar_mx::config::{Config, Limits, Timeouts, TlsFiles};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::service::Routes;
+use wire::identity::{Identity, Tier};
+use wire::ids::{AccountId, ClusterId};
+
+pub(crate) use client::Client;
+pub(crate) use directory::FakeDirectory;
+pub(crate) use shard::{FakeShard, Mood};
+
+/// A running MX and what it talks to. Dropping it ends everything.
+pub(crate) struct World {
+    pub(crate) directory: Arc<FakeDirectory>,
+    pub(crate) shards: [Arc<FakeShard>; 2],
+    pub(crate) shutdown: Shutdown,
+    pub(crate) smtp: std::net::SocketAddr,
+    pub(crate) lmtp: std::net::SocketAddr,
+    pub(crate) folder: TempDir,
+    _others: Shutdown,
+}
+
+impl World {
+    /// With small limits, so that tests reach them.
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With a configuration that a test has changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = ClusterId::random();
+        let authority = Authority::create(&folder.path().join("ca"), cluster).unwrap();
+        let issue = |tier, instance: &str| {
+            let identity = Identity::new(cluster, tier, instance).unwrap();
+            let path = folder.path().join(instance);
+            authority.issue(&identity, &path).unwrap();
+            path
+        };
+        let others = Shutdown::new(Duration::ZERO);
+        let start = |path: &std::path::Path, routes| {
+            let credentials = Credentials::load(path).unwrap();
+            let address = "127.0.0.1:0".parse().unwrap();
+            let listener = Listener::bind(ListenerConfig::new("rpc", "--rpc", address)).unwrap();
+            let endpoint = listener.local_addr().to_string();
+            let shutdown = others.clone();
+            tokio::spawn(async move { serve(listener, &credentials, routes, shutdown).await });
+            endpoint
+        };
+        let shards = ["shard-1", "shard-2"].map(|name| {
+            let shard = FakeShard::new(name);
+            let routes = Routes::new(shard.clone().service());
+            shard.set_endpoint(start(&issue(Tier::Storage, name), routes));
+            shard
+        });
+        let directory = Arc::new(FakeDirectory::default());
+        let routes = Routes::new(directory.clone().service());
+        let endpoint = start(&issue(Tier::Directory, "directory-0"), routes);
+        authority
+            .issue_public(&["mx.example"], &folder.path().join("public"))
+            .unwrap();
+        let mut config = Config {
+            hostname: "mx.example".into(),
+            identity: issue(Tier::Mx, "mx-0"),
+            directory: vec![Replica {
+                instance: "directory-0".into(),
+                endpoint,
+            }],
+            data: folder.path().join("data"),
+            smtp: "127.0.0.1:0".parse().unwrap(),
+            lmtp: Some("127.0.0.1:0".parse().unwrap()),
+            lmtp_client_certificates: false,
+            tls: Some(TlsFiles {
+                cert: folder.path().join("public/cert.pem"),
+                key: folder.path().join("public/key.pem"),
+            }),
+            admin: None,
+            limits: Limits {
+                max_message_size: 100_000,
+                max_unknown: 5,
+                ..Limits::default()
+            },
+            timeouts: Timeouts::default(),
+        };
+        change(&mut config);
+        let shutdown = Shutdown::new(Duration::ZERO);
+        let mx = palomar_mx::Mx::bind(&config, shutdown.clone()).unwrap();
+        let (smtp, lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
+        tokio::spawn(mx.serve());
+        Self {
+            directory,
+            shards,
+            shutdown,
+            smtp,
+            lmtp,
+            folder,
+            _others: others,
+        }
+    }
+
+    /// Makes an address known that leads to a new account on a shard.
+    pub(crate) fn account(&self, address: &str, shard: usize) -> AccountId {
+        let account = AccountId::random();
+        self.directory
+            .place(account, address, &self.shards[shard], 1);
+        self.directory.lead(address, &[account]);
+        account
+    }
+
+    /// An SMTP session past EHLO.
+    pub(crate) async fn client(&self) -> Client {
+        let mut client = Client::connect(self.smtp).await;
+        client.expect("220 ").await;
+        client.ask("EHLO client.example", "250 ").await;
+        client
+    }
+
+    /// A session past STARTTLS and the handshake; `injected` is sent in clear behind the command.
+    pub(crate) async fn start_tls(&self, injected: &str) -> Client {
+        let mut stream = TcpStream::connect(self.smtp).await.unwrap();
+        let mut read = Vec::new();
+        stream
+            .write_all(format!("EHLO c\r\nSTARTTLS\r\n{injected}").as_bytes())
+            .await
+            .unwrap();
+        while !read.windows(8).any(|end| end == b"220 2.0.") {
+            stream.read_buf(&mut read).await.unwrap();
+        }
+        while !read.ends_with(b"\r\n") {
+            stream.read_buf(&mut read).await.unwrap();
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in
+            CertificateDer::pem_file_iter(self.folder.path().join("ca/ca.pem")).unwrap()
+        {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("mx.example").unwrap();
+        Client::over(
+            TlsConnector::from(Arc::new(config))
+                .connect(name, stream)
+                .await
+                .unwrap(),
+        )
+    }
+
+    /// An LMTP connection with a certificate of the cluster, before the greeting.
+    pub(crate) async fn lmtp_over_tls(&self) -> Client {
+        let credentials = Credentials::load(&self.folder.path().join("shard-1")).unwrap();
+        let mx = credentials.peer(Tier::Mx, "mx-0").unwrap();
+        let connector = TlsConnector::from(credentials.client_config(&mx));
+        let stream = TcpStream::connect(self.lmtp).await.unwrap();
+        Client::over(
+            connector
+                .connect(kit::tls::server_name(), stream)
+                .await
+                .unwrap(),
+        )
+    }
+
+    /// An LMTP session past LHLO.
+    pub(crate) async fn lmtp_client(&self) -> Client {
+        let mut client = Client::connect(self.lmtp).await;
+        client.expect("220 ").await;
+        client.ask("LHLO client.example", "250 ").await;
+        client
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.trigger_now();
+        self._others.trigger_now();
+    }
+}

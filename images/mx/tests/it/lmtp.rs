@@ -1,0 +1,80 @@
+//! LMTP: one reply per accepted recipient, each its own.
+
+use std::time::Duration;
+
+use crate::harness::{Client, Mood, World};
+
+#[tokio::test]
+async fn each_recipient_has_its_own_outcome() {
+    let world = World::with(|config| {
+        config.timeouts.lmtp_answer = Duration::from_millis(500);
+    })
+    .await;
+    world.account("stored@ours.example", 0);
+    let retry = world.account("retry@ours.example", 0);
+    let hangs = world.account("hangs@ours.example", 1);
+    let gone = world.account("gone@ours.example", 0);
+    world.shards[0].set_mood(retry, Mood::Retry);
+    world.shards[1].set_mood(hangs, Mood::Hangs);
+    world.shards[0].set_mood(gone, Mood::Moved(2));
+    let mut client = world.lmtp_client().await;
+    client.ask("MAIL FROM:<>", "250").await;
+    for (recipient, answer) in [
+        ("hangs", "250"),
+        ("nobody", "550 5.1.1"),
+        ("stored", "250"),
+        ("gone", "250"),
+        ("retry", "250"),
+        ("stored", "250"),
+    ] {
+        client
+            .ask(&format!("RCPT TO:<{recipient}@ours.example>"), answer)
+            .await;
+    }
+    world.directory.remove(gone);
+    client.ask("DATA", "354").await;
+    client.send("Message-ID: <1@x>\r\n\r\nbody\r\n.\r\n").await;
+    for answer in [
+        "451 4.3.0",
+        "250 2.0.0",
+        "550 5.2.1",
+        "451 4.3.0",
+        "250 2.0.0",
+    ] {
+        client.expect(answer).await;
+    }
+    client.ask("QUIT", "221").await;
+    assert_eq!(world.shards[0].kept().len(), 1);
+    assert!(world.shards[0].kept()[0].text().contains("with LMTP id"));
+}
+
+#[tokio::test]
+async fn refused_bodies_are_refused_for_each() {
+    let world = World::new().await;
+    world.account("a@ours.example", 0);
+    world.account("b@ours.example", 0);
+    let mut client = world.lmtp_client().await;
+    client.ask("EHLO c", "500 5.5.1").await;
+    client.ask("MAIL FROM:<>", "250").await;
+    client.ask("DATA", "503 5.5.1").await;
+    client.ask("RCPT TO:<a@ours.example>", "250").await;
+    client.ask("RCPT TO:<b@ours.example>", "250").await;
+    client.send("BDAT 3 LAST\r\na\nb").await;
+    client.expect("550 5.6.0").await;
+    client.expect("550 5.6.0").await;
+    client.ask("NOOP", "250").await;
+}
+
+#[tokio::test]
+async fn from_elsewhere_only_with_a_certificate() {
+    let world = World::with(|config| config.lmtp_client_certificates = true).await;
+    let mut plain = Client::connect(world.lmtp).await;
+    plain.send("LHLO c\r\n").await;
+    // A TLS alert at best; never a greeting.
+    let said = plain.reply_octets().await;
+    assert!(!said.starts_with(b"2"), "{said:?}");
+    let mut client = world.lmtp_over_tls().await;
+    client.expect("220 mx.example LMTP").await;
+    let reply = client.ask("LHLO c", "250 ").await;
+    assert!(!reply.contains("STARTTLS"));
+}
