@@ -1,4 +1,5 @@
-//! Compiles the records of the store, whose enums and parts come from `wire`, and etcd's client.
+//! Compiles the records of the store, whose enums and parts come from `wire`, the journal of the
+//! embedded store, and etcd's client.
 
 /// Messages only, over `wire`'s.
 const RECORDS: &[&str] = &["palomar/directory/v1/records.proto"];
@@ -11,6 +12,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".palomar.directory.v1")
         .extern_path(".palomar.v1", "::wire::rpc")
         .compile_fds(records)?;
+    tonic_prost_build::configure()
+        .bytes(".palomar.directory.journal.v1")
+        .compile_fds(protox::compile(["embedded/journal.proto"], ["proto"])?)?;
     tonic_prost_build::configure()
         .build_server(false)
         .bytes(".etcdserverpb")

@@ -4,6 +4,7 @@
 //! committed transaction gets a revision, and revisions only rise. A reader loads everything at one
 //! revision and then watches what was committed after it.
 
+pub mod embedded;
 mod error;
 pub mod etcd;
 mod freshness;

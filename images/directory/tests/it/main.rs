@@ -1,5 +1,6 @@
 //! The directory against real stores: embedded on a real folder, and a real etcd.
 
 mod etcd;
+mod store_embedded;
 mod store_etcd;
 mod store_suite;

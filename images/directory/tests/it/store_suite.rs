@@ -206,12 +206,12 @@ pub(crate) async fn a_watch_delivers_whole_transactions_in_order(store: SharedSt
 pub(crate) async fn a_watch_reaches_what_head_answers(store: SharedStore) {
     let last = committed(&store, Txn::new().put("a", "1")).await;
     let mut watch = store.watch(last);
+    let mut reached = last;
     for n in 0..20 {
         // Changes no key, so nothing but the watch's own word can show how far it is.
         let nothing = Txn::new().delete(format!("never/{n}"));
         committed(&store, nothing).await;
         let head = store.head().await.unwrap();
-        let mut reached = last;
         while reached < head {
             let changes = tokio::time::timeout(PATIENCE, watch.next()).await;
             reached = changes

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -74,7 +75,7 @@ impl Watcher {
             .await
             .map_err(late)??;
         loop {
-            let pause = self.ask_progress(&mut open).await?;
+            let pause = self.ask_progress(&mut open)?;
             tokio::select! {
                 () = reader.closed() => return Ok(()),
                 reply = open.replies.message() => {
@@ -100,7 +101,7 @@ impl Watcher {
             range_end: self.prefix.end(),
             start_revision: number(self.reached).saturating_add(1),
         });
-        send(&requests, create).await?;
+        send(&requests, create)?;
         let mut client =
             WatchClient::new(connection.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
         let stream = client
@@ -118,7 +119,7 @@ impl Watcher {
 
     /// When the watch is behind what is known to exist, asks where it is; etcd answers only a watch
     /// that has caught up, so it is asked again after the pause that is returned.
-    async fn ask_progress(&mut self, open: &mut Open) -> Result<Option<Duration>, Error> {
+    fn ask_progress(&mut self, open: &mut Open) -> Result<Option<Duration>, Error> {
         let wanted = *self.wanted.borrow_and_update();
         if wanted <= self.reached {
             open.behind_since = None;
@@ -133,7 +134,7 @@ impl Watcher {
         if wanted > open.asked.0 || now - open.asked.1 >= options.progress_interval {
             open.asked = (wanted, now);
             let progress = RequestUnion::ProgressRequest(WatchProgressRequest {});
-            send(&open.requests, progress).await?;
+            send(&open.requests, progress)?;
         }
         Ok(Some(options.progress_interval))
     }
@@ -191,10 +192,13 @@ impl Watcher {
     }
 }
 
-async fn send(requests: &mpsc::Sender<WatchRequest>, union: RequestUnion) -> Result<(), Error> {
+/// Never waits: one that finds the queue full is one of several that ask the same.
+fn send(requests: &mpsc::Sender<WatchRequest>, union: RequestUnion) -> Result<(), Error> {
     let request = WatchRequest {
         request_union: Some(union),
     };
-    let ended = |_| Error::Unavailable("etcd ended the watch".to_owned());
-    requests.send(request).await.map_err(ended)
+    match requests.try_send(request) {
+        Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+        Err(TrySendError::Closed(_)) => Err(Error::Unavailable("etcd ended the watch".to_owned())),
+    }
 }
