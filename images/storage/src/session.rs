@@ -1,13 +1,25 @@
 //! What POP3 (later IMAP) sees of an account: a locked snapshot, its octets, and durable deletes.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use wire::ids::{AccountId, Epoch};
 
+use crate::account::INBOX;
+use crate::account::access::Intent;
+use crate::index::IndexError;
+use crate::records::proto::{self, MessageRow};
+use crate::records::{Change, Entry};
+use crate::shard::body::StoredMessage;
+use crate::shard::slots::{Desk, Slot};
+use crate::shard::{Inner, Receipt, Session, Shard, Unready, lock};
+
 /// The shard's accounts, as mail clients see them. Cheap to clone.
 #[derive(Clone)]
-pub struct Mailstore {}
+pub struct Mailstore {
+    shard: Shard,
+}
 
 /// Whose session it is, for the log.
 #[derive(Debug, Clone)]
@@ -30,6 +42,15 @@ pub enum OpenError {
     /// Try again later; says why.
     #[error("{0}")]
     Temporary(String),
+}
+
+impl From<Unready> for OpenError {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Moved(epoch) => Self::Moved(epoch),
+            Unready::Retry(reason) => Self::Temporary(reason),
+        }
+    }
 }
 
 /// Why octets cannot be read.
@@ -62,18 +83,51 @@ pub struct MaildropMessage {
 /// One account's INBOX as it was when it was opened, under the account's exclusive POP3 lock,
 /// which ends when this is dropped.
 pub struct Maildrop {
+    shard: Shard,
+    session: Session,
+    slot: Arc<Slot>,
+    epoch: Epoch,
     messages: Vec<MaildropMessage>,
+    rows: Vec<Arc<MessageRow>>,
+    /// The message that was read last, by its index.
+    open: Arc<Mutex<Option<(usize, StoredMessage)>>>,
 }
 
 impl Mailstore {
+    /// Of a shard.
+    pub fn new(shard: Shard) -> Self {
+        Self { shard }
+    }
+
     /// Locks the account and takes a snapshot of its INBOX.
     pub async fn open_maildrop(
         &self,
-        _account: AccountId,
-        _epoch: Epoch,
-        _session: SessionInfo,
+        account: AccountId,
+        epoch: Epoch,
+        info: SessionInfo,
     ) -> Result<Maildrop, OpenError> {
-        Err(OpenError::Temporary("the shard is starting".to_owned()))
+        let shard = self.shard.inner();
+        let session = shard.sessions.begin(account).ok_or(OpenError::InUse)?;
+        let slot = shard.slots.get(account);
+        shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
+        // An ownership that is queued and not durable yet gives no right to read.
+        shard.settle(&slot).await?;
+        shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
+        shard.lease.for_read().await.map_err(Unready::from)?;
+        let (messages, rows) = snapshot(Arc::clone(shard), account).await?;
+        tracing::debug!(
+            session = info.session, client = %info.client, %account, messages = messages.len(),
+            "a maildrop is open"
+        );
+        Ok(Maildrop {
+            shard: self.shard.clone(),
+            session,
+            slot,
+            epoch,
+            messages,
+            rows,
+            open: Arc::default(),
+        })
     }
 }
 
@@ -83,20 +137,158 @@ impl Maildrop {
         &self.messages
     }
 
+    /// Whether the session may still answer from the snapshot: to be asked before each answer.
+    /// After its lease ran out the shard asks the directory first.
+    pub async fn ensure_current(&self) -> Result<(), ReadError> {
+        let held = self.shard.lease().for_read().await;
+        match held.is_ok() && !self.session.is_ended() {
+            true => Ok(()),
+            false => Err(ReadError::Ended),
+        }
+    }
+
     /// Up to `max` octets of the message at `index` of the snapshot (prefix, then body), from
-    /// `offset`; empty at its end.
-    pub async fn read(&self, _index: usize, _offset: u64, _max: usize) -> Result<Bytes, ReadError> {
-        Err(ReadError::Ended)
+    /// `offset`; empty at its end. Large messages come in pieces of at most 256 KiB.
+    pub async fn read(&self, index: usize, offset: u64, max: usize) -> Result<Bytes, ReadError> {
+        self.ensure_current().await?;
+        let row = self
+            .rows
+            .get(index)
+            .ok_or_else(|| damaged("no such message"))?;
+        let row = Arc::clone(row);
+        let log = self.shard.log().clone();
+        let open = Arc::clone(&self.open);
+        let read = move || {
+            let mut open = lock(&open);
+            if open.as_ref().is_none_or(|(opened, _)| *opened != index) {
+                *open = Some((index, StoredMessage::new(log, row)));
+            }
+            match open.as_mut() {
+                Some((_, message)) => message.read(offset, max),
+                None => Ok(Bytes::new()),
+            }
+        };
+        let octets = tokio::task::spawn_blocking(read).await;
+        match octets {
+            Ok(Ok(octets)) => Ok(octets),
+            Ok(Err(error)) => {
+                let uid = self.messages[index].uid;
+                tracing::error!(account = %self.slot.id, uid, %error, "a message cannot be read");
+                Err(damaged("the message cannot be read"))
+            }
+            Err(_) => Err(ReadError::Ended),
+        }
     }
 
-    /// Deletes messages by UID, durably before it returns.
-    pub async fn expunge(&self, _uids: &[u32]) -> Result<(), ExpungeError> {
-        Err(ExpungeError("the shard is starting".to_owned()))
+    /// Deletes messages by UID, durably before it returns. UIDs that are gone are no error.
+    pub async fn expunge(&self, uids: &[u32]) -> Result<(), ExpungeError> {
+        let expunged = self
+            .shard
+            .inner()
+            .expunge(&self.slot, self.epoch, uids)
+            .await;
+        expunged.map_err(|unready| ExpungeError(unready.to_string()))
     }
 
-    /// Resolves when the session must end: the account was removed or released, the shard was
+    /// Resolves when the session must end: the account was removed or released, or the shard was
     /// superseded or is closing.
     pub async fn ended(&self) {
-        std::future::pending().await
+        self.session.ended().await;
+    }
+}
+
+fn damaged(reason: &str) -> ReadError {
+    ReadError::Temporary(reason.to_owned())
+}
+
+type Snapshot = (Vec<MaildropMessage>, Vec<Arc<MessageRow>>);
+
+/// Lists INBOX from the index.
+async fn snapshot(shard: Arc<Inner>, account: AccountId) -> Result<Snapshot, OpenError> {
+    let list = move || -> Result<Snapshot, IndexError> {
+        let inbox = shard.index.account(account)?;
+        let inbox = inbox.and_then(|account| account.mailboxes.get(&INBOX).cloned());
+        let uid_validity = inbox.map_or(0, |inbox| inbox.uid_validity);
+        let mut snapshot = (Vec::new(), Vec::new());
+        for message in shard.index.messages(account, INBOX, 0) {
+            let (uid, row) = message?;
+            snapshot.0.push(MaildropMessage {
+                uid,
+                size: u64::from(row.prefix_length) + row.body_length,
+                uidl: uidl(uid_validity, uid, &row.uidl),
+            });
+            snapshot.1.push(Arc::new(row));
+        }
+        Ok(snapshot)
+    };
+    let listed = tokio::task::spawn_blocking(list).await;
+    match listed {
+        Ok(Ok(snapshot)) => Ok(snapshot),
+        Ok(Err(error)) => Err(Unready::from(error).into()),
+        Err(_) => Err(OpenError::Temporary("the shard is stopping".to_owned())),
+    }
+}
+
+/// The POP3 unique-id of a message: what a move recorded, or UIDVALIDITY and UID.
+pub fn uidl(uid_validity: u32, uid: u32, recorded: &str) -> String {
+    match recorded.is_empty() {
+        true => format!("{uid_validity}.{uid}"),
+        false => recorded.to_owned(),
+    }
+}
+
+impl Inner {
+    /// Removes messages of INBOX; one record, durable and acknowledged by the lease.
+    async fn expunge(&self, slot: &Arc<Slot>, epoch: Epoch, uids: &[u32]) -> Result<(), Unready> {
+        self.lease.for_write().await?;
+        loop {
+            let done = self.act(slot, epoch, Intent::Write, |desk| {
+                match desk.indexed < desk.last_removal {
+                    // Rows that a queued removal takes are still there.
+                    true => Ok(None),
+                    false => self.queue_expunge(slot, desk, uids).map(Some),
+                }
+            });
+            match done.await? {
+                Some(Some(receipt)) => receipt.done().await?,
+                Some(None) => {}
+                None => {
+                    self.settle(slot).await?;
+                    continue;
+                }
+            }
+            return Ok(self.lease.for_write().await?);
+        }
+    }
+
+    fn queue_expunge(
+        &self,
+        slot: &Arc<Slot>,
+        desk: &mut Desk,
+        uids: &[u32],
+    ) -> Result<Option<Receipt>, Unready> {
+        let mut wanted = uids.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut expunged = proto::Expunged {
+            mailbox: INBOX,
+            modseq: desk.account.as_ref().map_or(0, |it| it.highest_modseq) + 1,
+            ..proto::Expunged::default()
+        };
+        for uid in wanted {
+            if let Some(row) = self.index.message(slot.id, INBOX, uid)? {
+                expunged.uids.push(uid);
+                expunged.octets += u64::from(row.prefix_length) + row.body_length;
+            }
+        }
+        if expunged.uids.is_empty() {
+            return Ok(None);
+        }
+        let count = expunged.uids.len() as u64;
+        let entry = Entry::Change(slot.id, Change::Expunged(expunged));
+        let receipt = self.queue(entry, &[], &[], &mut [(slot, desk)])?;
+        desk.last_removal = desk.queued;
+        self.metrics.expunged.inc_by(count);
+        Ok(Some(receipt))
     }
 }

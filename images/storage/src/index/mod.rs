@@ -1,0 +1,203 @@
+//! The index: everything that follows from the heap, in an ordered key-value store.
+//!
+//! It is never synced on the way of a change; each batch holds the heap position that it reflects,
+//! so a start replays from there. It lives in one keyspace of fjall: then a table that was flushed
+//! and the journal that was lost in a power cut cannot be of different times. On any doubt it is
+//! thrown away and rebuilt: nothing is only here.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use log::Position;
+use wire::ids::{AccountId, DeliveryId};
+
+use crate::account::{Account, Mailbox};
+use crate::records::proto::{
+    AccountRow, DeliveryRow, Holding, MailboxRow, MessageRow, ProgressRow, VolumeRow,
+};
+
+mod keys;
+pub mod writer;
+
+/// Blocks of tables kept in memory: a working set of some million rows.
+pub const CACHE_BYTES: u64 = 64 << 20;
+
+/// Open files of tables: well below the usual limit of 1,024, with the heap's.
+const OPEN_FILES: usize = 256;
+
+/// The index of one shard. Cheap to clone. Calls may read a disk.
+#[derive(Clone)]
+pub struct Index {
+    database: Database,
+    rows: Keyspace,
+}
+
+/// Why the index cannot be used. Whichever it is: throw it away and rebuild.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The store failed.
+    #[error("the index cannot {what}: {source}")]
+    Store {
+        /// What was tried.
+        what: &'static str,
+        /// What the store said.
+        source: fjall::Error,
+    },
+    /// A row is not what its key says.
+    #[error("the index has a row that is not {0}")]
+    Row(&'static str),
+}
+
+impl IndexError {
+    fn store(what: &'static str) -> impl FnOnce(fjall::Error) -> Self {
+        move |source| Self::Store { what, source }
+    }
+}
+
+type Result<T> = std::result::Result<T, IndexError>;
+
+/// One message of a mailbox.
+pub type Message = (u32, MessageRow);
+
+impl Index {
+    /// Opens the index in a folder, or makes one.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .max_cached_files(Some(OPEN_FILES))
+            .open()
+            .map_err(IndexError::store("be opened"))?;
+        let rows = database
+            .keyspace("rows", KeyspaceCreateOptions::default)
+            .map_err(IndexError::store("be opened"))?;
+        Ok(Self { database, rows })
+    }
+
+    /// How far it has come; `None` for a new index.
+    pub fn progress(&self) -> Result<Option<(Position, u64)>> {
+        let row: Option<ProgressRow> = self.get(&keys::PROGRESS, "progress")?;
+        row.map(|row| match row.applied {
+            Some(at) => Ok((at.into(), row.sum)),
+            None => Err(IndexError::Row("progress")),
+        })
+        .transpose()
+    }
+
+    /// What is known of the volume.
+    pub fn volume(&self) -> Result<Option<VolumeRow>> {
+        self.get(&keys::VOLUME, "a volume")
+    }
+
+    /// An account with its mailboxes.
+    pub fn account(&self, id: AccountId) -> Result<Option<Account>> {
+        let Some(row) = self.get::<AccountRow>(&keys::account(id), "an account")? else {
+            return Ok(None);
+        };
+        self.with_mailboxes(id, row).map(Some)
+    }
+
+    /// Every account, by id.
+    pub fn accounts(&self) -> impl Iterator<Item = Result<(AccountId, Account)>> + '_ {
+        self.rows.prefix(keys::ACCOUNTS).map(|guard| {
+            let (key, row) = read::<AccountRow>(guard, "an account")?;
+            let id = keys::account_of(&key).ok_or(IndexError::Row("an account"))?;
+            Ok((id, self.with_mailboxes(id, row)?))
+        })
+    }
+
+    /// One message.
+    pub fn message(&self, id: AccountId, mailbox: u32, uid: u32) -> Result<Option<MessageRow>> {
+        self.get(&keys::message(id, mailbox, uid), "a message")
+    }
+
+    /// The messages of a mailbox with UIDs from `first` on, ascending.
+    pub fn messages(
+        &self,
+        id: AccountId,
+        mailbox: u32,
+        first: u32,
+    ) -> impl Iterator<Item = Result<Message>> + use<> {
+        let range = keys::message(id, mailbox, first)..=keys::message(id, mailbox, u32::MAX);
+        self.rows.range(range).map(|guard| {
+            let (key, row) = read(guard, "a message")?;
+            let uid = keys::last_number(&key).ok_or(IndexError::Row("a message"))?;
+            Ok((uid, row))
+        })
+    }
+
+    /// A remembered delivery.
+    pub fn delivery(&self, id: AccountId, delivery: DeliveryId) -> Result<Option<DeliveryRow>> {
+        self.get(&keys::delivery(id, delivery), "a delivery")
+    }
+
+    /// The remembered deliveries of an account, by id.
+    pub fn deliveries(
+        &self,
+        id: AccountId,
+    ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow)>> + use<> {
+        self.rows.prefix(keys::deliveries(id)).map(|guard| {
+            let (key, row) = read(guard, "a delivery")?;
+            let delivery = keys::delivery_of(&key).ok_or(IndexError::Row("a delivery"))?;
+            Ok((delivery, row))
+        })
+    }
+
+    /// Makes all of it durable, so that a start after a power cut replays only what follows.
+    pub fn persist(&self) -> Result<()> {
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(IndexError::store("be synced"))
+    }
+
+    /// Segments of the heap that live messages are in.
+    pub fn live_segments(&self) -> Result<BTreeSet<u64>> {
+        self.rows
+            .prefix(*b"M")
+            .map(|guard| {
+                let (_, row) = read::<MessageRow>(guard, "a message")?;
+                row.at
+                    .map(|at| at.segment)
+                    .ok_or(IndexError::Row("a message"))
+            })
+            .collect()
+    }
+
+    fn with_mailboxes(&self, id: AccountId, row: AccountRow) -> Result<Account> {
+        let mut account = Account::from(row);
+        // The old mailboxes of a tombstone may still wait to be swept.
+        if account.holding == Holding::Tombstone {
+            return Ok(account);
+        }
+        for guard in self.rows.prefix(keys::mailboxes(id)) {
+            let (key, row) = read::<MailboxRow>(guard, "a mailbox")?;
+            let number = keys::last_number(&key).ok_or(IndexError::Row("a mailbox"))?;
+            account.mailboxes.insert(number, Mailbox::from(row));
+        }
+        Ok(account)
+    }
+
+    fn batch(&self) -> OwnedWriteBatch {
+        self.database.batch()
+    }
+
+    fn get<T: prost::Message + Default>(
+        &self,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>> {
+        let value = self.rows.get(key).map_err(IndexError::store("be read"))?;
+        value
+            .map(|value| T::decode(&*value).map_err(|_| IndexError::Row(what)))
+            .transpose()
+    }
+}
+
+fn read<T: prost::Message + Default>(
+    guard: Guard,
+    what: &'static str,
+) -> Result<(fjall::UserKey, T)> {
+    let (key, value) = guard.into_inner().map_err(IndexError::store("be read"))?;
+    let row = T::decode(&*value).map_err(|_| IndexError::Row(what))?;
+    Ok((key, row))
+}

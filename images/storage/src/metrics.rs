@@ -1,0 +1,94 @@
+//! What a shard counts. The doc comment is the metric's help text.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What became of one target of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    /// `stored`, `duplicate`, `moved` or `retry`.
+    pub outcome: &'static str,
+}
+
+/// The shard's counters and gauges. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Targets of deliveries, by what became of them.
+    pub deliveries: Family<OutcomeLabel, Counter>,
+    /// Octets of message bodies stored.
+    pub body_octets: Counter,
+    /// Messages expunged.
+    pub expunged: Counter,
+    /// Requests for an account that the directory assigns here and that is not here: a fault.
+    pub missing_accounts: Counter,
+    /// Orders of the directory that do not fit what the shard holds: faults.
+    pub faults: Counter,
+    /// Messages that moves brought.
+    pub imported: Counter,
+    /// Accounts held.
+    pub accounts: Gauge,
+    /// Octets of live messages.
+    pub octets: Gauge,
+    /// Live messages.
+    pub messages: Gauge,
+    /// Octets free on the volume.
+    pub volume_free: Gauge,
+    /// Live POP3 sessions.
+    pub sessions: Gauge,
+    /// 1 while the lease is held.
+    pub lease_held: Gauge,
+    /// Syncs of the heap.
+    pub heap_syncs: Gauge,
+}
+
+impl Metrics {
+    /// Names them in a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let Self {
+            deliveries,
+            body_octets,
+            expunged,
+            missing_accounts,
+            faults,
+            imported,
+            accounts,
+            octets,
+            messages,
+            volume_free,
+            sessions,
+            lease_held,
+            heap_syncs,
+        } = self.clone();
+        let storage = registry.sub_registry_with_prefix("palomar_storage");
+        storage.register(
+            "deliveries",
+            "Targets of deliveries, by what became of them",
+            deliveries,
+        );
+        storage.register(
+            "body_octets",
+            "Octets of message bodies stored",
+            body_octets,
+        );
+        storage.register("expunged", "Messages expunged", expunged);
+        let help = "Requests for an account that is assigned here and is not here: a fault";
+        storage.register("missing_accounts", help, missing_accounts);
+        let help = "Orders of the directory that do not fit what the shard holds: faults";
+        storage.register("faults", help, faults);
+        storage.register("imported", "Messages that moves brought", imported);
+        storage.register("accounts", "Accounts held", accounts);
+        storage.register("octets", "Octets of live messages", octets);
+        storage.register("messages", "Live messages", messages);
+        storage.register(
+            "volume_free_octets",
+            "Octets free on the volume",
+            volume_free,
+        );
+        storage.register("sessions", "Live POP3 sessions", sessions);
+        storage.register("lease_held", "1 while the lease is held", lease_held);
+        storage.register("heap_syncs", "Syncs of the heap", heap_syncs);
+    }
+}

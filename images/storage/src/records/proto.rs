@@ -1,0 +1,8 @@
+//! Generated from `proto/palomar/storage/v1/*.proto`, which document them.
+#![allow(
+    missing_docs,
+    reason = "generated; the .proto files carry the comments"
+)]
+#![allow(clippy::all, reason = "generated")]
+
+include!(concat!(env!("OUT_DIR"), "/palomar.storage.v1.rs"));

@@ -1,0 +1,175 @@
+//! Gets the shard's lease and keeps it.
+
+use std::time::Duration;
+
+use kit::lifecycle::Shutdown;
+use kit::rpc::DirectoryClient;
+use tonic::{Request, Status};
+use wire::ids::{ClusterId, Incarnation};
+use wire::rpc::acquire_lease_reply::Result as Acquired;
+use wire::rpc::renew_lease_reply::Result as Renewed;
+use wire::rpc::{AcquireLeaseRequest, LeaseGranted, QuotaState, RenewLeaseRequest, ShardLoad};
+
+use crate::lease::Lease;
+use crate::shard::Shard;
+
+/// Between two attempts that nobody answered: a fraction of the shortest sensible lease.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long one question may take: several fit into a lease of 20 s.
+const QUESTION: Duration = Duration::from_secs(3);
+
+/// Longest wait before a held lease is asked for again.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Quota changes told in one renewal.
+const QUOTA_BATCH: usize = 1000;
+
+/// Who asks, and where it is reached.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The highest incarnation on the volume.
+    pub volume_incarnation: Incarnation,
+    /// The cluster that the volume belongs to; `None` for a new volume.
+    pub cluster: Option<ClusterId>,
+    /// host:port.
+    pub rpc_endpoint: String,
+    /// host:port.
+    pub pop3_endpoint: String,
+}
+
+/// A lease, granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted {
+    /// This run's number.
+    pub incarnation: Incarnation,
+    /// The cluster.
+    pub cluster: ClusterId,
+}
+
+/// Why there will be no lease.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLease {
+    /// Never: says what to do.
+    #[error("the directory refuses this shard a lease: {0}")]
+    Refused(String),
+    /// Asked to stop before.
+    #[error("asked to stop before the lease was granted")]
+    Stopped,
+}
+
+/// Asks until the lease is granted or refused. The caller has the volume's lock.
+pub async fn acquire(
+    lease: &Lease,
+    directory: &DirectoryClient,
+    claim: &Claim,
+    shutdown: &Shutdown,
+) -> Result<Granted, NoLease> {
+    let request = AcquireLeaseRequest {
+        boot_id: boot_id(),
+        volume_incarnation: claim.volume_incarnation.0,
+        cluster_id: claim.cluster.map(|id| id.to_string()).unwrap_or_default(),
+        rpc_endpoint: claim.rpc_endpoint.clone(),
+        pop3_endpoint: claim.pop3_endpoint.clone(),
+        volume_locked: true,
+    };
+    loop {
+        let sent = lease.now();
+        let answer = directory
+            .registry()
+            .acquire_lease(question(request.clone()))
+            .await;
+        let wait = match answer.map(|reply| reply.into_inner().result) {
+            Ok(Some(Acquired::Granted(granted))) => match read_granted(&granted) {
+                Some(read) => {
+                    lease.granted(sent, Duration::from_millis(granted.ttl_ms));
+                    return Ok(read);
+                }
+                None => PAUSE,
+            },
+            Ok(Some(Acquired::Refused(reason))) => return Err(NoLease::Refused(reason)),
+            Ok(Some(Acquired::Held(held))) => {
+                let holder = held.incarnation;
+                tracing::info!(holder, boot_id = held.boot_id, "the lease is held; waiting");
+                Duration::from_millis(held.retry_after_ms).clamp(PAUSE, LONGEST_WAIT)
+            }
+            Ok(None) => PAUSE,
+            Err(status) => {
+                tracing::warn!(%status, "the directory does not answer; asking again");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.triggered() => return Err(NoLease::Stopped),
+        }
+    }
+}
+
+/// Renews the lease until it is superseded, which fails the shard, or `shutdown` closes and all
+/// guards but the caller's are gone: until then answers still need it.
+pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> ShardLoad) {
+    let lease = shard.lease().clone();
+    loop {
+        lease.renewal_due().await;
+        let told = shard.quota_changes(QUOTA_BATCH);
+        let request = RenewLeaseRequest {
+            incarnation: shard.incarnation().0,
+            load: Some(load()),
+            quota_changes: told.iter().map(quota_state).collect(),
+        };
+        let sent = lease.now();
+        let answer = directory.registry().renew_lease(question(request)).await;
+        match answer.map(|reply| reply.into_inner().result) {
+            Ok(Some(Renewed::Renewed(granted))) => {
+                lease.granted(sent, Duration::from_millis(granted.ttl_ms));
+                shard.quota_told(&told);
+            }
+            Ok(Some(Renewed::SupersededBy(by))) => {
+                lease.superseded(Incarnation(by));
+                shard.fail(format!("incarnation {by} of this shard has taken over"));
+                return;
+            }
+            Ok(None) => unanswered(&lease, sent, None).await,
+            Err(status) => unanswered(&lease, sent, Some(status)).await,
+        }
+    }
+}
+
+async fn unanswered(lease: &Lease, sent: Duration, status: Option<Status>) {
+    tracing::warn!(?status, "the lease could not be renewed; asking again");
+    lease.unanswered(sent);
+    tokio::time::sleep(PAUSE).await;
+}
+
+fn read_granted(granted: &LeaseGranted) -> Option<Granted> {
+    match granted.cluster_id.parse() {
+        Ok(cluster) => Some(Granted {
+            incarnation: Incarnation(granted.incarnation),
+            cluster,
+        }),
+        Err(error) => {
+            tracing::error!(%error, "the directory's cluster id cannot be read");
+            None
+        }
+    }
+}
+
+fn quota_state((account, over): &(wire::ids::AccountId, bool)) -> QuotaState {
+    QuotaState {
+        account: account.to_field(),
+        over: *over,
+    }
+}
+
+fn question<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(QUESTION);
+    request
+}
+
+/// This start of the machine; empty when the kernel does not say, which voids no lease early.
+fn boot_id() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    read.map(|text| text.trim().to_owned()).unwrap_or_default()
+}
