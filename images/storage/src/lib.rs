@@ -1,12 +1,366 @@
 //! One shard: message heap, index, accounts, POP3, delivery, moves.
+//!
+//! [`Storage::bind`] locks the volume and opens the ports, [`Storage::serve`] works until it is
+//! asked to stop. A change is decided in `shard` by the rules of `account`, written by `log` as
+//! one of `records`, then seen in `index`. `lease` says whether it may be acknowledged, `registry`
+//! follows the directory, `service`, `moves` and `pop3` are the ways in.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kit::lifecycle::Shutdown;
+use kit::listener::{BindError, Listener, ListenerConfig};
+use kit::rpc::directory::{BadReplica, DirectoryOptions};
+use kit::rpc::server::ServeError;
+use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
+use kit::services::mover_server::MoverServer;
+use kit::services::shard_server::ShardServer;
+use kit::tls::{Credentials, LoadError};
+use log::RealDisk;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use wire::identity::Tier;
+use wire::ids::{ClusterId, IdError, Incarnation, ShardName};
 
 pub mod account;
+mod config;
 pub mod index;
 pub mod lease;
 pub mod metrics;
+pub mod moves;
 pub mod pop3;
 pub mod records;
 pub mod registry;
+pub mod service;
 pub mod session;
 pub mod shard;
+pub mod space;
 pub mod volume;
+
+pub use crate::config::{Config, LEASE_PATIENCE, MIN_FREE_PERCENT, SPACE_EVERY};
+
+use crate::index::IndexError;
+use crate::lease::Lease;
+use crate::metrics::Metrics;
+use crate::moves::MoverService;
+use crate::registry::keeper::{self, Claim, NoLease};
+use crate::service::ShardService;
+use crate::session::Mailstore;
+use crate::shard::{Shard, Unready};
+use crate::space::Space;
+use crate::volume::{VolumeError, VolumeLock};
+
+/// Calls from one address at a time: all of MX may be behind one.
+const RPC_CONNECTIONS: usize = 4096;
+
+/// Why a shard does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A certificate or key.
+    #[error(transparent)]
+    Load(#[from] Box<LoadError>),
+    /// The identity's instance is no shard name.
+    #[error(transparent)]
+    Name(#[from] IdError),
+    /// A port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The list of directory replicas.
+    #[error(transparent)]
+    Directory(#[from] BadReplica),
+    /// The volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The volume is another's.
+    #[error("the volume {path} belongs to {owner}, and this is {me}", path = .path.display())]
+    Foreign {
+        /// The volume.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who asks.
+        me: String,
+    },
+    /// The lease.
+    #[error(transparent)]
+    Lease(#[from] NoLease),
+    /// The RPC server.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A change that everything rests on could not be made durable.
+    #[error("the shard cannot begin: {0}")]
+    Begin(#[from] Unready),
+    /// The shard had to end: superseded, or its disk failed.
+    #[error("the shard ended: {0}")]
+    Ended(String),
+    /// A thread of ours panicked.
+    #[error("a task of the shard failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// A shard with its volume locked and its ports open.
+pub struct Storage {
+    config: Config,
+    name: ShardName,
+    cluster: ClusterId,
+    credentials: Credentials,
+    directory: DirectoryClient,
+    lock: VolumeLock,
+    rpc: Listener,
+    pop3: Listener,
+    pop3_config: pop3::Config,
+    metrics: Metrics,
+    pop3_metrics: pop3::Metrics,
+}
+
+/// Serves one shard until `shutdown` closes and its work is done, or it has to end.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    Storage::bind(config)?.serve(shutdown).await
+}
+
+/// Throws the index away and builds it from the heap; how many records there are. Blocks.
+pub fn rebuild_index(data: &std::path::Path) -> Result<u64, Error> {
+    let _lock = VolumeLock::take(data)?;
+    let index = data.join("index");
+    volume::remove_index(&index)?;
+    let volume = volume::open(heap(data)?, log::Options::default(), &index)?;
+    volume.writer.index().persist()?;
+    Ok(volume.replayed)
+}
+
+impl Storage {
+    /// Locks the volume, reads certificates and opens the ports.
+    pub fn bind(config: Config) -> Result<Self, Error> {
+        let credentials =
+            Credentials::load_for(Tier::Storage, &config.identity).map_err(Box::new)?;
+        let name: ShardName = credentials.identity().instance().parse()?;
+        let cluster = credentials.identity().cluster();
+        let options = DirectoryOptions::default();
+        let directory = DirectoryClient::new(&config.directory, &credentials, options)?;
+        let lock = VolumeLock::take(&config.data)?;
+        let pop3_config = pop3::Config::new("--pop3-listen", config.pop3_listen);
+        let rpc = Listener::bind(ListenerConfig {
+            max_connections: RPC_CONNECTIONS,
+            max_per_address: RPC_CONNECTIONS,
+            ..ListenerConfig::new("rpc", "--rpc-listen", config.rpc_listen)
+        })?;
+        Ok(Self {
+            pop3: Listener::bind(pop3_config.listener.clone())?,
+            rpc,
+            pop3_config,
+            name,
+            cluster,
+            credentials,
+            directory,
+            lock,
+            metrics: Metrics::default(),
+            pop3_metrics: pop3::Metrics::default(),
+            config,
+        })
+    }
+
+    /// Where callers connect.
+    pub fn rpc_addr(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// Where proxies connect.
+    pub fn pop3_addr(&self) -> SocketAddr {
+        self.pop3.local_addr()
+    }
+
+    /// The shard's name.
+    pub fn name(&self) -> &ShardName {
+        &self.name
+    }
+
+    /// Adds its counters, each with the prefix `palomar_storage_` if `registry` has `palomar_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("storage");
+        self.metrics.register(registry);
+        self.rpc.metrics().register(registry);
+        self.pop3.metrics().register(registry);
+        self.pop3_metrics.register(registry);
+    }
+
+    /// Opens the volume and serves until `shutdown` closes, or the shard has to end. Calls are
+    /// answered "try again" until the directory has granted a lease and said what is here.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
+        self.credentials.watch(&shutdown);
+        let lease = Lease::new(Arc::new(kit::clock::boottime), self.config.lease_patience);
+        let shard = self.open(lease).await?;
+        let served = self.serve_shard(shard.clone(), shutdown).await;
+        tokio::task::spawn_blocking(move || shard.close()).await?;
+        served
+    }
+
+    async fn open(&self, lease: Lease) -> Result<Shard, Error> {
+        let data = self.config.data.clone();
+        let (options, settings) = (self.config.heap.clone(), self.config.shard.clone());
+        let (name, metrics) = (self.name.clone(), self.metrics.clone());
+        let open = move || {
+            let volume = volume::open(heap(&data)?, options, &data.join("index"))?;
+            let replayed = volume.replayed;
+            let shard = Shard::start(name, volume, lease, settings, metrics)?;
+            let totals = shard.totals();
+            tracing::info!(shard = %shard.name(), replayed, ?totals, "the volume is open");
+            Ok::<_, Error>(shard)
+        };
+        tokio::task::spawn_blocking(open).await?
+    }
+
+    async fn serve_shard(self, shard: Shard, shutdown: Shutdown) -> Result<(), Error> {
+        let claim = self.claim(&shard)?;
+        let channels = ShardChannels::new(self.credentials.clone(), ChannelOptions::default());
+        let routes = tonic::service::Routes::new(ShardServer::new(ShardService::new(
+            shard.clone(),
+            self.config.limits.clone(),
+        )))
+        .add_service(MoverServer::new(MoverService::new(shard.clone(), channels)));
+        let credentials = &self.credentials;
+        let served = kit::rpc::server::serve(self.rpc, credentials, routes, shutdown.clone());
+        let rpc = async { Ok(served.await?) };
+        let store = Mailstore::new(shard.clone());
+        let served = pop3::serve(
+            self.pop3,
+            credentials,
+            store,
+            self.pop3_config,
+            self.pop3_metrics,
+            shutdown.clone(),
+        );
+        let pop3 = async {
+            served.await;
+            Ok(())
+        };
+        let space = Space::default();
+        let watched = space.clone().watch(
+            shard.clone(),
+            self.config.data.clone(),
+            self.config.space_every,
+            self.config.min_free_percent,
+        );
+        let _space = AbortOnDropHandle::new(tokio::spawn(watched));
+        let begin = begin(
+            shard.clone(),
+            self.directory,
+            claim,
+            self.cluster,
+            self.lock,
+            space,
+            shutdown.clone(),
+        );
+        tokio::select! {
+            served = async { tokio::try_join!(rpc, pop3, stop_early(begin)) } => served.map(|_| ()),
+            reason = shard.failed() => Err(Error::Ended(reason)),
+        }
+    }
+
+    /// What the directory is asked for; refuses a volume that is not this shard's.
+    fn claim(&self, shard: &Shard) -> Result<Claim, Error> {
+        let volume = shard.index().volume()?;
+        let cluster = match &volume {
+            None => None,
+            Some(row) => Some(ClusterId::from_slice(&row.cluster_id)?),
+        };
+        let foreign = |owner: String, me: String| Error::Foreign {
+            path: self.config.data.clone(),
+            owner,
+            me,
+        };
+        if let Some(row) = volume.filter(|row| row.shard != self.name.as_str()) {
+            return Err(foreign(row.shard, self.name.to_string()));
+        }
+        if let Some(other) = cluster.filter(|other| *other != self.cluster) {
+            let me = format!("cluster {}", self.cluster);
+            return Err(foreign(format!("cluster {other}"), me));
+        }
+        let endpoint = |told: &Option<String>, bound: SocketAddr| {
+            told.clone().unwrap_or_else(|| bound.to_string())
+        };
+        Ok(Claim {
+            volume_incarnation: shard.incarnation(),
+            cluster,
+            rpc_endpoint: endpoint(&self.config.rpc_advertise, self.rpc.local_addr()),
+            pop3_endpoint: endpoint(&self.config.pop3_advertise, self.pop3.local_addr()),
+        })
+    }
+}
+
+/// Gets the lease, and follows the directory under it until `shutdown` closes.
+async fn begin(
+    shard: Shard,
+    directory: DirectoryClient,
+    claim: Claim,
+    cluster: ClusterId,
+    mut lock: VolumeLock,
+    space: Space,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let granted = keeper::acquire(shard.lease(), &directory, &claim, &shutdown).await?;
+    if granted.cluster != cluster || granted.incarnation <= claim.volume_incarnation {
+        let text = format!(
+            "the directory of cluster {} granted incarnation {}, and this volume of cluster \
+             {cluster} has seen {}",
+            granted.cluster, granted.incarnation, claim.volume_incarnation
+        );
+        return Err(NoLease::Refused(text).into());
+    }
+    shard
+        .open_incarnation(granted.cluster.to_field(), granted.incarnation)
+        .await?;
+    name_holder(&mut lock, granted.incarnation);
+    let load = {
+        let shard = shard.clone();
+        move || space.load(&shard)
+    };
+    let keep = keeper::keep(shard.clone(), directory.clone(), load);
+    let _keep = AbortOnDropHandle::new(tokio::spawn(keep));
+    tracing::info!(incarnation = %granted.incarnation, "the lease is granted");
+    let (followed, mut is_followed) = watch::channel(false);
+    let ready = async {
+        if is_followed.wait_for(|followed| *followed).await.is_ok() {
+            tracing::info!("the shard serves what the directory assigns to it");
+        }
+    };
+    tokio::join!(
+        registry::follow(shard, directory, followed, shutdown.clone()),
+        ready
+    );
+    // Answers under way still need the lease.
+    if let Err(late) = shutdown.drained(kit::lifecycle::DRAIN).await {
+        tracing::warn!(%late, "sessions outlived the drain time");
+    }
+    Ok(())
+}
+
+/// The name is for people; the lock holds without it.
+fn name_holder(lock: &mut VolumeLock, incarnation: Incarnation) {
+    if let Err(error) = lock.name_holder(incarnation) {
+        tracing::warn!(%error, "the lock file does not name its holder");
+    }
+}
+
+/// To be asked to stop before the lease was granted is no failure.
+async fn stop_early(begin: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    match begin.await {
+        Err(Error::Lease(NoLease::Stopped)) => Ok(()),
+        result => result,
+    }
+}
+
+fn heap(data: &std::path::Path) -> Result<Arc<RealDisk>, VolumeError> {
+    let path = data.join("heap");
+    let disk = RealDisk::open(&path).map_err(|source| VolumeError::Io {
+        what: "open",
+        path,
+        source,
+    })?;
+    Ok(Arc::new(disk))
+}

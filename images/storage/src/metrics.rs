@@ -62,33 +62,32 @@ impl Metrics {
             lease_held,
             heap_syncs,
         } = self.clone();
-        let storage = registry.sub_registry_with_prefix("palomar_storage");
-        storage.register(
+        registry.register(
             "deliveries",
             "Targets of deliveries, by what became of them",
             deliveries,
         );
-        storage.register(
+        registry.register(
             "body_octets",
             "Octets of message bodies stored",
             body_octets,
         );
-        storage.register("expunged", "Messages expunged", expunged);
+        registry.register("expunged", "Messages expunged", expunged);
         let help = "Requests for an account that is assigned here and is not here: a fault";
-        storage.register("missing_accounts", help, missing_accounts);
+        registry.register("missing_accounts", help, missing_accounts);
         let help = "Orders of the directory that do not fit what the shard holds: faults";
-        storage.register("faults", help, faults);
-        storage.register("imported", "Messages that moves brought", imported);
-        storage.register("accounts", "Accounts held", accounts);
-        storage.register("octets", "Octets of live messages", octets);
-        storage.register("messages", "Live messages", messages);
-        storage.register(
+        registry.register("faults", help, faults);
+        registry.register("imported", "Messages that moves brought", imported);
+        registry.register("accounts", "Accounts held", accounts);
+        registry.register("octets", "Octets of live messages", octets);
+        registry.register("messages", "Live messages", messages);
+        registry.register(
             "volume_free_octets",
             "Octets free on the volume",
             volume_free,
         );
-        storage.register("sessions", "Live POP3 sessions", sessions);
-        storage.register("lease_held", "1 while the lease is held", lease_held);
-        storage.register("heap_syncs", "Syncs of the heap", heap_syncs);
+        registry.register("sessions", "Live POP3 sessions", sessions);
+        registry.register("lease_held", "1 while the lease is held", lease_held);
+        registry.register("heap_syncs", "Syncs of the heap", heap_syncs);
     }
 }

@@ -65,6 +65,11 @@ impl Lease {
         self.clock().standing(self.now())
     }
 
+    /// Whether it holds now.
+    pub fn is_held(&self) -> bool {
+        self.standing() == Standing::Held
+    }
+
     /// See [`LeaseClock::granted`].
     pub fn granted(&self, sent: Duration, ttl: Duration) {
         self.clock().granted(sent, ttl);

@@ -72,8 +72,6 @@ pub struct Imported {
     pub body_sums: Vec<u64>,
     /// A recorded POP3 unique-id; empty: derived.
     pub uidl: String,
-    /// The delivery it came by, if known.
-    pub delivery: Option<DeliveryId>,
 }
 
 /// Where prefixes and body are in a payload.
@@ -279,10 +277,6 @@ impl From<&Imported> for proto::Imported {
             body_length: imported.body_length,
             body_sums: imported.body_sums.clone(),
             uidl: imported.uidl.clone(),
-            delivery_id: imported
-                .delivery
-                .map(DeliveryId::to_field)
-                .unwrap_or_default(),
         }
     }
 }
@@ -303,7 +297,6 @@ impl TryFrom<proto::Imported> for Imported {
             body_length: imported.body_length,
             body_sums: imported.body_sums,
             uidl: imported.uidl,
-            delivery: delivery(&imported.delivery_id)?,
         })
     }
 }

@@ -271,6 +271,11 @@ impl Shard {
         *lock(&self.inner.totals)
     }
 
+    /// Live sessions.
+    pub fn sessions(&self) -> usize {
+        self.inner.sessions.count()
+    }
+
     /// Up to `most` accounts whose quota state changed and was not told yet.
     pub fn quota_changes(&self, most: usize) -> Vec<(AccountId, bool)> {
         let changes = lock(&self.inner.quota_changes);

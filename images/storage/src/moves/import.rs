@@ -1,0 +1,313 @@
+//! The target's part of the copy: pulls the account from its source into the own heap.
+//!
+//! An import begins from nothing: what an earlier one of the same move brought is dropped first.
+//! It ends with one record that says that everything is here; without it the account is nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use kit::services::mover_client::MoverClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status};
+use wire::ids::{AccountId, ShardName};
+use wire::rpc::{ExportRequest, ImportProgress, ImportRequest};
+
+use self::parts::{Assembler, Piece};
+use super::{MoverService, Parsed};
+use crate::account::Account;
+use crate::records::proto::{self, Holding};
+use crate::records::{Change, Entry, Imported};
+use crate::shard::slots::Slot;
+use crate::shard::{Receipt, Shard, Unready, lock};
+
+mod parts;
+
+/// Records that wait for their sync; with [`WINDOW_OCTETS`], what an import keeps in memory.
+const WINDOW_RECORDS: usize = 256;
+
+/// Octets of bodies that wait for their sync.
+const WINDOW_OCTETS: u64 = 16 << 20;
+
+/// Messages between two reports.
+const REPORT_EVERY: u64 = 100;
+
+/// Reports that wait for the directory.
+const REPORTS_AHEAD: usize = 4;
+
+/// Imports under way, by account.
+#[derive(Clone, Default)]
+pub(super) struct Imports {
+    live: Arc<Mutex<HashMap<AccountId, CancellationToken>>>,
+}
+
+/// Why an import ends early. The driver may start it again.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error(transparent)]
+    Unready(#[from] Unready),
+    #[error(transparent)]
+    Status(#[from] Box<Status>),
+    #[error("the source sent what does not fit: {0}")]
+    Parts(#[from] parts::Misfit),
+    #[error("the account is no longer being built by this move")]
+    Superseded,
+    #[error("nobody listens")]
+    HungUp,
+}
+
+impl From<Status> for Stop {
+    fn from(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}
+
+impl From<Stop> for Status {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Unready(unready) => Self::unavailable(unready.to_string()),
+            Stop::Status(status) => *status,
+            Stop::Parts(misfit) => Self::data_loss(misfit.to_string()),
+            Stop::Superseded => Self::failed_precondition(stop.to_string()),
+            Stop::HungUp => Self::cancelled(stop.to_string()),
+        }
+    }
+}
+
+type Reports = mpsc::Sender<Result<ImportProgress, Status>>;
+
+/// Starts an import, or reports at once that it is done.
+pub(super) async fn start(
+    service: MoverService,
+    parsed: Parsed,
+    request: ImportRequest,
+) -> Result<ReceiverStream<Result<ImportProgress, Status>>, Status> {
+    let building = |account: &Account| is_building(account, &parsed);
+    let account = service.settled(parsed.account, building).await?;
+    let (reports, receiver) = mpsc::channel(REPORTS_AHEAD);
+    let wanted = proto::ImportedFrom {
+        source_incarnation: request.source_incarnation,
+        change_number: request.change_number,
+    };
+    tokio::spawn(async move {
+        let last = match account.imported == Some(wanted) {
+            true => Ok(complete(&service.shard, &account)),
+            false => run(&service, &parsed, request, &reports).await,
+        };
+        if let Err(stop) = &last {
+            let Parsed {
+                account, move_id, ..
+            } = parsed;
+            tracing::warn!(%account, %move_id, error = %stop, "the import stopped");
+        }
+        let _ = reports.send(last.map_err(Status::from)).await;
+    });
+    Ok(ReceiverStream::new(receiver))
+}
+
+/// Imports, unless a later import of the same account takes its place.
+async fn run(
+    service: &MoverService,
+    parsed: &Parsed,
+    request: ImportRequest,
+    reports: &Reports,
+) -> Result<ImportProgress, Stop> {
+    let token = CancellationToken::new();
+    let earlier = lock(&service.imports.live).insert(parsed.account, token.clone());
+    if let Some(earlier) = earlier {
+        earlier.cancel();
+    }
+    let result = tokio::select! {
+        result = import(service, parsed, request, reports, &token) => result,
+        () = token.cancelled() => Err(Stop::Superseded),
+        () = reports.closed() => Err(Stop::HungUp),
+    };
+    if !token.is_cancelled() {
+        lock(&service.imports.live).remove(&parsed.account);
+    }
+    result
+}
+
+async fn import(
+    service: &MoverService,
+    parsed: &Parsed,
+    request: ImportRequest,
+    reports: &Reports,
+    token: &CancellationToken,
+) -> Result<ImportProgress, Stop> {
+    let _copy = service.copies.acquire().await;
+    let mut import = Import {
+        shard: &service.shard,
+        slot: service.shard.inner().slots.get(parsed.account),
+        parsed,
+        token,
+        window: VecDeque::new(),
+        window_octets: 0,
+    };
+    import.reset().await?;
+    let source: ShardName = parsed
+        .source
+        .parse()
+        .map_err(|error: wire::ids::IdError| Status::invalid_argument(error.to_string()))?;
+    let channel = service
+        .channels
+        .get(&source, &request.source_endpoint)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let export = ExportRequest {
+        command: request.command.clone(),
+        source_incarnation: request.source_incarnation,
+        change_number: request.change_number,
+    };
+    let mut client = MoverClient::new(channel);
+    let mut stream = client.export(Request::new(export)).await?.into_inner();
+    let mut assembler = Assembler::default();
+    let mut report = ImportProgress {
+        incarnation: service.shard.incarnation().0,
+        ..ImportProgress::default()
+    };
+    while let Some(part) = stream.message().await? {
+        match assembler.take(part)? {
+            None => {}
+            Some(Piece::Account { messages, octets }) => {
+                report.total_messages = messages;
+                report.total_bytes = octets;
+            }
+            Some(Piece::Mailbox(mailbox)) => {
+                import.change(Change::MailboxImported(mailbox)).await?;
+            }
+            Some(Piece::Message(message)) => {
+                report.messages += 1;
+                report.bytes += message.octets();
+                import.message(message).await?;
+                service.shard.metrics().imported.inc();
+                if report.messages.is_multiple_of(REPORT_EVERY) {
+                    // Who does not read reports misses some.
+                    let _ = reports.try_send(Ok(report));
+                }
+            }
+            Some(Piece::Deliveries(deliveries)) => {
+                import
+                    .change(Change::DeliveriesImported(deliveries))
+                    .await?;
+            }
+            Some(Piece::End(mut finished)) => {
+                finished.source_incarnation = request.source_incarnation;
+                finished.change_number = request.change_number;
+                import.finish(finished).await?;
+                report.complete = true;
+                return Ok(report);
+            }
+        }
+    }
+    Err(Stop::Parts(parts::Misfit("it ended without an end")))
+}
+
+/// An import's hold on its account.
+struct Import<'a> {
+    shard: &'a Shard,
+    slot: Arc<Slot>,
+    parsed: &'a Parsed,
+    token: &'a CancellationToken,
+    window: VecDeque<(Receipt, u64)>,
+    window_octets: u64,
+}
+
+impl Import<'_> {
+    /// Drops what an earlier import brought.
+    async fn reset(&mut self) -> Result<(), Stop> {
+        let ownership = proto::Ownership {
+            epoch: self.parsed.epoch.0,
+            holding: Holding::Building.into(),
+            move_id: self.parsed.move_id.to_field(),
+            peer: self.parsed.source.clone(),
+        };
+        self.change(Change::Ownership(ownership)).await
+    }
+
+    async fn change(&mut self, change: Change) -> Result<(), Stop> {
+        let entry = Entry::Change(self.slot.id, change);
+        self.queue(entry, &[], &[], 0).await
+    }
+
+    async fn message(&mut self, message: parts::Message) -> Result<(), Stop> {
+        let octets = message.octets();
+        let parts::Message {
+            imported,
+            prefix,
+            body,
+        } = message;
+        let entry = Entry::Imported(Imported {
+            account: self.slot.id,
+            ..imported
+        });
+        self.queue(entry, &[prefix], &body, octets).await
+    }
+
+    async fn finish(&mut self, finished: proto::ImportFinished) -> Result<(), Stop> {
+        self.change(Change::ImportFinished(finished)).await?;
+        while let Some((receipt, _)) = self.window.pop_front() {
+            receipt.done().await?;
+        }
+        Ok(self
+            .shard
+            .lease()
+            .for_write()
+            .await
+            .map_err(Unready::from)?)
+    }
+
+    /// Queues a record if the account is still this import's; waits while the window is full.
+    async fn queue(
+        &mut self,
+        entry: Entry,
+        prefixes: &[Bytes],
+        body: &[Bytes],
+        octets: u64,
+    ) -> Result<(), Stop> {
+        while self.window.len() >= WINDOW_RECORDS
+            || !self.window.is_empty() && self.window_octets + octets > WINDOW_OCTETS
+        {
+            if let Some((receipt, octets)) = self.window.pop_front() {
+                self.window_octets -= octets;
+                receipt.done().await?;
+            }
+        }
+        if self.shard.inner().is_nearly_full() {
+            return Err(Unready::retry("the shard's volume is nearly full").into());
+        }
+        let inner = self.shard.inner();
+        let mut desk = self.slot.desk(&inner.index).map_err(Unready::from)?;
+        let mine = |account: &Account| is_building(account, self.parsed).is_ok();
+        // The desk is locked: a later import cancels this one before it resets the account.
+        if self.token.is_cancelled() || !desk.account.as_ref().is_some_and(mine) {
+            return Err(Stop::Superseded);
+        }
+        let receipt = inner.queue(entry, prefixes, body, &mut [(&self.slot, &mut desk)])?;
+        self.window.push_back((receipt, octets));
+        self.window_octets += octets;
+        Ok(())
+    }
+}
+
+fn complete(shard: &Shard, account: &Account) -> ImportProgress {
+    let usage = account.usage();
+    ImportProgress {
+        messages: usage.messages,
+        bytes: usage.octets,
+        total_messages: usage.messages,
+        total_bytes: usage.octets,
+        complete: true,
+        incarnation: shard.incarnation().0,
+    }
+}
+
+/// Whether this move builds the account here.
+fn is_building(account: &Account, parsed: &Parsed) -> Result<(), String> {
+    let mine = account.move_id == Some(parsed.move_id) && account.epoch == parsed.epoch;
+    match account.holding == Holding::Building && mine {
+        true => Ok(()),
+        false => Err("the account is not being built by this move: prepare it first".to_owned()),
+    }
+}

@@ -1,0 +1,373 @@
+//! Puts an export's parts together and checks them. Pure.
+
+use bytes::Bytes;
+use ring::digest::{Context, SHA256};
+use wire::ids::{AccountId, DeliveryId};
+use wire::rpc::export_part::Part;
+use wire::rpc::{
+    ExportAccount, ExportDeliveries, ExportEnd, ExportMailbox, ExportMessage, ExportPart,
+};
+
+use crate::records::proto::{ImportFinished, Limits, MailboxImported, Remembered};
+use crate::records::{BodySums, Imported, proto};
+
+/// Largest chunk of a body.
+const MAX_CHUNK: usize = 256 << 10;
+
+/// Largest prefix and body of a message: what one record of the heap takes, with room for its head.
+const MAX_MESSAGE: u64 = 72 << 20;
+
+/// Longest mailbox name, flag and recorded unique-id.
+const MAX_TEXT: usize = 4096;
+
+/// Most flags of a message.
+const MAX_FLAGS: usize = 1000;
+
+/// What does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Misfit(pub(super) &'static str);
+
+/// What parts come to.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Account {
+        messages: u64,
+        octets: u64,
+    },
+    Mailbox(MailboxImported),
+    Message(Message),
+    Deliveries(proto::DeliveriesImported),
+    /// Without what the fence answered.
+    End(ImportFinished),
+}
+
+/// One whole message; its account is not filled in.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) imported: Imported,
+    pub(super) prefix: Bytes,
+    pub(super) body: Vec<Bytes>,
+}
+
+impl Message {
+    pub(super) fn octets(&self) -> u64 {
+        self.prefix.len() as u64 + self.imported.body_length
+    }
+}
+
+/// Takes parts in the order in which they are sent.
+#[derive(Default)]
+pub(super) struct Assembler {
+    account: Option<ExportAccount>,
+    mailbox: Option<(u32, u32)>,
+    message: Option<Open>,
+    taken: ExportEnd,
+    ended: bool,
+}
+
+struct Open {
+    head: ExportMessage,
+    body: Vec<Bytes>,
+    length: u64,
+    sums: BodySums,
+    sha256: Context,
+}
+
+impl Assembler {
+    pub(super) fn take(&mut self, part: ExportPart) -> Result<Option<Piece>, Misfit> {
+        if self.ended {
+            return Err(Misfit("a part after the end"));
+        }
+        match part.part.ok_or(Misfit("an empty part"))? {
+            Part::Account(account) if self.account.is_none() => Ok(Some(self.account(account))),
+            Part::Account(_) => Err(Misfit("a second account")),
+            _ if self.account.is_none() => Err(Misfit("the account does not come first")),
+            Part::Body(chunk) => self.body(chunk),
+            _ if self.message.is_some() => Err(Misfit("a body is cut short")),
+            Part::Mailbox(mailbox) => self.mailbox(mailbox).map(Some),
+            Part::Message(head) => self.message(head),
+            Part::Deliveries(deliveries) => deliveries_of(&deliveries).map(Some),
+            Part::End(end) => self.end(&end).map(Some),
+        }
+    }
+
+    fn account(&mut self, account: ExportAccount) -> Piece {
+        let piece = Piece::Account {
+            messages: account.messages,
+            octets: account.bytes,
+        };
+        self.account = Some(account);
+        piece
+    }
+
+    fn mailbox(&mut self, mailbox: ExportMailbox) -> Result<Piece, Misfit> {
+        if self
+            .mailbox
+            .is_some_and(|(number, _)| mailbox.mailbox <= number)
+        {
+            return Err(Misfit("mailboxes do not ascend"));
+        }
+        if mailbox.name.len() > MAX_TEXT {
+            return Err(Misfit("a mailbox name is too long"));
+        }
+        self.mailbox = Some((mailbox.mailbox, 0));
+        Ok(Piece::Mailbox(MailboxImported {
+            mailbox: mailbox.mailbox,
+            name: mailbox.name,
+            uid_validity: mailbox.uid_validity,
+            uid_next: mailbox.uid_next,
+            highest_modseq: mailbox.highest_modseq,
+            subscribed: mailbox.subscribed,
+        }))
+    }
+
+    fn message(&mut self, head: ExportMessage) -> Result<Option<Piece>, Misfit> {
+        match self.mailbox {
+            Some((number, last)) if number == head.mailbox && head.uid > last => {
+                self.mailbox = Some((number, head.uid));
+            }
+            _ => return Err(Misfit("UIDs do not ascend in the mailbox last named")),
+        }
+        if head.body_size.saturating_add(head.prefix.len() as u64) > MAX_MESSAGE {
+            return Err(Misfit("a message is too large"));
+        }
+        let long = |text: &String| text.len() > MAX_TEXT;
+        if head.flags.len() > MAX_FLAGS || head.flags.iter().any(long) || long(&head.uidl) {
+            return Err(Misfit("flags or unique-id are too long"));
+        }
+        let open = Open {
+            head,
+            body: Vec::new(),
+            length: 0,
+            sums: BodySums::default(),
+            sha256: Context::new(&SHA256),
+        };
+        match open.head.body_size {
+            0 => self.close(open),
+            _ => {
+                self.message = Some(open);
+                Ok(None)
+            }
+        }
+    }
+
+    fn body(&mut self, chunk: Bytes) -> Result<Option<Piece>, Misfit> {
+        let mut open = self.message.take().ok_or(Misfit("a body of no message"))?;
+        if chunk.is_empty() || chunk.len() > MAX_CHUNK {
+            return Err(Misfit("a chunk has no octets, or too many"));
+        }
+        open.length += chunk.len() as u64;
+        if open.length > open.head.body_size {
+            return Err(Misfit("a body is longer than its head says"));
+        }
+        open.sums.add(&chunk);
+        open.sha256.update(&chunk);
+        open.body.push(chunk);
+        match open.length == open.head.body_size {
+            true => self.close(open),
+            false => {
+                self.message = Some(open);
+                Ok(None)
+            }
+        }
+    }
+
+    fn close(&mut self, open: Open) -> Result<Option<Piece>, Misfit> {
+        let Open {
+            head,
+            body,
+            length,
+            sums,
+            sha256,
+        } = open;
+        if sha256.finish().as_ref() != head.body_sha256.as_ref() {
+            return Err(Misfit("a body has another SHA-256 than at the source"));
+        }
+        self.taken.messages += 1;
+        self.taken.bytes += length + head.prefix.len() as u64;
+        let imported = Imported {
+            account: AccountId::from_bytes([0; 16]),
+            mailbox: head.mailbox,
+            uid: head.uid,
+            modseq: head.modseq,
+            flags: head.flags,
+            internal_date_ms: head.internal_date_ms,
+            prefix_length: u32::try_from(head.prefix.len()).unwrap_or(u32::MAX),
+            body_length: length,
+            body_sums: sums.finish(),
+            uidl: head.uidl,
+        };
+        let prefix = head.prefix;
+        Ok(Some(Piece::Message(Message {
+            imported,
+            prefix,
+            body,
+        })))
+    }
+
+    fn end(&mut self, end: &ExportEnd) -> Result<Piece, Misfit> {
+        let account = self.account.as_ref().ok_or(Misfit("no account"))?;
+        let announced = (account.messages, account.bytes);
+        if *end != self.taken || announced != (end.messages, end.bytes) {
+            return Err(Misfit("counts of messages or octets differ"));
+        }
+        self.ended = true;
+        let quota = account.quota.unwrap_or_default();
+        Ok(Piece::End(ImportFinished {
+            highest_modseq: account.highest_modseq,
+            next_uid_validity: account.next_uid_validity,
+            limits: Some(Limits {
+                bytes: quota.bytes,
+                messages: quota.messages,
+            }),
+            source_incarnation: 0,
+            change_number: 0,
+        }))
+    }
+}
+
+fn deliveries_of(deliveries: &ExportDeliveries) -> Result<Piece, Misfit> {
+    let mut remembered = Vec::with_capacity(deliveries.deliveries.len());
+    for delivery in &deliveries.deliveries {
+        if DeliveryId::from_slice(&delivery.delivery_id).is_err() {
+            return Err(Misfit("a delivery id has not 16 octets"));
+        }
+        remembered.push(Remembered {
+            delivery_id: delivery.delivery_id.clone(),
+            stored_at_ms: delivery.delivered_at_ms,
+            uid_validity: delivery.uid_validity,
+            uid: delivery.uid,
+        });
+    }
+    Ok(Piece::Deliveries(proto::DeliveriesImported {
+        deliveries: remembered,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::digest::digest;
+
+    use super::*;
+
+    fn account(messages: u64, bytes: u64) -> Part {
+        Part::Account(ExportAccount {
+            messages,
+            bytes,
+            highest_modseq: 9,
+            ..ExportAccount::default()
+        })
+    }
+
+    fn inbox() -> Part {
+        Part::Mailbox(ExportMailbox::default())
+    }
+
+    fn message(uid: u32, body: &[u8]) -> Part {
+        Part::Message(ExportMessage {
+            uid,
+            prefix: Bytes::from_static(b"pp"),
+            body_size: body.len() as u64,
+            body_sha256: Bytes::copy_from_slice(digest(&SHA256, body).as_ref()),
+            ..ExportMessage::default()
+        })
+    }
+
+    fn body(body: &'static [u8]) -> Part {
+        Part::Body(Bytes::from_static(body))
+    }
+
+    fn end(messages: u64, bytes: u64) -> Part {
+        Part::End(ExportEnd { messages, bytes })
+    }
+
+    fn assemble(parts: Vec<Part>) -> Result<Vec<Piece>, Misfit> {
+        let mut assembler = Assembler::default();
+        let mut pieces = Vec::new();
+        for part in parts {
+            pieces.extend(assembler.take(ExportPart { part: Some(part) })?);
+        }
+        match assembler.ended {
+            true => Ok(pieces),
+            false => Err(Misfit("unfinished")),
+        }
+    }
+
+    #[test]
+    fn a_whole_account() {
+        let pieces = assemble(vec![
+            account(2, 9),
+            inbox(),
+            message(3, b"hello"),
+            body(b"hel"),
+            body(b"lo"),
+            message(5, b""),
+            end(2, 9),
+        ])
+        .unwrap();
+        let [
+            _,
+            _,
+            Piece::Message(first),
+            Piece::Message(second),
+            Piece::End(end),
+        ] = &pieces[..]
+        else {
+            panic!("{pieces:?}");
+        };
+        assert_eq!(
+            (first.imported.uid, first.octets(), first.body.len()),
+            (3, 7, 2)
+        );
+        assert_eq!((second.imported.uid, second.octets()), (5, 2));
+        assert_eq!(end.highest_modseq, 9);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let whole = || message(3, b"hello");
+        for (parts, expected) in [
+            (vec![inbox()], "the account does not come first"),
+            (vec![account(0, 0), account(0, 0)], "a second account"),
+            (
+                vec![account(0, 0), inbox(), inbox()],
+                "mailboxes do not ascend",
+            ),
+            (
+                vec![account(1, 7), whole()],
+                "UIDs do not ascend in the mailbox last named",
+            ),
+            (
+                vec![account(2, 14), inbox(), whole(), body(b"hello"), whole()],
+                "UIDs do not ascend in the mailbox last named",
+            ),
+            (
+                vec![account(1, 7), inbox(), whole(), body(b"hell"), end(1, 7)],
+                "a body is cut short",
+            ),
+            (
+                vec![account(1, 7), inbox(), whole(), body(b"hello!")],
+                "a body is longer than its head says",
+            ),
+            (
+                vec![account(1, 7), inbox(), whole(), body(b"jello")],
+                "a body has another SHA-256 than at the source",
+            ),
+            (
+                vec![account(1, 7), inbox(), body(b"hello")],
+                "a body of no message",
+            ),
+            (
+                vec![account(2, 7), inbox(), whole(), body(b"hello"), end(1, 7)],
+                "counts of messages or octets differ",
+            ),
+            (
+                vec![account(0, 0), end(0, 0), end(0, 0)],
+                "a part after the end",
+            ),
+        ] {
+            assert_eq!(assemble(parts).unwrap_err().0, expected);
+        }
+    }
+}
