@@ -1,16 +1,19 @@
 //! What a proxy is told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kit::config::{Key, Problem, Settings};
 use kit::listener::{KeepAlive, MAX_CONNECTIONS, MAX_PER_ADDRESS};
 use kit::rpc::Replica;
+use serde::{Deserialize, Serialize};
 
 use crate::throttle::Rules;
 
 /// A proxy's configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// Identity folder: `ca.pem`, `cert.pem`, `key.pem`.
     pub identity: PathBuf,
@@ -26,10 +29,13 @@ pub struct Config {
     pub pop3s_listen: SocketAddr,
     /// Bounds and times.
     pub limits: Limits,
+    /// Waits after failed logins.
+    pub throttle: Rules,
 }
 
 /// What a proxy bounds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// Connections at the same time, each of the two ports.
     pub max_connections: usize,
@@ -40,19 +46,24 @@ pub struct Limits {
     /// Failed logins until a connection closes.
     pub max_failed_logins: u32,
     /// From connecting to login, without the waits that the proxy imposes.
+    #[serde(with = "kit::config::duration")]
     pub login: Duration,
     /// For connecting to a shard and being let in.
+    #[serde(with = "kit::config::duration")]
     pub handover: Duration,
     /// After login: for any octet in either direction.
+    #[serde(with = "kit::config::duration")]
     pub idle: Duration,
     /// After login: for a side to accept octets.
+    #[serde(with = "kit::config::duration")]
     pub write: Duration,
     /// How long sessions go on after the listeners closed.
+    #[serde(with = "kit::config::duration")]
     pub drain: Duration,
-    /// How a client that is gone is noticed.
+    /// How a client that is gone is noticed; not for the file, because POP3's promise to free a
+    /// dead client's lock within 60 s hangs on it.
+    #[serde(skip)]
     pub keep_alive: KeepAlive,
-    /// Waits after failed logins.
-    pub throttle: Rules,
 }
 
 /// POP3 locks a mailbox: a second session is refused by the shard anyway. Some clients open the
@@ -88,7 +99,231 @@ impl Default for Limits {
             write: WRITE,
             drain: kit::lifecycle::DRAIN,
             keep_alive: KeepAlive::default(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        Self {
+            identity: PathBuf::new(),
+            tls_cert: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            directory: Vec::new(),
+            pop3_listen: SocketAddr::new(any, 110),
+            pop3s_listen: SocketAddr::new(any, 995),
+            limits: Limits::default(),
             throttle: Rules::default(),
         }
+    }
+}
+
+impl Settings for Config {
+    const KEYS: &'static [Key] = &[
+        Key::new(
+            "identity",
+            "DIR",
+            "Folder with ca.pem, cert.pem and key.pem",
+        ),
+        Key::new(
+            "tls-cert",
+            "FILE",
+            "Certificate chain for mail clients, PEM",
+        ),
+        Key::new("tls-key", "FILE", "Its key, PEM"),
+        Key::new(
+            "directory",
+            "INSTANCE=HOST:PORT,…",
+            "The directory's replicas",
+        ),
+        Key::new(
+            "pop3-listen",
+            "ADDRESS:PORT",
+            "Where mail clients connect and say STLS",
+        ),
+        Key::new(
+            "pop3s-listen",
+            "ADDRESS:PORT",
+            "Where mail clients connect by TLS",
+        ),
+        Key::new("limits.max-connections", "N", "Connections of each port"),
+        Key::new(
+            "limits.max-per-address",
+            "N",
+            "Of these from one client address",
+        ),
+        Key::new("limits.max-per-user", "N", "Sessions of one account"),
+        Key::new(
+            "limits.max-failed-logins",
+            "N",
+            "Failed logins until we close",
+        ),
+        Key::new("limits.login", "DURATION", "From connecting to login"),
+        Key::new(
+            "limits.handover",
+            "DURATION",
+            "For a shard to let a client in",
+        ),
+        Key::new("limits.idle", "DURATION", "Silence after login"),
+        Key::new(
+            "limits.write",
+            "DURATION",
+            "For a client to accept what we send",
+        ),
+        Key::new(
+            "limits.drain",
+            "DURATION",
+            "How long sessions go on when we stop",
+        ),
+        Key::new(
+            "throttle.pair-free",
+            "N",
+            "Failures of one login from one address without a wait",
+        ),
+        Key::new(
+            "throttle.pair-first",
+            "DURATION",
+            "First wait after them; it doubles",
+        ),
+        Key::new("throttle.pair-longest", "DURATION", "Longest wait"),
+        Key::new(
+            "throttle.address-free",
+            "N",
+            "Failures from one address without a wait",
+        ),
+        Key::new(
+            "throttle.address-first",
+            "DURATION",
+            "First wait after them; it doubles",
+        ),
+        Key::new("throttle.address-longest", "DURATION", "Longest wait"),
+        Key::new(
+            "throttle.login-free",
+            "N",
+            "Failures of one login without a wait",
+        ),
+        Key::new(
+            "throttle.login-first",
+            "DURATION",
+            "First wait after them; it doubles",
+        ),
+        Key::new("throttle.login-longest", "DURATION", "Longest wait"),
+        Key::new(
+            "throttle.forgive",
+            "DURATION",
+            "After so long one failure is forgiven",
+        ),
+        Key::new(
+            "throttle.trust",
+            "DURATION",
+            "How long a success counts as recent",
+        ),
+        Key::new(
+            "throttle.max-waiting",
+            "N",
+            "Logins of one address that wait at once",
+        ),
+    ];
+
+    fn check(&self) -> Vec<Problem> {
+        let missing = [
+            (
+                "identity",
+                self.identity.as_os_str().is_empty(),
+                "name the folder",
+            ),
+            (
+                "tls-cert",
+                self.tls_cert.as_os_str().is_empty(),
+                "name the file",
+            ),
+            (
+                "tls-key",
+                self.tls_key.as_os_str().is_empty(),
+                "name the file",
+            ),
+            (
+                "directory",
+                self.directory.is_empty(),
+                "name one replica at least",
+            ),
+        ];
+        let limits = &self.limits;
+        let zero = [
+            ("limits.max-connections", limits.max_connections == 0),
+            ("limits.max-per-address", limits.max_per_address == 0),
+            ("limits.max-per-user", limits.max_per_user == 0),
+            ("limits.max-failed-logins", limits.max_failed_logins == 0),
+            ("limits.login", limits.login.is_zero()),
+            ("limits.handover", limits.handover.is_zero()),
+            ("limits.write", limits.write.is_zero()),
+            ("throttle.forgive", self.throttle.forgive.is_zero()),
+        ];
+        // RFC 1939 section 3.
+        let short = (limits.idle < MIN_IDLE).then(|| Problem::of("limits.idle", "10m at least"));
+        let missing = missing.into_iter().filter(|(_, is, _)| *is);
+        let zero = zero.into_iter().filter(|(_, is)| *is);
+        missing
+            .map(|(key, _, what)| Problem::of(key, what))
+            .chain(zero.map(|(key, _)| Problem::of(key, "must be above 0")))
+            .chain(short)
+            .collect()
+    }
+}
+
+const MIN_IDLE: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use kit::config::{Program, forgotten_keys, load};
+
+    use super::*;
+
+    const PROGRAM: Program = Program {
+        name: "palomar-proxy",
+        about: "",
+        version: "0",
+    };
+
+    fn load_flags(flags: &str) -> Result<Config, String> {
+        let args = flags.split_whitespace().map(Into::into);
+        load(
+            &PROGRAM,
+            std::iter::once("palomar-proxy".into()).chain(args),
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_setting_has_a_key() {
+        assert_eq!(forgotten_keys::<Config>(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn flags_reach_every_part() {
+        let config = load_flags(
+            "--identity id --tls-cert c --tls-key k --directory directory-0=a:1,directory-1=b:2 \
+             --limits-idle 20m --throttle-pair-free 7",
+        )
+        .unwrap();
+        assert_eq!(config.directory[1].endpoint, "b:2");
+        assert_eq!(config.limits.idle, Duration::from_secs(1200));
+        assert_eq!(config.throttle.pair_free, 7);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let error = load_flags("--limits-idle 1s --limits-max-per-user 0").unwrap_err();
+        for flag in [
+            "--identity",
+            "--tls-cert",
+            "--tls-key",
+            "--directory",
+            "--limits-idle",
+        ] {
+            assert!(error.contains(flag), "{flag}: {error}");
+        }
+        assert!(error.contains("--limits-max-per-user"), "{error}");
     }
 }

@@ -34,7 +34,7 @@ use login::Gate;
 use metrics::Metrics;
 use pop3::{Entry, Front};
 use shard::Shards;
-use throttle::Throttle;
+use throttle::{Rules, Throttle};
 use users::Users;
 
 /// Why a proxy does not start.
@@ -54,6 +54,7 @@ pub enum Error {
 /// A proxy with its ports open.
 pub struct Proxy {
     limits: Limits,
+    throttle: Rules,
     credentials: Credentials,
     public: PublicTls,
     directory: DirectoryClient,
@@ -92,6 +93,7 @@ impl Proxy {
             public,
             directory,
             limits,
+            throttle: config.throttle,
         })
     }
 
@@ -105,9 +107,8 @@ impl Proxy {
         self.pop3s.local_addr()
     }
 
-    /// Adds its counters, each with the prefix `palomar_proxy_` if `registry` has `palomar_`.
+    /// Adds its counters; `registry` gives them the prefix `palomar_proxy_`.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("proxy");
         self.metrics.register(registry);
         self.pop3.metrics().register(registry);
         self.pop3s.metrics().register(registry);
@@ -138,7 +139,7 @@ impl Proxy {
         let limits = self.limits;
         let front = Front {
             gate: Gate::new(
-                Throttle::new(limits.throttle, Instant::now()),
+                Throttle::new(self.throttle, Instant::now()),
                 self.directory,
                 Shards::new(self.credentials, limits.handover, limits.keep_alive),
                 Users::new(limits.max_per_user),

@@ -13,36 +13,42 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Failures of which a table remembers at least the last so many keys; three tables of about
-/// 3 MB at most.
+use serde::{Deserialize, Serialize};
+
+/// A table of failures remembers at least the last so many keys; three tables, 9 MB each at most.
 const MAX_FAILURES: usize = 1 << 16;
 
-/// Pairs that are remembered as good: a million users at most, 32 MB at most.
+/// At least the last so many pairs are remembered as good; 70 MB at most.
 const MAX_TRUSTED: usize = 1 << 20;
 
-/// How failures become a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// So many failures cost nothing.
-    pub free: u32,
-    /// The first wait after them; it doubles with each further failure.
-    pub first: Duration,
-    /// The longest wait.
-    pub longest: Duration,
-}
-
-/// What the throttle does to whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the throttle does to whom. A *pair* is a login from an address (IPv6: a /64).
+///
+/// Of each kind: so many failures are `free`; then a wait of `first`, which doubles with each
+/// further failure up to `longest`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the three kinds are one, described above")]
 pub struct Rules {
-    /// Failures of one login from one address.
-    pub pair: Rule,
-    /// Failures from one address (IPv6: one /64).
-    pub address: Rule,
-    /// Failures of one login from wherever.
-    pub login: Rule,
+    pub pair_free: u32,
+    #[serde(with = "kit::config::duration")]
+    pub pair_first: Duration,
+    #[serde(with = "kit::config::duration")]
+    pub pair_longest: Duration,
+    pub address_free: u32,
+    #[serde(with = "kit::config::duration")]
+    pub address_first: Duration,
+    #[serde(with = "kit::config::duration")]
+    pub address_longest: Duration,
+    pub login_free: u32,
+    #[serde(with = "kit::config::duration")]
+    pub login_first: Duration,
+    #[serde(with = "kit::config::duration")]
+    pub login_longest: Duration,
     /// One failure is forgiven each time this passes.
+    #[serde(with = "kit::config::duration")]
     pub forgive: Duration,
     /// How long a success counts as recent.
+    #[serde(with = "kit::config::duration")]
     pub trust: Duration,
     /// How many logins of one address may wait at the same time; more are refused, so that
     /// guessing in parallel gains nothing.
@@ -51,22 +57,57 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        let rule = |free, first, longest| Rule {
-            free,
-            first: Duration::from_millis(first),
-            longest: Duration::from_millis(longest),
-        };
         Self {
             // Two typing errors are free; 15 s stay below the patience of mail clients (30 s).
-            pair: rule(2, 1_000, 15_000),
+            pair_free: 2,
+            pair_first: Duration::from_secs(1),
+            pair_longest: Duration::from_secs(15),
             // An office or a carrier's NAT has some users with an old password.
-            address: rule(10, 1_000, 15_000),
-            // What the user of an attacked account waits at a new place.
-            login: rule(20, 250, 2_000),
+            address_free: 10,
+            address_first: Duration::from_secs(1),
+            address_longest: Duration::from_secs(15),
+            // What the user of an attacked account waits at a new place: short.
+            login_free: 20,
+            login_first: Duration::from_millis(250),
+            login_longest: Duration::from_secs(2),
             forgive: Duration::from_secs(60),
             // Mail clients come at least daily.
             trust: Duration::from_secs(24 * 3600),
             max_waiting: 8,
+        }
+    }
+}
+
+/// How failures of one kind become a wait.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    free: u32,
+    first: Duration,
+    longest: Duration,
+}
+
+impl Rules {
+    fn pair(&self) -> Rule {
+        Rule {
+            free: self.pair_free,
+            first: self.pair_first,
+            longest: self.pair_longest,
+        }
+    }
+
+    fn address(&self) -> Rule {
+        Rule {
+            free: self.address_free,
+            first: self.address_first,
+            longest: self.address_longest,
+        }
+    }
+
+    fn login(&self) -> Rule {
+        Rule {
+            free: self.login_free,
+            first: self.login_first,
+            longest: self.login_longest,
         }
     }
 }
@@ -173,12 +214,12 @@ impl Throttle {
                 rule.wait(failures.left(now, forgive))
             })
         };
-        let pair = cost(&mut self.pairs, keys.pair, self.rules.pair);
+        let pair = cost(&mut self.pairs, keys.pair, self.rules.pair());
         if trusted {
             return pair;
         }
-        let address = cost(&mut self.addresses, keys.address, self.rules.address);
-        let login = cost(&mut self.logins, keys.login, self.rules.login);
+        let address = cost(&mut self.addresses, keys.address, self.rules.address());
+        let login = cost(&mut self.logins, keys.login, self.rules.login());
         pair.max(address).max(login)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use palomar_proxy::Limits;
+use palomar_proxy::throttle::Rules;
 
 use crate::world::{PATIENCE, World, until};
 
@@ -40,7 +41,7 @@ async fn the_drain_time_is_bounded() {
 #[tokio::test]
 async fn a_lame_duck_still_serves() {
     let lame_duck = PATIENCE * 2;
-    let world = World::start(Limits::default(), lame_duck).await;
+    let world = World::start(Limits::default(), Rules::default(), lame_duck).await;
     world.shutdown.trigger();
     assert!(world.shutdown.is_triggered());
     world.logged_in().await;

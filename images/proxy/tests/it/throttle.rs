@@ -3,29 +3,31 @@
 use std::time::{Duration, Instant};
 
 use palomar_proxy::Limits;
-use palomar_proxy::throttle::{Rule, Rules};
+use palomar_proxy::throttle::Rules;
 
 use crate::client::Client;
 use crate::world::{LOGIN, PATIENCE, World};
 
 /// One failure is free, then a wait that no test sits out, or a short one.
-fn limits(wait: Duration) -> Limits {
-    let rule = Rule {
-        free: 1,
-        first: wait,
-        longest: wait,
+async fn world(wait: Duration) -> World {
+    let rules = Rules {
+        pair_free: 1,
+        pair_first: wait,
+        pair_longest: wait,
+        address_free: 1,
+        address_first: wait,
+        address_longest: wait,
+        login_free: 1,
+        login_first: wait,
+        login_longest: wait,
+        max_waiting: 1,
+        ..Rules::default()
     };
-    Limits {
+    let limits = Limits {
         max_failed_logins: 10,
-        throttle: Rules {
-            pair: rule,
-            address: rule,
-            login: rule,
-            max_waiting: 1,
-            ..Rules::default()
-        },
         ..Limits::default()
-    }
+    };
+    World::start(limits, rules, Duration::ZERO).await
 }
 
 async fn attacker(world: &World) -> Client {
@@ -38,7 +40,7 @@ async fn attacker(world: &World) -> Client {
 #[tokio::test]
 async fn the_next_guess_waits() {
     let wait = Duration::from_millis(300);
-    let world = World::with(limits(wait)).await;
+    let world = world(wait).await;
     let mut client = attacker(&world).await;
     client.login_as(LOGIN, "1").await;
     client.login_as(LOGIN, "2").await;
@@ -50,7 +52,7 @@ async fn the_next_guess_waits() {
 
 #[tokio::test]
 async fn an_attack_from_elsewhere_does_not_slow_the_user() {
-    let world = World::with(limits(PATIENCE * 2)).await;
+    let world = world(PATIENCE * 2).await;
     // The user was here before.
     world.logged_in().await.ask("QUIT").await;
     let mut attack = attacker(&world).await;

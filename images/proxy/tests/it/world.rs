@@ -8,6 +8,7 @@ use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::rpc::Replica;
 use kit::tls::Credentials;
+use palomar_proxy::throttle::Rules;
 use palomar_proxy::{Config, Limits, Proxy};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -50,11 +51,11 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        Self::start(limits, Duration::ZERO).await
+        Self::start(limits, Rules::default(), Duration::ZERO).await
     }
 
     /// Tim's account is at the first shard, epoch 7.
-    pub(crate) async fn start(limits: Limits, lame_duck: Duration) -> Self {
+    pub(crate) async fn start(limits: Limits, throttle: Rules, lame_duck: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::create(&dir.path().join("ca"), ClusterId::random()).unwrap();
         let identity = |tier: Tier, instance: &str| issue(&authority, &dir, tier, instance);
@@ -77,6 +78,7 @@ impl World {
             pop3_listen: ANY,
             pop3s_listen: ANY,
             limits,
+            throttle,
         };
         let proxy = Proxy::bind(config).unwrap();
         let (pop3, pop3s) = (proxy.pop3_addr(), proxy.pop3s_addr());
