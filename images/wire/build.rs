@@ -7,6 +7,7 @@ const FILES: &[&str] = &[
     "palomar/v1/shard.proto",
     "palomar/v1/mover.proto",
     "palomar/v1/admin.proto",
+    "palomar/v1/spool.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -155,6 +155,14 @@ impl Log {
         Reader { file, seed, at }.range(start, length)
     }
 
+    /// Verifies a record's checksum without keeping the record in memory. Blocks. What
+    /// [`Log::read_range`] gives afterwards comes from what was just read.
+    pub fn verify(&self, at: Position) -> Result<(), ReadError> {
+        let (file, seed) = self.file(at)?;
+        let file = &*file;
+        Reader { file, seed, at }.verify_all()
+    }
+
     /// Every segment, in order; the last is the one written to.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.inner.shared.segments().info()

@@ -6,9 +6,14 @@ use bytes::{Bytes, BytesMut};
 
 use crate::disk::DiskFile;
 use crate::error::ReadError;
-use crate::format::frame::{FrameHeader, HEADER, payload_holds};
+use crate::format::frame::{FrameHeader, HEADER, PayloadSum, payload_holds};
 use crate::position::Position;
 use crate::record::Record;
+
+/// How much is read at once to verify a record that is not kept in memory.
+const PIECE: usize = 1 << 20;
+
+const WRONG_SUM: &str = "the record has a wrong checksum";
 
 /// A frame in a segment's file.
 pub(crate) struct Reader<'a> {
@@ -44,6 +49,20 @@ impl Reader<'_> {
         Ok(octets)
     }
 
+    /// Reads the whole payload in pieces and verifies its checksum.
+    pub(crate) fn verify_all(&self) -> Result<(), ReadError> {
+        let header = self.header()?;
+        let length = header.length as usize;
+        let mut sum = PayloadSum::new(self.seed);
+        for start in (0..length).step_by(PIECE) {
+            sum.add(&self.octets(start as u64, PIECE.min(length - start))?);
+        }
+        match sum.is_of(&header) {
+            true => Ok(()),
+            false => Err(self.corrupt(WRONG_SUM)),
+        }
+    }
+
     fn header(&self) -> Result<FrameHeader, ReadError> {
         let mut bytes = [0; HEADER];
         let read = self
@@ -74,7 +93,7 @@ impl Reader<'_> {
         if payload_holds(header, payload, self.seed) {
             return Ok(());
         }
-        Err(self.corrupt("the record has a wrong checksum"))
+        Err(self.corrupt(WRONG_SUM))
     }
 
     fn corrupt(&self, reason: &str) -> ReadError {

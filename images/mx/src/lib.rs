@@ -11,6 +11,7 @@ pub mod recipients;
 mod report;
 mod server;
 pub mod session;
+pub mod spool;
 
 pub use config::Config;
 pub use server::{Error, Mx, run};

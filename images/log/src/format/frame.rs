@@ -132,9 +132,27 @@ pub(crate) fn payload_sum(parts: &[Bytes], seed: u64) -> u64 {
     if let [whole] = parts {
         return xxh3_64_with_seed(whole, seed);
     }
-    let mut hash = Xxh3::with_seed(seed);
-    parts.iter().for_each(|part| hash.update(part));
-    hash.digest()
+    let mut sum = PayloadSum::new(seed);
+    parts.iter().for_each(|part| sum.add(part));
+    sum.0.digest()
+}
+
+/// A payload's checksum under way.
+pub(crate) struct PayloadSum(Xxh3);
+
+impl PayloadSum {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Xxh3::with_seed(seed))
+    }
+
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Whether the pieces were the payload of this header.
+    pub(crate) fn is_of(&self, header: &FrameHeader) -> bool {
+        self.0.digest() == header.payload_sum
+    }
 }
 
 /// Whether a payload read from disk is the one that was written.

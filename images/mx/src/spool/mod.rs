@@ -1,0 +1,36 @@
+//! The spool: what MX answered 250 for and a shard does not have yet.
+//!
+//! A durable queue over [`log`], one queue per shard. What it takes is on stable storage before
+//! [`Spool::accept`] returns, and is there once after any crash until every target is delivered
+//! or a dead letter. Delivering twice is harmless: the shard knows the delivery id.
+//!
+//! - [`Spool::open`] recovers the queue from its log (blocking: call it on a blocking thread).
+//! - [`Spool::accept`] takes a message with its pending targets; `Full` and `Failed` mean 451.
+//! - [`runner::run`] hands what is due to a [`Deliverer`], which MX implements: it asks the
+//!   directory where the account is now, delivers, and says how that went for each target.
+//! - [`Spool::list`], [`Spool::show`], [`Spool::retry_now`] and [`admin::Service`] are for
+//!   `palomar spool`; [`Spool::counts`] for metrics.
+//!
+//! The queue ([`queue`]) and its timetable ([`schedule`]) are pure; time comes in as milliseconds
+//! since 1970.
+
+pub mod admin;
+mod body;
+mod config;
+pub mod queue;
+mod reclaim;
+mod record;
+pub mod runner;
+pub mod schedule;
+mod store;
+
+pub use self::body::{Body, BodyError, CHUNK};
+pub use self::config::{Clock, Config, Sleep};
+pub use self::queue::{BodyAt, Counts, Entry, EntryId, State, Target};
+pub use self::record::fuzz;
+pub use self::runner::{Deliverer, Job, Outcome};
+pub use self::schedule::Schedule;
+pub use self::store::{AcceptError, NewEntry, NewTarget, OpenError, Spool};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! What the queue must find without looking at every entry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wire::ids::ShardName;
+
+use crate::spool::queue::entry::{Entry, EntryId, State};
+
+/// The spool in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Messages.
+    pub entries: usize,
+    /// Their octets.
+    pub bytes: u64,
+    /// Targets that wait or are in flight.
+    pub pending: usize,
+    /// Targets that were given up.
+    pub dead: usize,
+    /// Targets that wait, by shard; those in flight are not among them.
+    pub waiting: BTreeMap<ShardName, usize>,
+}
+
+/// Timetables by shard, entries by segment, counts.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    due: BTreeMap<ShardName, BTreeSet<(i64, EntryId, u32)>>,
+    segments: BTreeMap<u64, BTreeSet<EntryId>>,
+    entries: usize,
+    bytes: u64,
+    pending: usize,
+    dead: usize,
+}
+
+impl Index {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.entries += 1;
+        self.bytes += entry.bytes();
+        let segment = entry.body.position.segment;
+        self.segments.entry(segment).or_default().insert(entry.id);
+        for target in &entry.targets {
+            match &target.state {
+                State::Dead(_) => self.dead += 1,
+                State::InFlight => self.pending += 1,
+                State::Due(at) => {
+                    self.pending += 1;
+                    let place = (*at, entry.id, target.index);
+                    match self.due.get_mut(&target.shard) {
+                        Some(due) => due.insert(place),
+                        None => self
+                            .due
+                            .entry(target.shard.clone())
+                            .or_default()
+                            .insert(place),
+                    };
+                }
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, entry: &Entry) {
+        self.entries -= 1;
+        self.bytes -= entry.bytes();
+        let segment = entry.body.position.segment;
+        if let Some(ids) = self.segments.get_mut(&segment) {
+            ids.remove(&entry.id);
+            if ids.is_empty() {
+                self.segments.remove(&segment);
+            }
+        }
+        for target in &entry.targets {
+            match &target.state {
+                State::Dead(_) => self.dead -= 1,
+                State::InFlight => self.pending -= 1,
+                State::Due(at) => {
+                    self.pending -= 1;
+                    if let Some(due) = self.due.get_mut(&target.shard) {
+                        due.remove(&(*at, entry.id, target.index));
+                        if due.is_empty() {
+                            self.due.remove(&target.shard);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first of a shard's timetable.
+    pub(super) fn first(&self, shard: &ShardName) -> Option<(i64, EntryId)> {
+        let (at, id, _) = self.due.get(shard)?.first()?;
+        Some((*at, *id))
+    }
+
+    pub(super) fn shards(&self) -> Vec<ShardName> {
+        self.due.keys().cloned().collect()
+    }
+
+    pub(super) fn in_segment(&self, segment: u64) -> BTreeSet<EntryId> {
+        self.segments.get(&segment).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let waiting = self
+            .due
+            .iter()
+            .map(|(shard, due)| (shard.clone(), due.len()));
+        Counts {
+            entries: self.entries,
+            bytes: self.bytes,
+            pending: self.pending,
+            dead: self.dead,
+            waiting: waiting.collect(),
+        }
+    }
+}

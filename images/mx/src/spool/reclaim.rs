@@ -1,0 +1,57 @@
+//! Gives back the space of what was delivered.
+//!
+//! Segments go oldest first: then no segment that is kept says of an entry less than one that
+//! went. An old segment in which little is alive is emptied by writing that little at the end.
+
+use log::LogError;
+
+use crate::spool::body::BodyError;
+use crate::spool::store::Spool;
+
+/// Why space was not given back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReclaimError {
+    /// The log takes nothing now, or no more.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A message that is to be written forward cannot be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+}
+
+impl Spool {
+    /// Removes sealed segments in which nothing is alive, from the oldest on; gives how many.
+    /// Where more is dead than alive, what is alive in the oldest is first written forward.
+    pub(super) async fn reclaim(&self) -> Result<usize, ReclaimError> {
+        let mut removed = 0;
+        loop {
+            let segments = self.log().segments();
+            let Some(oldest) = segments.first().filter(|segment| segment.sealed) else {
+                return Ok(removed);
+            };
+            let Some(alive) = self.in_segment(oldest.id) else {
+                return Ok(removed);
+            };
+            if !alive.is_empty() && !self.mostly_dead() {
+                return Ok(removed);
+            }
+            for entry in alive {
+                let body = self.body(&entry).whole().await?;
+                self.rewrite(entry.id, body).await?;
+            }
+            // Nothing enters a sealed segment, so what was alive in it has moved or is done.
+            let (log, id) = (self.log().clone(), oldest.id);
+            tokio::task::spawn_blocking(move || log.remove_segment(id))
+                .await
+                .map_err(|_| BodyError::Cancelled)??;
+            removed += 1;
+        }
+    }
+
+    /// Whether more than half of the disk used is dead, by at least a segment.
+    fn mostly_dead(&self) -> bool {
+        let alive = self.counts().bytes;
+        let dead = self.disk_bytes().saturating_sub(alive);
+        dead > alive && dead > self.config().segment_bytes
+    }
+}
