@@ -4,7 +4,26 @@
 //! behind a small trait. Any replica answers *yes* from memory; a *no* waits for a proof that the
 //! replica is not behind.
 
+pub mod access;
+mod admin;
+mod authenticate;
+mod cluster;
+pub mod config;
+pub mod credential;
 pub mod map;
+mod metrics;
 pub mod model;
 pub mod moves;
+pub mod placement;
+pub mod resolve;
+mod run;
+mod service;
 pub mod store;
+
+pub use admin::AdminConfig;
+pub use authenticate::{AuthenticateConfig, NoRandom, SetupError};
+pub use cluster::ClusterError;
+pub use config::{Config, StoreAt};
+
+pub use moves::MovesConfig;
+pub use run::{Directory, Error, run};

@@ -1,8 +1,11 @@
 //! Accounts and their credentials.
 
+use std::ops::Bound;
+
 use wire::ids::{AccountId, Epoch, MoveId, ShardName};
 use wire::rpc::{AccountState, Quota};
 
+use crate::credential;
 use crate::model::records::{AccountRecord, CredentialRecord};
 
 use super::arena::Handle;
@@ -81,10 +84,15 @@ impl Map {
         self.accounts.len()
     }
 
-    /// The text of an account's credential.
-    pub fn credential(&self, id: AccountId) -> Option<&str> {
+    /// The stored hash of an account's password, a PHC string.
+    pub fn credential(&self, id: AccountId) -> Option<String> {
         let block = self.arena.get(self.find_credential(id)?);
-        std::str::from_utf8(&block[id.as_bytes().len()..]).ok()
+        Some(credential::unpack(&block[id.as_bytes().len()..]))
+    }
+
+    /// Whether the account has a password.
+    pub fn has_credential(&self, id: AccountId) -> bool {
+        self.find_credential(id).is_some()
     }
 
     /// The oldest active account of a domain.
@@ -99,6 +107,13 @@ impl Map {
         let mut accounts: Vec<_> = ids.filter_map(|id| self.account(*id)).collect();
         accounts.sort_by_key(|account| (account.removed_at_ms(), account.id()));
         accounts
+    }
+
+    /// Removed and purging accounts whose address is after this one, in the order of addresses.
+    pub fn former_after(&self, after: &str) -> impl Iterator<Item = Account<'_>> + use<'_> {
+        let from = (Bound::Excluded(after), Bound::Unbounded);
+        let ids = self.former.range::<str, _>(from).flat_map(|(_, ids)| ids);
+        ids.filter_map(|id| self.account(*id))
     }
 
     /// Every removed or purging account.
@@ -217,7 +232,8 @@ impl Map {
     pub(super) fn set_credential(&mut self, id: AccountId, record: Option<CredentialRecord>) {
         let old = self.find_credential(id);
         let hash = self.hash(id);
-        let block = record.map(|record| [&id.as_bytes()[..], record.phc.as_bytes()].concat());
+        let block =
+            record.map(|record| [&id.as_bytes()[..], &credential::pack(&record.phc)].concat());
         match (old, block) {
             (None, None) => {}
             (Some(old), None) => {

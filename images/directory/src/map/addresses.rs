@@ -33,6 +33,11 @@ impl Address<'_> {
     pub fn text(&self) -> String {
         format!("{}@{}", self.local, self.domain)
     }
+
+    /// Its domain.
+    pub fn domain(&self) -> &str {
+        self.domain
+    }
 }
 
 impl Map {
@@ -44,16 +49,17 @@ impl Map {
     }
 
     /// All addresses after `after` (empty: all), by domain, then by local part.
-    pub fn addresses_after<'a>(&'a self, after: &'a str) -> impl Iterator<Item = Address<'a>> {
+    pub fn addresses_after(&self, after: &str) -> impl Iterator<Item = Address<'_>> + use<'_> {
         let (local, domain) = after.rsplit_once('@').unwrap_or(("", after));
-        let numbers = self.domains.numbers_from(domain);
-        numbers.flat_map(move |number| {
-            let slot = self.domains.slot(number);
-            let local = if *slot.name == *domain { local } else { "" };
-            let from = slot.order.from(move |block| self.order_of(block, local));
-            from.map(|block| self.address_at(block))
-                .skip_while(move |address| address.local == local)
-        })
+        let here = self.domains.number(domain);
+        let here = here.filter(|number| self.domains.slot(*number).record.is_some());
+        let behind = |block| self.order_of(block, local);
+        let first = here.map(|number| self.domains.slot(number).order.after(&behind));
+        let others = self.domains.numbers_from(domain);
+        let others = others.filter(move |number| Some(*number) != here);
+        let others = others.flat_map(|number| self.domains.slot(number).order.iter());
+        let blocks = first.into_iter().flatten().chain(others);
+        blocks.map(|block| self.address_at(block))
     }
 
     /// The aliases of which this canonical address is a target.

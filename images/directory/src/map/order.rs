@@ -39,13 +39,13 @@ impl Order {
         }
     }
 
-    /// All from the first that `compare` does not call less.
-    pub(super) fn from(
-        &self,
-        compare: impl Fn(Handle) -> Ordering,
-    ) -> impl Iterator<Item = Handle> + '_ {
-        let (run, place) = self.find(&compare);
-        let at = place.unwrap_or_else(|at| at);
+    /// All that `compare` calls greater.
+    pub(super) fn after<'a>(
+        &'a self,
+        compare: &dyn Fn(Handle) -> Ordering,
+    ) -> impl Iterator<Item = Handle> + use<'a> {
+        let (run, place) = self.find(compare);
+        let at = place.map_or_else(|at| at, |at| at + 1);
         let first = self.runs.get(run).map_or(&[][..], |run| &run[at..]);
         let rest = self.runs.iter().skip(run + 1).flatten();
         first.iter().chain(rest).copied().map(Handle)
@@ -63,7 +63,7 @@ impl Order {
     }
 
     /// The run and the place in it; 0 and `Err(0)` when there is nothing.
-    fn find(&self, compare: impl Fn(Handle) -> Ordering) -> (usize, Result<usize, usize>) {
+    fn find(&self, compare: &dyn Fn(Handle) -> Ordering) -> (usize, Result<usize, usize>) {
         let starts_after = |run: &Vec<u32>| {
             run.first()
                 .is_some_and(|first| compare(Handle(*first)) != Ordering::Greater)
@@ -113,7 +113,8 @@ mod tests {
             order.set(Handle(value), by_value(value));
         }
         assert!(order.iter().map(|entry| entry.0).eq(0..9000));
-        assert!(order.from(by_value(700)).map(|entry| entry.0).eq(700..9000));
+        let after = order.after(&by_value(700));
+        assert!(after.map(|entry| entry.0).eq(701..9000));
         assert!(order.bytes() < 9000 * 10, "{}", order.bytes());
     }
 
@@ -131,8 +132,8 @@ mod tests {
                 }
             }
             prop_assert!(order.iter().map(|entry| entry.0).eq(expected.iter().copied()));
-            let from = order.from(by_value(1500)).map(|entry| entry.0);
-            prop_assert!(from.eq(expected.range(1500..).copied()));
+            let after = order.after(&by_value(1500)).map(|entry| entry.0);
+            prop_assert!(after.eq(expected.range(1501..).copied()));
         }
     }
 }

@@ -1,6 +1,5 @@
 //! kit over real sockets: one promise a file.
 
-mod admin;
 mod directory;
 mod identity;
 mod listener;

@@ -1,0 +1,401 @@
+//! Accounts: making, showing, changing them.
+
+use prost::Message as _;
+use tonic::Status;
+use wire::address::Canonical;
+use wire::ids::{AccountId, ShardName};
+use wire::rpc::{
+    Account, AccountState, AccountUsageRequest, AddAccountRequest, ListAccountsReply, ListRequest,
+    Quota, Route, SetPasswordRequest, SetQuotaRequest, ShardState,
+};
+
+use super::aliases::address_key;
+use super::write::{Found, Plan, Request, value};
+use super::{Admin, page, refuse};
+use crate::credential::Secret;
+use crate::map::{LeadsTo, Map};
+use crate::model::Key;
+use crate::model::records::{
+    AccountRecord, AddressRecord, CredentialRecord, ShardStateRecord, address_record,
+};
+use crate::placement::{Candidate, candidates, least_loaded};
+use crate::store::{Expect, MAX_OPERATIONS, Txn};
+
+/// What an administrator reads when a shard was named by a person.
+const BY_ADMINISTRATOR: &str = "chosen by an administrator";
+
+/// A new account, before it is written.
+pub(super) struct New<'a> {
+    pub(super) id: AccountId,
+    pub(super) address: &'a Canonical,
+    pub(super) quota: Quota,
+    /// PHC string; empty: no password.
+    pub(super) phc: &'a str,
+}
+
+impl Admin {
+    pub(super) async fn add_account(
+        &self,
+        mut message: AddAccountRequest,
+    ) -> Result<Account, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let password = Secret::new(&std::mem::take(&mut message.password));
+        let request = Request::new(&id, "Admin.AddAccount", &message)?;
+        let address = refuse::address("address", &message.address)?;
+        let shard = match message.shard.as_str() {
+            "" => None,
+            name => Some(refuse::shard("shard", name)?),
+        };
+        // Before the slow hash: what is refused is refused at once, what was done is not redone.
+        if self.earlier::<Account>(&request).await?.is_none() {
+            self.domain_for("address", address.domain()).await?;
+            self.must_be_free(&address).await?;
+        }
+        let phc = self.hashed(&password).await?;
+        let new = New {
+            id: AccountId::random(),
+            address: &address,
+            quota: message.quota.unwrap_or_default(),
+            phc: &phc,
+        };
+        let made: Account = self
+            .write(&request, || async {
+                self.plan_account(&new, shard.as_ref()).await
+            })
+            .await?;
+        self.until_created(made).await
+    }
+
+    async fn plan_account(
+        &self,
+        new: &New<'_>,
+        shard: Option<&ShardName>,
+    ) -> Result<Plan<Account>, Status> {
+        let domain = self.domain_for("address", new.address.domain()).await?;
+        self.must_be_free(new.address).await?;
+        let mut candidates = candidates(&self.shared.read());
+        let (shard, why) = self.place(&mut candidates, shard).await?;
+        let record = record_of(new, &shard.name, why);
+        let txn = shard.state.unchanged(domain.unchanged(Txn::new()));
+        let reply = describe(&self.shared.read(), new.id, &record, !new.phc.is_empty());
+        Ok(Plan::Commit(put_account(txn, new, &record), reply))
+    }
+
+    /// The shard asked for, or the policy's choice; it is Active at the revision that is returned.
+    pub(super) async fn place(
+        &self,
+        candidates: &mut [Candidate],
+        wanted: Option<&ShardName>,
+    ) -> Result<(Placed, String), Status> {
+        let (name, why) = match wanted {
+            Some(name) => (name.clone(), BY_ADMINISTRATOR.to_owned()),
+            None => least_loaded(candidates).ok_or_else(no_shard)?,
+        };
+        let state: Option<Found<ShardStateRecord>> =
+            self.read(Key::ShardState(name.clone())).await?;
+        match state {
+            Some(state) if state.record.state() == ShardState::Active => {
+                Ok((Placed { name, state }, why))
+            }
+            // The policy's choice comes from the map, which may lag a moment behind.
+            Some(_) if wanted.is_none() => {
+                let sentence = format!("{name} stops taking accounts just now; try again");
+                Err(Status::unavailable(sentence))
+            }
+            Some(_) => {
+                let sentence = format!("shard: {name} takes no new accounts; choose an Active one");
+                Err(Status::failed_precondition(sentence))
+            }
+            None => {
+                let sentence = format!("shard: there is no shard {name}");
+                Err(Status::not_found(sentence))
+            }
+        }
+    }
+
+    pub(super) async fn hashed(&self, password: &Secret) -> Result<String, Status> {
+        if password.is_empty() {
+            return Ok(String::new());
+        }
+        if password.is_too_long() {
+            return Err(refuse::invalid("password", "it has more than 1,024 octets"));
+        }
+        let hash = self.pool.hash(password.clone()).await;
+        hash.map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    /// Waits until the account's shard has it durably, not longer than configured.
+    async fn until_created(&self, made: Account) -> Result<Account, Status> {
+        let Some(id) = account_id(&made) else {
+            return Ok(made);
+        };
+        self.until_active(&[id]).await;
+        match self.read(Key::Account(id)).await? {
+            Some(found) => Ok(self.described(id, &found.record)),
+            None => Ok(made),
+        }
+    }
+
+    /// Waits until none of these is Creating in the map, not longer than configured.
+    pub(super) async fn until_active(&self, ids: &[AccountId]) {
+        let mut reached = self.shared.reached();
+        let active = async {
+            while any_creating(&self.shared.read(), ids) {
+                if reached.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Late: the answer says Creating.
+        drop(tokio::time::timeout(self.config.create_wait, active).await);
+    }
+
+    pub(super) async fn list_accounts(
+        &self,
+        message: ListRequest,
+    ) -> Result<ListAccountsReply, Status> {
+        self.current().await?;
+        let (ids, more) = self.listed(&message)?;
+        let mut accounts = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(MAX_OPERATIONS) {
+            let keys = ids.iter().map(|id| Key::Account(*id)).collect();
+            let found = self.read_all::<AccountRecord>(keys).await?;
+            for (id, found) in ids.iter().zip(found) {
+                accounts.extend(found.map(|found| self.described(*id, &found.record)));
+            }
+        }
+        Ok(ListAccountsReply { accounts, more })
+    }
+
+    fn listed(&self, message: &ListRequest) -> Result<(Vec<AccountId>, bool), Status> {
+        let map = self.shared.read();
+        if message.filter == "removed" {
+            let former = map.former_after(&message.after);
+            return Ok(page(former.map(|account| account.id()), message.limit));
+        }
+        let ids = super::addresses(&map, message)?.filter_map(|address| match address.leads_to {
+            LeadsTo::Account(id) => Some(id),
+            LeadsTo::Alias(_) => None,
+        });
+        Ok(page(ids, message.limit))
+    }
+
+    pub(super) async fn show_account(&self, address: &str) -> Result<Account, Status> {
+        let address = refuse::address("address", address)?;
+        self.current().await?;
+        let id = self.account_at(&address)?;
+        let found = self.read(Key::Account(id)).await?;
+        let found = found.ok_or_else(|| unknown(&address))?;
+        let account = self.described(id, &found.record);
+        Ok(self.with_usage(account).await)
+    }
+
+    /// The account of an address; one that was removed if there is no other.
+    fn account_at(&self, address: &Canonical) -> Result<AccountId, Status> {
+        let map = self.shared.read();
+        match map.address(address.as_str()) {
+            Some(LeadsTo::Account(id)) => Ok(id),
+            Some(LeadsTo::Alias(_)) => Err(is_alias(address)),
+            None => {
+                let former = map.former_accounts(address.as_str());
+                let last = former.last().map(crate::map::Account::id);
+                last.ok_or_else(|| unknown(address))
+            }
+        }
+    }
+
+    /// Asks the shard; without its answer bytes and messages stay unset.
+    async fn with_usage(&self, account: Account) -> Account {
+        let usage = tokio::time::timeout(self.config.usage_wait, self.usage(&account)).await;
+        match usage.ok().flatten() {
+            Some((bytes, messages)) => Account {
+                bytes: Some(bytes),
+                messages: Some(messages),
+                ..account
+            },
+            None => account,
+        }
+    }
+
+    async fn usage(&self, account: &Account) -> Option<(u64, u64)> {
+        let route = account.route.as_ref()?;
+        let shard: ShardName = route.shard.parse().ok()?;
+        let channel = self.channels.get(&shard, &route.rpc_endpoint).ok()?;
+        let mut client = kit::services::shard_client::ShardClient::new(channel);
+        let request = AccountUsageRequest {
+            accounts: vec![route.account.clone()],
+        };
+        let reply = client.account_usage(request).await.ok()?.into_inner();
+        let usage = reply.usages.first().filter(|usage| usage.found)?;
+        Some((usage.bytes, usage.messages))
+    }
+
+    pub(super) async fn set_password(
+        &self,
+        mut message: SetPasswordRequest,
+    ) -> Result<Account, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let password = Secret::new(&std::mem::take(&mut message.password));
+        let request = Request::new(&id, "Admin.SetPassword", &message)?;
+        let address = refuse::address("address", &message.address)?;
+        if password.is_empty() {
+            return Err(refuse::invalid("password", "it is empty"));
+        }
+        self.live(&address).await?;
+        let record = CredentialRecord {
+            phc: self.hashed(&password).await?,
+            changed_at_ms: kit::clock::unix_ms(),
+        };
+        self.write(&request, || async {
+            let (id, found) = self.live(&address).await?;
+            let key = Key::Credential(id).to_string();
+            let txn = found.unchanged(Txn::new()).put(key, value(&record));
+            let mut reply = self.described(id, &found.record);
+            reply.has_password = true;
+            Ok(Plan::Commit(txn, reply))
+        })
+        .await
+    }
+
+    pub(super) async fn set_quota(&self, mut message: SetQuotaRequest) -> Result<Account, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "Admin.SetQuota", &message)?;
+        let address = refuse::address("address", &message.address)?;
+        self.write(&request, || async {
+            let (id, found) = self.live(&address).await?;
+            let record = AccountRecord {
+                quota: Some(message.quota.unwrap_or_default()),
+                ..found.record.clone()
+            };
+            let txn = found
+                .unchanged(Txn::new())
+                .put(found.key.clone(), value(&record));
+            Ok(Plan::Commit(txn, self.described(id, &record)))
+        })
+        .await
+    }
+
+    /// The account that an address leads to now, as the store has it.
+    pub(super) async fn live(
+        &self,
+        address: &Canonical,
+    ) -> Result<(AccountId, Found<AccountRecord>), Status> {
+        let key = Key::Address(address.to_string());
+        let found: Option<Found<AddressRecord>> = self.read(key).await?;
+        let leads_to = found.and_then(|found| found.record.leads_to);
+        let Some(address_record::LeadsTo::Account(id)) = leads_to else {
+            return Err(match leads_to {
+                Some(_) => is_alias(address),
+                None => unknown(address),
+            });
+        };
+        let id =
+            AccountId::from_slice(&id).map_err(|error| Status::data_loss(error.to_string()))?;
+        let account = self.read(Key::Account(id)).await?;
+        Ok((id, account.ok_or_else(|| unknown(address))?))
+    }
+
+    /// An account as administrators see it.
+    pub(super) fn described(&self, id: AccountId, record: &AccountRecord) -> Account {
+        let map = self.shared.read();
+        let has_password = map.has_credential(id);
+        describe(&map, id, record, has_password)
+    }
+}
+
+/// A shard that takes a new account, and its state's revision.
+pub(super) struct Placed {
+    pub(super) name: ShardName,
+    pub(super) state: Found<ShardStateRecord>,
+}
+
+pub(super) fn record_of(new: &New<'_>, shard: &ShardName, placement: String) -> AccountRecord {
+    AccountRecord {
+        address: new.address.to_string(),
+        shard: shard.to_string(),
+        epoch: 1,
+        state: AccountState::Creating.into(),
+        created_at_ms: kit::clock::unix_ms(),
+        quota: Some(new.quota),
+        placement,
+        removed_at_ms: 0,
+        pending: true,
+        move_id: Default::default(),
+    }
+}
+
+/// Writes a new account with its address and credential.
+pub(super) fn put_account(txn: Txn, new: &New<'_>, record: &AccountRecord) -> Txn {
+    let address = AddressRecord {
+        created_at_ms: record.created_at_ms,
+        leads_to: Some(address_record::LeadsTo::Account(new.id.to_field())),
+    };
+    let key = address_key(new.address);
+    let txn = txn
+        .expect(key.clone(), Expect::Absent)
+        .put(key, value(&address))
+        .put(Key::Account(new.id).to_string(), value(record));
+    if new.phc.is_empty() {
+        return txn;
+    }
+    let credential = CredentialRecord {
+        phc: new.phc.to_owned(),
+        changed_at_ms: record.created_at_ms,
+    };
+    txn.put(
+        Key::Credential(new.id).to_string(),
+        credential.encode_to_vec(),
+    )
+}
+
+fn describe(map: &Map, id: AccountId, record: &AccountRecord, has_password: bool) -> Account {
+    let shard = record.shard.parse().ok();
+    let shard = shard.and_then(|name: ShardName| map.shard(&name)?.record());
+    let route = Route {
+        account: id.to_field(),
+        shard: record.shard.clone(),
+        epoch: record.epoch,
+        rpc_endpoint: shard.map_or_else(String::new, |shard| shard.rpc_endpoint.clone()),
+        pop3_endpoint: shard.map_or_else(String::new, |shard| shard.pop3_endpoint.clone()),
+    };
+    let mut aliases: Vec<_> = map.aliases_to(&record.address).collect();
+    aliases.sort();
+    Account {
+        address: record.address.clone(),
+        route: Some(route),
+        state: record.state,
+        quota: record.quota,
+        created_at_ms: record.created_at_ms,
+        removed_at_ms: record.removed_at_ms,
+        placement: record.placement.clone(),
+        pending: record.pending,
+        bytes: None,
+        messages: None,
+        aliases,
+        has_password,
+    }
+}
+
+fn any_creating(map: &Map, ids: &[AccountId]) -> bool {
+    let creating = |id: &AccountId| {
+        let account = map.account(*id);
+        account.is_some_and(|account| account.state() == AccountState::Creating)
+    };
+    ids.iter().any(creating)
+}
+
+pub(super) fn account_id(account: &Account) -> Option<AccountId> {
+    AccountId::from_slice(&account.route.as_ref()?.account).ok()
+}
+
+pub(super) fn unknown(address: &Canonical) -> Status {
+    Status::not_found(format!("there is no account {address}"))
+}
+
+fn is_alias(address: &Canonical) -> Status {
+    Status::failed_precondition(format!("{address} is an alias, no account"))
+}
+
+fn no_shard() -> Status {
+    Status::failed_precondition("no shard is Active: start one, or make one Active again")
+}

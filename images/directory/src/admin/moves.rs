@@ -1,0 +1,114 @@
+//! Moves: started, aborted and shown here, driven elsewhere.
+
+use tonic::Status;
+use wire::ids::{AccountId, MoveId};
+use wire::rpc::{
+    AbortMoveRequest, ListMovesReply, ListRequest, Move, ShowMoveRequest, StartMoveRequest,
+};
+
+use super::write::{Plan, Request};
+use super::{Admin, page, refuse};
+use crate::map::LeadsTo;
+use crate::model::records::MoveRecord;
+use crate::moves::{MoveFacts, RequestError, abort_request, describe, start_request};
+
+impl Admin {
+    pub(super) async fn start_move(&self, mut message: StartMoveRequest) -> Result<Move, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "Admin.StartMove", &message)?;
+        let address = refuse::address("address", &message.address)?;
+        let target = refuse::shard("target", &message.target)?;
+        // The same request is the same move, also when its answer was lost.
+        let move_id = MoveId::from_bytes(*request.id().as_bytes());
+        self.write(&request, || async {
+            let (account, _) = self.live(&address).await?;
+            let now_ms = kit::clock::unix_ms();
+            let planned = start_request(&*self.store, move_id, account, &target, now_ms).await;
+            let (facts, txn) = planned.map_err(refused)?;
+            Ok(Plan::Commit(txn, describe(&facts)))
+        })
+        .await
+    }
+
+    pub(super) async fn abort_move(&self, mut message: AbortMoveRequest) -> Result<Move, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "Admin.AbortMove", &message)?;
+        let address = refuse::address("address", &message.address)?;
+        self.write(&request, || async {
+            let (account, _) = self.live(&address).await?;
+            let aborted = abort_request(&*self.store, account, kit::clock::unix_ms()).await;
+            let (facts, txn) = aborted.map_err(refused)?;
+            Ok(Plan::Commit(txn, describe(&facts)))
+        })
+        .await
+    }
+
+    pub(super) async fn show_move(&self, message: ShowMoveRequest) -> Result<Move, Status> {
+        self.current().await?;
+        if message.move_id.is_empty() {
+            let address = refuse::address("address", &message.address)?;
+            return self.move_of(address.as_str());
+        }
+        let id = MoveId::from_slice(&message.move_id);
+        let id = id.map_err(|error| refuse::invalid("move_id", error))?;
+        let map = self.shared.read();
+        let mut moves = map.moves();
+        let found = moves.find(|(_, record)| record.move_id == id.as_bytes().as_slice());
+        let (account, record) =
+            found.ok_or_else(|| Status::not_found(format!("there is no move {id}")))?;
+        show(account, record)
+    }
+
+    fn move_of(&self, address: &str) -> Result<Move, Status> {
+        let map = self.shared.read();
+        let Some(LeadsTo::Account(account)) = map.address(address) else {
+            return Err(Status::not_found(format!("there is no account {address}")));
+        };
+        match map.move_of(account) {
+            Some(record) => show(account, record),
+            None => Err(Status::not_found(format!("{address} was not moved lately"))),
+        }
+    }
+
+    /// By address, then by id: names are those of the accounts.
+    pub(super) async fn list_moves(&self, message: ListRequest) -> Result<ListMovesReply, Status> {
+        self.current().await?;
+        let only_open = match message.filter.as_str() {
+            "" => false,
+            "open" => true,
+            _ => return Err(refuse::invalid("filter", "write \"open\", or nothing")),
+        };
+        let map = self.shared.read();
+        let mut moves: Vec<_> = map
+            .moves()
+            .filter(|(_, record)| !only_open || record.is_open())
+            .filter(|(_, record)| record.address > message.after)
+            .collect();
+        moves.sort_by_key(|(account, record)| (&record.address, *account));
+        let moves = moves
+            .into_iter()
+            .map(|(account, record)| show(account, record));
+        let (moves, more) = page(moves, message.limit);
+        let moves = moves.into_iter().collect::<Result<_, _>>()?;
+        Ok(ListMovesReply { moves, more })
+    }
+}
+
+fn show(account: AccountId, record: &MoveRecord) -> Result<Move, Status> {
+    let facts = MoveFacts::read(account, record);
+    let facts = facts.map_err(|error| Status::data_loss(error.to_string()))?;
+    Ok(describe(&facts))
+}
+
+fn refused(error: RequestError) -> Status {
+    let sentence = error.to_string();
+    match error {
+        RequestError::NoAccount | RequestError::NoShard(_) | RequestError::NotMoving => {
+            Status::not_found(sentence)
+        }
+        RequestError::ShardState { .. } | RequestError::Start(_) | RequestError::Switched(_) => {
+            Status::failed_precondition(sentence)
+        }
+        RequestError::Look(_) => Status::unavailable(sentence),
+    }
+}

@@ -1,0 +1,207 @@
+//! Shards: their states.
+
+use tonic::Status;
+use wire::ids::ShardName;
+use wire::rpc::{
+    AddShardRequest, ListRequest, ListShardsReply, SetShardStateRequest, ShardInfo, ShardState,
+};
+
+use super::write::{Found, Plan, Request, value};
+use super::{Admin, page, refuse};
+use crate::map::{Map, Shard};
+use crate::model::Key;
+use crate::model::records::{MoveRecord, ShardStateRecord};
+use crate::store::{Expect, Txn};
+
+impl Admin {
+    pub(super) async fn add_shard(
+        &self,
+        mut message: AddShardRequest,
+    ) -> Result<ShardInfo, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "Admin.AddShard", &message)?;
+        let name = refuse::shard("name", &message.name)?;
+        self.write(&request, || self.plan_shard(&name)).await
+    }
+
+    async fn plan_shard(&self, name: &ShardName) -> Result<Plan<ShardInfo>, Status> {
+        let Some(found) = self.shard_state(name).await? else {
+            let key = Key::ShardState(name.clone()).to_string();
+            let txn = Txn::new()
+                .expect(key.clone(), Expect::Absent)
+                .put(key, value(&state_record(ShardState::Active)));
+            return Ok(Plan::Commit(txn, self.info(name, ShardState::Active)));
+        };
+        if found.record.state() == ShardState::Retired {
+            return Err(Status::failed_precondition(format!(
+                "{name} is Retired, and names of shards are never used again: choose another name"
+            )));
+        }
+        Ok(Plan::Done(self.info(name, found.record.state())))
+    }
+
+    pub(super) async fn set_shard_state(
+        &self,
+        mut message: SetShardStateRequest,
+    ) -> Result<ShardInfo, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "Admin.SetShardState", &message)?;
+        let name = refuse::shard("name", &message.name)?;
+        let wanted = message.state();
+        self.write(&request, || async {
+            let found = self.shard_state(&name).await?;
+            let found = found.ok_or_else(|| unknown(&name))?;
+            let now = found.record.state();
+            if now == wanted {
+                return Ok(Plan::Done(self.info(&name, now)));
+            }
+            check_change(&name, now, wanted)?;
+            if wanted == ShardState::Retired {
+                // The map is now at least at the revision of `found`: since then nothing can have
+                // come to this shard.
+                self.current().await?;
+                check_empty(&self.shared.read(), &name)?;
+            }
+            let txn = found.unchanged(Txn::new());
+            let txn = txn.put(found.key.clone(), value(&state_record(wanted)));
+            Ok(Plan::Commit(txn, self.info(&name, wanted)))
+        })
+        .await
+    }
+
+    async fn shard_state(
+        &self,
+        name: &ShardName,
+    ) -> Result<Option<Found<ShardStateRecord>>, Status> {
+        self.read(Key::ShardState(name.clone())).await
+    }
+
+    pub(super) async fn list_shards(
+        &self,
+        message: ListRequest,
+    ) -> Result<ListShardsReply, Status> {
+        self.current().await?;
+        let map = self.shared.read();
+        let after = message.after.as_str();
+        let shards = infos(&map).filter(|shard| shard.name.as_str() > after);
+        let (shards, more) = page(shards, message.limit);
+        Ok(ListShardsReply { shards, more })
+    }
+
+    fn info(&self, name: &ShardName, state: ShardState) -> ShardInfo {
+        let map = self.shared.read();
+        let info = map.shard(name).map(|shard| info(&map, shard));
+        ShardInfo {
+            name: name.to_string(),
+            state: state.into(),
+            ..info.unwrap_or_default()
+        }
+    }
+}
+
+/// Every shard that was added.
+pub(super) fn infos(map: &Map) -> impl Iterator<Item = ShardInfo> + '_ {
+    let added = map.shards().filter(|shard| shard.state().is_some());
+    added.map(|shard| info(map, shard))
+}
+
+fn info(map: &Map, shard: &Shard) -> ShardInfo {
+    let record = shard.record();
+    let load = record.and_then(|record| record.load).unwrap_or_default();
+    let moves = |names: fn(&MoveRecord) -> &str| {
+        let named = map.moves().filter(|(_, record)| record.is_open());
+        named
+            .filter(|(_, record)| names(record) == shard.name().as_str())
+            .count() as u64
+    };
+    ShardInfo {
+        name: shard.name().to_string(),
+        state: shard.state().unwrap_or_default().into(),
+        incarnation: record.map_or(0, |record| record.incarnation),
+        live: shard.lease().is_some(),
+        rpc_endpoint: record.map_or_else(String::new, |record| record.rpc_endpoint.clone()),
+        accounts: shard.accounts(),
+        bytes: load.bytes,
+        messages: load.messages,
+        volume_size: load.volume_size,
+        volume_free: load.volume_free,
+        moves_in: moves(|record| &record.target),
+        moves_out: moves(|record| &record.source),
+    }
+}
+
+fn state_record(state: ShardState) -> ShardStateRecord {
+    ShardStateRecord {
+        state: state.into(),
+        changed_at_ms: kit::clock::unix_ms(),
+    }
+}
+
+/// Which change is allowed: anything between Active, Cordoned and Draining; Retired from the last
+/// two, and never back.
+fn check_change(name: &ShardName, now: ShardState, wanted: ShardState) -> Result<(), Status> {
+    use ShardState::{Active, Cordoned, Draining, Retired, Unspecified};
+    match (now, wanted) {
+        (Active | Cordoned | Draining, Active | Cordoned | Draining)
+        | (Cordoned | Draining, Retired) => Ok(()),
+        (_, Unspecified) => {
+            let why = "write ACTIVE, CORDONED, DRAINING or RETIRED";
+            Err(refuse::invalid("state", why))
+        }
+        (Retired, _) => Err(Status::failed_precondition(format!(
+            "{name} is Retired for good; add a shard of another name"
+        ))),
+        (_, _) => Err(Status::failed_precondition(format!(
+            "{name} still takes accounts: cordon or drain it first"
+        ))),
+    }
+}
+
+/// No account, in any state, and no open move names the shard.
+fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
+    let accounts = map.shard(name).map_or(0, Shard::accounts);
+    let names = |record: &MoveRecord| {
+        record.is_open() && (record.source == name.as_str() || record.target == name.as_str())
+    };
+    let moves = map.moves().filter(|(_, record)| names(record)).count();
+    if accounts == 0 && moves == 0 {
+        return Ok(());
+    }
+    Err(Status::failed_precondition(format!(
+        "{name} still has {accounts} accounts (removed ones included) and {moves} open moves"
+    )))
+}
+
+fn unknown(name: &ShardName) -> Status {
+    Status::not_found(format!(
+        "there is no shard {name}; `palomar shards` lists them"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_state() {
+        let name: ShardName = "shard-1".parse().unwrap();
+        let all = [
+            ShardState::Active,
+            ShardState::Cordoned,
+            ShardState::Draining,
+            ShardState::Retired,
+        ];
+        for now in all {
+            for wanted in all.into_iter().filter(|wanted| *wanted != now) {
+                let allowed = now != ShardState::Retired
+                    && (wanted != ShardState::Retired || now != ShardState::Active);
+                assert_eq!(
+                    check_change(&name, now, wanted).is_ok(),
+                    allowed,
+                    "{now:?} {wanted:?}"
+                );
+            }
+            assert!(check_change(&name, now, ShardState::Unspecified).is_err());
+        }
+    }
+}

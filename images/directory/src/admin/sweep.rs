@@ -1,0 +1,78 @@
+//! What time does by itself: removed accounts are purged, old outcomes forgotten. The elected
+//! replica runs it.
+
+use std::time::Duration;
+
+use tonic::Status;
+use wire::ids::{AccountId, RequestId};
+use wire::rpc::AccountState;
+
+use super::Admin;
+use super::remove::{drop_credential, ordered};
+use super::write::{Found, value};
+use crate::model::Key;
+use crate::model::records::AccountRecord;
+use crate::store::Txn;
+
+/// Outcomes forgotten in one transaction: below the store's bound.
+const BATCH: usize = 100;
+
+impl Admin {
+    /// Sweeps now and then for as long as it is polled.
+    pub(crate) async fn sweep(&self) {
+        loop {
+            if let Err(status) = self.sweep_once(kit::clock::unix_ms()).await {
+                tracing::info!(reason = status.message(), "the sweep goes on later");
+            }
+            tokio::time::sleep(self.config.sweep).await;
+        }
+    }
+
+    async fn sweep_once(&self, now_ms: i64) -> Result<(), Status> {
+        for id in self.kept_long_enough(now_ms) {
+            self.purge(id).await?;
+        }
+        for ids in self.old_outcomes(now_ms).chunks(BATCH) {
+            let keys = ids.iter().map(|id| Key::Request(*id).to_string());
+            self.step(keys.fold(Txn::new(), Txn::delete)).await?;
+        }
+        Ok(())
+    }
+
+    fn kept_long_enough(&self, now_ms: i64) -> Vec<AccountId> {
+        let before = now_ms - millis(self.config.keep_removed);
+        let map = self.shared.read();
+        map.all_former_accounts()
+            .filter(|account| account.state() == AccountState::Removed)
+            .filter(|account| account.removed_at_ms() <= before)
+            .map(|account| account.id())
+            .collect()
+    }
+
+    fn old_outcomes(&self, now_ms: i64) -> Vec<RequestId> {
+        let before = now_ms - millis(self.config.keep_outcomes);
+        let map = self.shared.read();
+        let old = map.requests().filter(|(_, done)| *done <= before);
+        old.map(|(id, _)| id).collect()
+    }
+
+    /// A conflict means that somebody restored it, or purges it: both are as well.
+    async fn purge(&self, id: AccountId) -> Result<(), Status> {
+        let found: Option<Found<AccountRecord>> = self.read(Key::Account(id)).await?;
+        let removed = |found: &Found<AccountRecord>| found.record.state() == AccountState::Removed;
+        let Some(found) = found.filter(removed) else {
+            return Ok(());
+        };
+        let record = ordered(&found.record, AccountState::Purging);
+        let txn = found
+            .unchanged(Txn::new())
+            .put(found.key.clone(), value(&record));
+        self.step(drop_credential(txn, id, true)).await?;
+        tracing::info!(account = %id, address = record.address, "kept for long enough: purged");
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+}

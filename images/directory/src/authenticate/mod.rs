@@ -1,0 +1,214 @@
+//! Checks passwords: an account that is not there costs the same time as a wrong password, and
+//! neither is denied without a proof that this replica is current.
+
+mod cache;
+mod pool;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::ids::AccountId;
+use wire::rpc::authenticate_reply::Result as Outcome;
+use wire::rpc::{AccountState, Busy, Denied, Granted};
+
+use crate::credential::{self, Cost, HashError, Secret};
+use crate::map::{Map, Shared};
+use crate::resolve;
+use crate::store::Freshness;
+
+pub use cache::NoRandom;
+pub(crate) use pool::Pool;
+
+use self::cache::Cache;
+
+/// How passwords are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticateConfig {
+    /// What new hashes cost.
+    pub cost: Cost,
+    /// Hashes at the same time.
+    pub cores: usize,
+    /// Logins that may wait for a core, beside those that have one.
+    pub waiting: usize,
+    /// How long a success is remembered.
+    pub cache_ttl: Duration,
+    /// How many successes are remembered.
+    pub cache_entries: usize,
+    /// How long the proof before a denial may take.
+    pub proof: Duration,
+}
+
+/// Two seconds of one core, inside the five that callers wait.
+const WAITING: usize = 64;
+
+/// Mail programs poll every one to five minutes.
+const CACHE_TTL: Duration = Duration::from_secs(600);
+
+/// About 100 octets each.
+const CACHE_ENTRIES: usize = 200_000;
+
+/// A store that elects a new leader takes a second or two.
+const PROOF: Duration = Duration::from_secs(2);
+
+impl Default for AuthenticateConfig {
+    fn default() -> Self {
+        Self {
+            cost: Cost::DEFAULT,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            waiting: WAITING,
+            cache_ttl: CACHE_TTL,
+            cache_entries: CACHE_ENTRIES,
+            proof: PROOF,
+        }
+    }
+}
+
+/// A check of passwords could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No random key for the cache.
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+    /// Hashing itself fails.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+}
+
+/// Checks passwords against the map.
+pub(crate) struct Authenticator {
+    shared: Arc<Shared>,
+    freshness: Arc<Freshness>,
+    pool: Pool,
+    cache: Mutex<Cache>,
+    /// A hash that no password has, for accounts that are not there.
+    nobody: String,
+    proof: Duration,
+}
+
+/// What the map knows of who logs in.
+enum Login {
+    Known(AccountId, String),
+    /// No such account, or none that may log in.
+    Nobody,
+    Creating,
+}
+
+impl Authenticator {
+    /// Hashes once, so that wrong parameters end the start and not each login.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        freshness: Arc<Freshness>,
+        pool: Pool,
+        config: &AuthenticateConfig,
+    ) -> Result<Self, SetupError> {
+        let nobody = credential::hash(&Secret::from("nobody's"), pool.cost())?;
+        Ok(Self {
+            shared,
+            freshness,
+            pool,
+            cache: Mutex::new(Cache::new(config.cache_ttl, config.cache_entries)?),
+            nobody,
+            proof: config.proof,
+        })
+    }
+
+    /// Checks one login.
+    pub(crate) async fn check(&self, login: &str, password: Secret) -> Outcome {
+        if let Some(granted) = self.check_now(login, &password) {
+            return granted;
+        }
+        let first = look_up(&self.shared.read(), login);
+        if let Some(outcome) = self.verify(login, &first, &password).await {
+            return outcome;
+        }
+        let deadline = Instant::now() + self.proof;
+        if let Err(unsure) = self.freshness.prove_current(deadline).await {
+            return Outcome::Unsure(unsure.to_string());
+        }
+        let second = look_up(&self.shared.read(), login);
+        match (first, second) {
+            // What was wrong is still wrong: nothing of this account changed until the proof.
+            (Login::Known(_, before), Login::Known(_, after)) if before == after => denied(),
+            (Login::Nobody, Login::Nobody) => denied(),
+            (_, second) => {
+                let outcome = self.verify(login, &second, &password).await;
+                outcome.unwrap_or_else(denied)
+            }
+        }
+    }
+
+    /// Granted from the cache.
+    fn check_now(&self, login: &str, password: &Secret) -> Option<Outcome> {
+        let map = self.shared.read();
+        let Login::Known(id, phc) = look_up(&map, login) else {
+            return None;
+        };
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = cache.knows(id, &phc, password, kit::clock::boottime());
+        known.then(|| grant(&map, id))
+    }
+
+    /// Hashes; none: the password is wrong, or there is nobody it could be right for.
+    async fn verify(&self, login: &str, found: &Login, password: &Secret) -> Option<Outcome> {
+        let phc = match found {
+            Login::Known(_, phc) => phc,
+            Login::Nobody => &self.nobody,
+            Login::Creating => return Some(unsure("the account is being created")),
+        };
+        // A password longer than any that is set is wrong; it costs the same.
+        let right = self.pool.verify(password.clone(), phc.clone()).await;
+        let Ok(right) = right else {
+            return Some(Outcome::Busy(Busy {}));
+        };
+        match found {
+            Login::Known(id, phc) if right && !password.is_too_long() => {
+                self.granted(login, *id, phc, password)
+            }
+            _ => None,
+        }
+    }
+
+    /// Grants, unless the account changed while the password was hashed.
+    fn granted(&self, login: &str, id: AccountId, phc: &str, password: &Secret) -> Option<Outcome> {
+        let map = self.shared.read();
+        match look_up(&map, login) {
+            Login::Known(now, stored) if now == id && stored == phc => {
+                let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+                cache.add(id, phc, password, kit::clock::boottime());
+                Some(grant(&map, id))
+            }
+            _ => Some(unsure("the account changed just now")),
+        }
+    }
+}
+
+fn look_up(map: &Map, login: &str) -> Login {
+    let account = resolve::primary(map, login).and_then(|id| map.account(id));
+    let Some(account) = account else {
+        return Login::Nobody;
+    };
+    match (account.state(), map.credential(account.id())) {
+        (AccountState::Active, Some(phc)) => Login::Known(account.id(), phc),
+        (AccountState::Creating, _) => Login::Creating,
+        _ => Login::Nobody,
+    }
+}
+
+fn grant(map: &Map, id: AccountId) -> Outcome {
+    match map.account(id) {
+        Some(account) => Outcome::Granted(Granted {
+            route: Some(resolve::route(&account)),
+            address: account.address(),
+        }),
+        None => unsure("the account changed just now"),
+    }
+}
+
+fn denied() -> Outcome {
+    Outcome::Denied(Denied {})
+}
+
+fn unsure(why: &str) -> Outcome {
+    Outcome::Unsure(why.to_owned())
+}

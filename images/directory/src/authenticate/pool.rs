@@ -1,0 +1,96 @@
+//! Where passwords are hashed: as many at a time as there are cores, a bounded number waiting.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::credential::{self, Cost, HashError, Secret};
+
+/// The pool.
+#[derive(Clone)]
+pub(crate) struct Pool {
+    cost: Cost,
+    /// Hashes that run.
+    running: Arc<Semaphore>,
+    /// Logins that run or wait.
+    admitted: Arc<Semaphore>,
+    /// Hashes of new passwords that run: an import leaves cores to the logins.
+    background: Arc<Semaphore>,
+}
+
+/// All places are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Pool {
+    /// `waiting` logins may wait beside those that run.
+    pub(crate) fn new(cores: usize, waiting: usize, cost: Cost) -> Self {
+        Self {
+            cost,
+            running: Arc::new(Semaphore::new(cores)),
+            admitted: Arc::new(Semaphore::new(cores + waiting)),
+            background: Arc::new(Semaphore::new(cores.div_ceil(2))),
+        }
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Whether the password is the stored one; [`Full`] at once when too many wait.
+    pub(super) async fn verify(&self, password: Secret, phc: String) -> Result<bool, Full> {
+        let _admitted = self.admitted.try_acquire().map_err(|_| Full)?;
+        let run = move || credential::verify(&password, &phc);
+        self.run(run).await.ok_or(Full)
+    }
+
+    /// Hashes a new password; waits for its turn.
+    pub(crate) async fn hash(&self, password: Secret) -> Result<String, HashError> {
+        // The semaphores are never closed: without a permit there is only more work at a time.
+        let _turn = self.background.acquire().await.ok();
+        let cost = self.cost;
+        let run = move || credential::hash(&password, cost);
+        self.run(run)
+            .await
+            .unwrap_or_else(|| Err(HashError::stopped()))
+    }
+
+    /// None: the process is stopping.
+    async fn run<T: Send + 'static>(&self, run: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let permit = Arc::clone(&self.running).acquire_owned().await.ok()?;
+        // The permit goes along, so that a caller that goes away does not free a busy core.
+        let run = move || {
+            let done = run();
+            drop(permit);
+            done
+        };
+        spawn_blocking(run).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::CHEAP;
+
+    #[tokio::test]
+    async fn is_full_at_once_when_all_places_are_taken() {
+        let pool = Pool::new(1, 1, CHEAP);
+        let phc = pool.hash(Secret::from("a")).await.unwrap();
+        let core = Arc::clone(&pool.running).acquire_owned().await.unwrap();
+        let waiting = [(); 2].map(|()| {
+            let (pool, phc) = (pool.clone(), phc.clone());
+            tokio::spawn(async move { pool.verify(Secret::from("a"), phc).await })
+        });
+        while pool.admitted.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.verify(Secret::from("a"), phc.clone()).await, Err(Full));
+        drop(core);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), Ok(true));
+        }
+        assert_eq!(pool.verify(Secret::from("b"), phc).await, Ok(false));
+    }
+}

@@ -1,0 +1,88 @@
+//! Answers to a batch: yes at once, no after a proof, each address by itself.
+
+use tokio::time::Instant;
+use wire::ids::{AccountId, Epoch};
+use wire::rpc::resolve_answer::Answer;
+use wire::rpc::resolve_query::Subject;
+use wire::rpc::{ResolveAnswer, ResolveQuery};
+
+use super::Verdict;
+use crate::map::{Map, Shared};
+use crate::store::Freshness;
+
+/// Most queries of one batch.
+pub(crate) const MAX_QUERIES: usize = 256;
+
+/// Answers each query; those that need a proof get it, or `unsure`, before the deadline.
+pub(crate) async fn answer(
+    shared: &Shared,
+    freshness: &Freshness,
+    queries: &[ResolveQuery],
+    deadline: Instant,
+) -> Vec<ResolveAnswer> {
+    let mut verdicts = look_up(&shared.read(), queries);
+    if verdicts.iter().any(needs_proof) {
+        match freshness.prove_current(deadline).await {
+            // What was asked is asked again: a no may have become a yes.
+            Ok(()) => {
+                look_again(&shared.read(), queries, &mut verdicts);
+                return verdicts.into_iter().map(proven).collect();
+            }
+            Err(unsure) => {
+                let why = unsure.to_string();
+                let unproven = |verdict| unproven(verdict, &why);
+                return verdicts.into_iter().map(unproven).collect();
+            }
+        }
+    }
+    verdicts.into_iter().map(proven).collect()
+}
+
+fn look_up(map: &Map, queries: &[ResolveQuery]) -> Vec<Verdict> {
+    queries.iter().map(|query| verdict(map, query)).collect()
+}
+
+fn look_again(map: &Map, queries: &[ResolveQuery], verdicts: &mut [Verdict]) {
+    for (query, found) in queries.iter().zip(verdicts) {
+        if needs_proof(found) {
+            *found = verdict(map, query);
+        }
+    }
+}
+
+fn verdict(map: &Map, query: &ResolveQuery) -> Verdict {
+    match &query.subject {
+        Some(Subject::Address(address)) => super::address(map, address),
+        Some(Subject::Account(id)) => match AccountId::from_slice(id) {
+            Ok(id) => super::account(map, id, Epoch(query.at_least_epoch)),
+            Err(_) => Verdict::Unsure("the account id has not 16 octets"),
+        },
+        Some(Subject::Postmaster(true)) => super::postmaster(map),
+        Some(Subject::Postmaster(false)) | None => Verdict::Unsure("the query asks for nothing"),
+    }
+}
+
+fn needs_proof(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::No(_) | Verdict::Behind)
+}
+
+fn proven(verdict: Verdict) -> ResolveAnswer {
+    let answer = match verdict {
+        Verdict::Yes(recipients) => Answer::Yes(wire::rpc::Recipients { recipients }),
+        Verdict::No(no) => Answer::No(no.into()),
+        Verdict::Behind => Answer::Unsure("the epoch asked for is not known here".to_owned()),
+        Verdict::Unsure(why) => Answer::Unsure(why.to_owned()),
+    };
+    ResolveAnswer {
+        answer: Some(answer),
+    }
+}
+
+fn unproven(verdict: Verdict, why: &str) -> ResolveAnswer {
+    if needs_proof(&verdict) {
+        return ResolveAnswer {
+            answer: Some(Answer::Unsure(why.to_owned())),
+        };
+    }
+    proven(verdict)
+}

@@ -1,0 +1,221 @@
+//! One replica: the store, the map that follows it, the services, and what the elected one does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::lifecycle::Shutdown;
+use kit::listener::{BindError, Listener, ListenerConfig};
+use kit::rpc::server::{ServeError, serve};
+use kit::rpc::{ChannelOptions, ShardChannels};
+use kit::services::admin_server::AdminServer;
+use kit::services::directory_server::DirectoryServer;
+use kit::tls::{Credentials, LoadError};
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use wire::identity::Tier;
+
+use crate::access;
+use crate::admin::Admin;
+use crate::authenticate::{Authenticator, Pool, SetupError};
+use crate::cluster::{self, ClusterError};
+use crate::config::{Config, StoreAt};
+use crate::map::{self, Shared};
+use crate::metrics::Metrics;
+use crate::service::Lookups;
+use crate::store::embedded::Embedded;
+use crate::store::etcd::Etcd;
+use crate::store::{self, Freshness, SharedStore, embedded, etcd};
+
+/// Why a replica does not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A certificate or key.
+    #[error(transparent)]
+    Load(#[from] Box<LoadError>),
+    /// The port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store cannot be opened.
+    #[error("{at}: {source}")]
+    Store {
+        /// Which store.
+        at: StoreAt,
+        /// What it says.
+        source: store::Error,
+    },
+    /// The store is not this cluster's.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Passwords cannot be checked.
+    #[error(transparent)]
+    Authenticate(#[from] SetupError),
+    /// Serving ended.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// All keys of a cluster in etcd start with it.
+const ETCD_PREFIX: &str = "/palomar/";
+
+/// Pause between attempts to reach a store at the start.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often the map's gauges are read.
+const OBSERVE: Duration = Duration::from_secs(10);
+
+/// A replica with its port and store open.
+pub struct Directory {
+    config: Config,
+    credentials: Credentials,
+    listener: Listener,
+    store: SharedStore,
+    shared: Arc<Shared>,
+    metrics: Metrics,
+}
+
+/// Opens port and store and serves until `shutdown` closes and the calls under way are done.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    Directory::open(config).await?.serve(shutdown).await
+}
+
+impl Directory {
+    /// Reads the identity, opens the port, then the store.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let credentials = Credentials::load_for(Tier::Directory, &config.identity);
+        let credentials = credentials.map_err(Box::new)?;
+        let listener = ListenerConfig::new("directory", "--listen", config.listen);
+        let listener = Listener::bind(listener)?;
+        let store = open_store(&config.store).await;
+        let store = store.map_err(|source| Error::Store {
+            at: config.store.clone(),
+            source,
+        })?;
+        Ok(Self::over(config, credentials, listener, store))
+    }
+
+    fn over(
+        config: Config,
+        credentials: Credentials,
+        listener: Listener,
+        store: SharedStore,
+    ) -> Self {
+        Self {
+            config,
+            credentials,
+            listener,
+            store,
+            shared: Arc::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// The map, for what asks it in process.
+    pub fn map(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Adds its counters, each with the prefix `palomar_directory_` if `registry` has `palomar_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("directory");
+        self.metrics.register(registry);
+        self.listener.metrics().register(registry);
+    }
+
+    /// Serves until `shutdown` closes. While the store is away the answers are `unsure`.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
+        self.credentials.watch(&shutdown);
+        tokio::select! {
+            checked = self.check_cluster() => checked?,
+            () = shutdown.closing() => return Ok(()),
+        }
+        let freshness = Freshness::new(Arc::clone(&self.store), self.shared.reached());
+        let freshness = Arc::new(freshness);
+        let admin = self.admin(&freshness);
+        let routes = self.routes(&freshness, &admin)?;
+        // The tasks end with the set.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(map::follow(
+            Arc::clone(&self.store),
+            Arc::clone(&self.shared),
+        ));
+        tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
+        tasks.spawn(async move { admin.sweep().await });
+        serve(self.listener, &self.credentials, routes, shutdown).await?;
+        Ok(())
+    }
+
+    /// Waits for the store, and refuses one that is not ours.
+    async fn check_cluster(&self) -> Result<(), ClusterError> {
+        let ours = self.credentials.identity().cluster();
+        loop {
+            match cluster::check(&*self.store, ours, self.config.bootstrap).await {
+                Err(ClusterError::Store(error)) if error.is_temporary() => {
+                    tracing::warn!(%error, "the store cannot be asked yet");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                checked => return checked,
+            }
+        }
+    }
+
+    fn admin(&self, freshness: &Arc<Freshness>) -> Admin {
+        let config = &self.config.authenticate;
+        Admin {
+            store: Arc::clone(&self.store),
+            shared: Arc::clone(&self.shared),
+            freshness: Arc::clone(freshness),
+            pool: Pool::new(config.cores, config.waiting, config.cost),
+            channels: ShardChannels::new(self.credentials.clone(), ChannelOptions::default()),
+            config: Arc::new(self.config.admin.clone()),
+        }
+    }
+
+    /// Every service behind the table of who may call what.
+    fn routes(&self, freshness: &Arc<Freshness>, admin: &Admin) -> Result<Routes, SetupError> {
+        let authenticator = Authenticator::new(
+            Arc::clone(&self.shared),
+            Arc::clone(freshness),
+            admin.pool.clone(),
+            &self.config.authenticate,
+        )?;
+        let lookups = Lookups {
+            shared: Arc::clone(&self.shared),
+            freshness: Arc::clone(freshness),
+            authenticator,
+            metrics: self.metrics.clone(),
+            budget: self.config.resolve_budget,
+        };
+        let mut routes = Routes::builder();
+        routes
+            .add_service(DirectoryServer::with_interceptor(lookups, access::check))
+            .add_service(AdminServer::with_interceptor(admin.clone(), access::check));
+        Ok(routes.routes())
+    }
+}
+
+async fn open_store(at: &StoreAt) -> Result<SharedStore, store::Error> {
+    match at {
+        StoreAt::Embedded(folder) => {
+            let store = Embedded::open(folder, embedded::Options::default()).await?;
+            Ok(Arc::new(store))
+        }
+        StoreAt::Etcd(endpoints) => {
+            let options = etcd::Options::new(endpoints.clone(), ETCD_PREFIX);
+            Ok(Arc::new(Etcd::new(options)?))
+        }
+    }
+}
+
+async fn observe(metrics: Metrics, shared: Arc<Shared>) {
+    loop {
+        metrics.observe(&shared);
+        tokio::time::sleep(OBSERVE).await;
+    }
+}

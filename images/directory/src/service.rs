@@ -1,0 +1,84 @@
+//! The lookups of MX and proxy: `Resolve` and `Authenticate`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::services::directory_server::Directory;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+use wire::rpc::authenticate_reply::Result as Outcome;
+use wire::rpc::{AuthenticateReply, AuthenticateRequest, ResolveReply, ResolveRequest};
+
+use crate::authenticate::Authenticator;
+use crate::credential::Secret;
+use crate::map::Shared;
+use crate::metrics::Metrics;
+use crate::resolve::{MAX_QUERIES, answer};
+use crate::store::Freshness;
+
+/// Longest client address that is logged.
+const MAX_CLIENT: usize = 64;
+
+/// Longest login that is logged.
+const MAX_LOGIN: usize = 320;
+
+/// The service.
+pub(crate) struct Lookups {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) metrics: Metrics,
+    /// How long a batch may take.
+    pub(crate) budget: Duration,
+}
+
+#[tonic::async_trait]
+impl Directory for Lookups {
+    async fn resolve(
+        &self,
+        request: Request<ResolveRequest>,
+    ) -> Result<Response<ResolveReply>, Status> {
+        let deadline = Instant::now() + self.budget;
+        let queries = request.into_inner().queries;
+        if queries.len() > MAX_QUERIES {
+            let sentence = format!("queries: write at most {MAX_QUERIES}");
+            return Err(Status::invalid_argument(sentence));
+        }
+        let answers = answer(&self.shared, &self.freshness, &queries, deadline).await;
+        self.metrics.resolved(&answers);
+        Ok(Response::new(ResolveReply { answers }))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateReply>, Status> {
+        let began = Instant::now();
+        let request = request.into_inner();
+        let password = Secret::new(&request.password);
+        let outcome = self.authenticator.check(&request.login, password).await;
+        let label = self.metrics.authenticated(&outcome);
+        tracing::info!(
+            login = cut(&request.login, MAX_LOGIN),
+            client = cut(&request.client, MAX_CLIENT),
+            account = account(&outcome),
+            outcome = label,
+            ms = began.elapsed().as_millis() as u64,
+            "login"
+        );
+        Ok(Response::new(AuthenticateReply {
+            result: Some(outcome),
+        }))
+    }
+}
+
+fn account(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Granted(granted) => Some(&granted.address),
+        _ => None,
+    }
+}
+
+fn cut(text: &str, length: usize) -> &str {
+    &text[..text.floor_char_boundary(length)]
+}
