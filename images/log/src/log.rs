@@ -85,7 +85,9 @@ impl Log {
     ///
     /// `visit` sees every record in order; with `from`, those at it and after it. `from` is a
     /// record's position or an earlier [`Log::end`]; of segments before it only the ends are
-    /// checked. [`OpenError::BadCheckpoint`] says that it does not fit this log.
+    /// checked. [`OpenError::BadCheckpoint`] says that it does not fit this log. Who gives the
+    /// position of the last record it has must see that very record come first: at the end of a
+    /// log that was cut there, nothing comes.
     ///
     /// Blocks; reads the whole log, or all from the start of the segment of `from`.
     pub fn open(

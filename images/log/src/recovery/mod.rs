@@ -43,6 +43,7 @@ pub(crate) fn recover(
     for id in &folder.ids {
         walk.segment(*id, Some(*id) == last)?;
     }
+    walk.check_end()?;
     walk.check_from()?;
     let Walk {
         mut segments,

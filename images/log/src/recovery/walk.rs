@@ -175,6 +175,18 @@ impl<'a> Walk<'a> {
         Ok(end)
     }
 
+    /// Refuses an end that promises another segment.
+    pub(super) fn check_end(&self) -> Result<(), OpenError> {
+        match self.segments.last() {
+            Some(last) if last.end.seal.is_some() => Err(OpenError::corrupt(
+                &segment::name(last.header.id),
+                last.end.offset,
+                "the next segment is missing, and no removal is recorded",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a checkpoint that the walk did not meet.
     pub(super) fn check_from(&self) -> Result<(), OpenError> {
         let Some(from) = self.from.filter(|_| !self.from_found) else {

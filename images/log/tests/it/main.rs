@@ -4,4 +4,6 @@ extern crate palomar_log as log;
 
 mod failures;
 mod power_cut;
+mod recovery;
+mod segments;
 mod support;
