@@ -1,5 +1,6 @@
 //! The IO every Palomar process shares, once.
 
+pub mod admin;
 pub mod authority;
 pub mod clock;
 pub mod config;
@@ -7,6 +8,8 @@ pub mod lifecycle;
 pub mod lines;
 pub mod listener;
 mod names;
+pub mod process;
 pub mod rpc;
 pub mod services;
+pub mod telemetry;
 pub mod tls;

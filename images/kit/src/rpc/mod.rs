@@ -1,4 +1,7 @@
 //! gRPC between processes: mutual TLS, deadlines, reconnects.
+//!
+//! A message has at most 4 MiB, tonic's default for receiving: bodies travel in chunks of at most
+//! 256 KiB, lists in pages of 1,000 rows.
 
 mod body;
 mod caller;
@@ -20,7 +23,3 @@ pub const STREAM_WINDOW: u32 = 1 << 20;
 
 /// HTTP/2 window of one connection, both ways. What a slow handler leaves unread is bounded by it.
 pub const CONNECTION_WINDOW: u32 = 4 << 20;
-
-/// The largest message, both ways; tonic's default for receiving. Bodies travel in chunks of at
-/// most 256 KiB, lists in pages of 1,000 rows.
-pub const MAX_MESSAGE: usize = 4 << 20;

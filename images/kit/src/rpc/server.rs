@@ -65,7 +65,8 @@ pub struct ServeError {
 
 /// Serves until `shutdown` closes and the calls under way are done. Every caller has shown a
 /// certificate of our cluster; handlers ask [`super::caller`] who it is and [`super::require`]
-/// whether it may. Handlers of endless streams end them on `shutdown.closing()`.
+/// whether it may. Handlers of endless streams end them on `shutdown.closing()`. For the counters
+/// of the port ask the listener before.
 pub async fn serve(
     listener: Listener,
     credentials: &Credentials,

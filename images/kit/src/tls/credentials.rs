@@ -43,12 +43,14 @@ impl Credentials {
         let first_stamps = Arc::new(stamps(dir));
         let set = Set::load(dir)?;
         let identity = Arc::new(set.identity.clone());
+        let reloads = Reloads::default();
+        reloads.note_expiry(&set.pair);
         Ok(Self {
             dir: Arc::new(dir.to_owned()),
             identity,
             first_stamps,
             current: Current::new(set),
-            reloads: Reloads::default(),
+            reloads,
         })
     }
 
@@ -150,6 +152,7 @@ impl Source for Credentials {
                 found: set.identity,
             });
         }
+        self.reloads.note_expiry(&set.pair);
         self.current.replace(set);
         Ok(())
     }

@@ -35,6 +35,8 @@ impl PublicTls {
     pub fn load(cert: &Path, key: &Path) -> Result<Self, LoadError> {
         let first_stamps = vec![files::stamp(cert), files::stamp(key)];
         let pair = Arc::new(files::load_pair(cert, key)?);
+        let reloads = Reloads::default();
+        reloads.note_expiry(&pair);
         Ok(Self {
             files: Arc::new(Files {
                 cert: cert.to_owned(),
@@ -42,7 +44,7 @@ impl PublicTls {
                 first_stamps,
             }),
             current: Current(Arc::new(RwLock::new(pair))),
-            reloads: Reloads::default(),
+            reloads,
         })
     }
 
@@ -90,6 +92,7 @@ impl Source for PublicTls {
 
     fn reload(&self) -> Result<(), LoadError> {
         let pair = files::load_pair(&self.files.cert, &self.files.key)?;
+        self.reloads.note_expiry(&pair);
         self.current.replace(pair);
         Ok(())
     }

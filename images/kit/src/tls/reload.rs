@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use rustls::sign::CertifiedKey;
 
 use super::error::LoadError;
 use super::files::Stamp;
+use super::peer::expiry;
 use crate::lifecycle::Shutdown;
 
 /// Something that is loaded from files.
@@ -22,11 +25,13 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
     fn reloads(&self) -> &Reloads;
 }
 
-/// How often certificates were reloaded, and how often what lay there was no good.
+/// How often certificates were reloaded, how often what lay there was no good, and until when the
+/// one in use is valid.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
     done: Counter,
     failed: Counter,
+    expires: Gauge,
 }
 
 impl Reloads {
@@ -42,6 +47,22 @@ impl Reloads {
             "Changed certificate sets that were refused; the old one stays in use",
             self.failed.clone(),
         );
+        registry.register(
+            format!("{name}_expires_timestamp_seconds"),
+            "When the certificate in use expires, in Unix time",
+            self.expires.clone(),
+        );
+    }
+
+    /// When the certificate in use expires, in seconds since 1970.
+    pub fn expires(&self) -> i64 {
+        self.expires.get()
+    }
+
+    /// Notes the end of the certificate that is in use from now on.
+    pub(super) fn note_expiry(&self, pair: &CertifiedKey) {
+        let leaf = pair.cert.first();
+        self.expires.set(leaf.map_or(0, |leaf| expiry(leaf)));
     }
 
     /// Sets taken over since the start.

@@ -1,8 +1,10 @@
 //! kit over real sockets: one promise a file.
 
+mod admin;
 mod directory;
 mod identity;
 mod listener;
+mod process;
 mod public_tls;
 mod reload;
 mod rpc_drain;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palomar_kit::authority::LEAF_LIFETIME;
+use palomar_kit::clock::unix_ms;
 use palomar_kit::lifecycle::Shutdown;
 use palomar_kit::tls::PublicTls;
 use rustls::pki_types::pem::PemObject;
@@ -26,6 +28,9 @@ async fn a_mail_client_verifies_it_and_sees_the_renewed_one() {
     let shutdown = Shutdown::new(Duration::ZERO);
     public.watch_every(Duration::from_millis(10), &shutdown);
     let acceptor = TlsAcceptor::from(public.server_config());
+    let year = i64::try_from(LEAF_LIFETIME.as_secs()).unwrap();
+    let left = public.reloads().expires() - unix_ms() / 1000;
+    assert!((year - 60..=year).contains(&left), "{left}");
 
     let first = shown(&cluster, &acceptor, "localhost").await;
     assert_eq!(first, shown(&cluster, &acceptor, "127.0.0.1").await);

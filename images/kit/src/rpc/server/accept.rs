@@ -82,8 +82,9 @@ impl Acceptor {
                     tokio::spawn(handshakes.one(name, stream, peer, permit));
                 }
                 Admission::Refused(refusal) => {
+                    // Counted by the listener; a line each would let a flood fill the log.
                     let reason = refusal.reason();
-                    tracing::warn!(listener = name, %peer, %reason, "connection refused");
+                    tracing::debug!(listener = name, %peer, %reason, "connection refused");
                 }
             }
         }

@@ -1,0 +1,187 @@
+//! What the `main` of every tier does: settings, logs, signals, admin port, run, drain.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::{self, Admin};
+use crate::config::{self, ConfigError, Key, Program, Raw, Settings};
+use crate::lifecycle::{DRAIN, LAME_DUCK, Shutdown};
+use crate::listener::BindError;
+use crate::telemetry::{self, LogFormat, TelemetryError};
+
+/// What a tier is given beside its own settings.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Where it registers metrics and readiness.
+    pub admin: Admin,
+    /// When it ends.
+    pub shutdown: Shutdown,
+}
+
+/// The settings that every process has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct ProcessSettings {
+    admin_listen: SocketAddr,
+    log: LogFormat,
+    #[serde(with = "config::duration")]
+    lame_duck: Duration,
+}
+
+impl Default for ProcessSettings {
+    fn default() -> Self {
+        Self {
+            admin_listen: (Ipv4Addr::LOCALHOST, ADMIN_PORT).into(),
+            log: LogFormat::default(),
+            lame_duck: LAME_DUCK,
+        }
+    }
+}
+
+/// Beside the ports that mail clients know and above those that need privileges.
+const ADMIN_PORT: u16 = 9400;
+
+impl Settings for ProcessSettings {
+    const KEYS: &'static [Key] = &[
+        Key::new(
+            "admin-listen",
+            "ADDRESS:PORT",
+            "Where /livez, /readyz and /metrics are, in plain HTTP",
+        ),
+        Key::new("log", "text|json", "How logs are written"),
+        Key::new(
+            "lame-duck",
+            "DURATION",
+            "After SIGTERM, how long to go on accepting connections",
+        ),
+    ];
+}
+
+/// Why a process did not come up or went down.
+#[derive(Debug, thiserror::Error)]
+enum Failure<E> {
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error("cannot start the runtime: {0}")]
+    Runtime(std::io::Error),
+    #[error("cannot watch for signals: {0}")]
+    Signals(std::io::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("{0}")]
+    Run(E),
+}
+
+/// Wrong usage.
+const USAGE: u8 = 2;
+
+/// Reads the settings and runs a tier until it ends: the whole of its `main`. Exit codes: 0 stopped
+/// as asked, 1 failed, 2 wrong settings.
+pub fn main<C, Run, Ran, E>(program: &Program, run: Run) -> ExitCode
+where
+    C: Settings,
+    Run: FnOnce(C, Process) -> Ran,
+    Ran: Future<Output = Result<(), E>>,
+    E: std::error::Error,
+{
+    main_from(program, std::env::args_os(), run)
+}
+
+/// As [`main`], with the command line given; it begins with the program's name.
+pub fn main_from<C, Run, Ran, E>(
+    program: &Program,
+    args: impl IntoIterator<Item = OsString>,
+    run: Run,
+) -> ExitCode
+where
+    C: Settings,
+    Run: FnOnce(C, Process) -> Ran,
+    Ran: Future<Output = Result<(), E>>,
+    E: std::error::Error,
+{
+    let (settings, config) = match load::<C>(program, args) {
+        Ok(loaded) => loaded,
+        Err(ConfigError::Usage(usage)) => return print_usage(&usage),
+        Err(error) => {
+            say(program, &error);
+            return ExitCode::from(USAGE);
+        }
+    };
+    match start(settings, config, run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(program, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load<C: Settings>(
+    program: &Program,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<(ProcessSettings, C), ConfigError> {
+    let parts = vec![
+        config::describe::<C>(),
+        config::describe::<ProcessSettings>(),
+    ];
+    let mut raw = Raw::read(program, parts, args)?;
+    let loaded = (raw.take(), raw.take());
+    raw.finish()?;
+    match loaded {
+        (Some(settings), Some(config)) => Ok((settings, config)),
+        // `finish` has returned every problem, and without one there are values.
+        _ => Err(ConfigError::Settings(Vec::new())),
+    }
+}
+
+fn start<C, Run, Ran, E>(settings: ProcessSettings, config: C, run: Run) -> Result<(), Failure<E>>
+where
+    Run: FnOnce(C, Process) -> Ran,
+    Ran: Future<Output = Result<(), E>>,
+{
+    telemetry::init(settings.log)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new(settings.lame_duck);
+        shutdown.on_signals().map_err(Failure::Signals)?;
+        let listener = admin::bind(settings.admin_listen, "--admin-listen")?;
+        let process = Process {
+            admin: Admin::default(),
+            shutdown: shutdown.clone(),
+        };
+        let serving = admin::serve(listener, process.admin.clone(), shutdown.clone());
+        tokio::spawn(serving);
+        run(config, process).await.map_err(Failure::Run)?;
+        if let Err(left) = shutdown.drained(DRAIN).await {
+            tracing::warn!(%left, "cut off");
+        }
+        Ok(())
+    })
+}
+
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    // Nothing is left to tell when even this cannot be printed.
+    let _ = usage.print();
+    ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(USAGE))
+}
+
+fn say(program: &Program, error: &dyn std::fmt::Display) {
+    // Nothing is left to tell when even this cannot be printed.
+    let _ = writeln!(std::io::stderr(), "{}: {error}", program.name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_flag() {
+        let forgotten = config::forgotten_keys::<ProcessSettings>();
+        assert_eq!(forgotten, Vec::<String>::new());
+    }
+}
