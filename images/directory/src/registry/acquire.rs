@@ -1,0 +1,194 @@
+//! A starting shard asks for its incarnation.
+
+use prost::Message;
+use tonic::Status;
+use wire::ids::{Incarnation, ShardName};
+use wire::rpc::acquire_lease_reply::Result as Answer;
+use wire::rpc::{AcquireLeaseReply, AcquireLeaseRequest, LeaseGranted, LeaseHeld};
+
+use super::Registry;
+use super::records::{ATTEMPTS, Standing, busy, status};
+use crate::lease::{Decision, decide};
+use crate::model::Key;
+use crate::model::records::{LeaseRecord, ShardRecord};
+use crate::store::{Expect, LeaseId, Txn};
+
+/// A host name of 253 octets (RFC 1035), a colon, a port.
+const MAX_ENDPOINT: usize = 259;
+
+/// A UUID; room for machines that name their boots otherwise.
+const MAX_BOOT_ID: usize = 64;
+
+/// A lease that is held is asked for again so many times in its life.
+const ASKED_AGAIN: u32 = 10;
+
+impl Registry {
+    pub(super) async fn acquire(
+        &self,
+        shard: &ShardName,
+        request: &AcquireLeaseRequest,
+    ) -> Result<AcquireLeaseReply, Status> {
+        check(request)?;
+        for _ in 0..ATTEMPTS {
+            let standing = self.standing(shard).await?;
+            let answer = match decide(self.cluster, shard, &standing.known(), request) {
+                Decision::Refused(refusal) => {
+                    tracing::warn!(%shard, %refusal, "a shard is refused its lease");
+                    Answer::Refused(refusal.to_string())
+                }
+                Decision::Held(lease) => Answer::Held(self.held(lease)),
+                Decision::Grant {
+                    incarnation,
+                    replaces,
+                } => match self.grant(shard, request, &standing, incarnation).await? {
+                    Some(granted) => {
+                        self.granted(shard, request, &standing, replaces).await;
+                        Answer::Granted(granted)
+                    }
+                    None => continue,
+                },
+            };
+            return Ok(AcquireLeaseReply {
+                result: Some(answer),
+            });
+        }
+        Err(busy())
+    }
+
+    fn held(&self, lease: LeaseRecord) -> LeaseHeld {
+        let wait = self.config.ttl / ASKED_AGAIN;
+        LeaseHeld {
+            retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            incarnation: lease.incarnation,
+            boot_id: lease.boot_id,
+        }
+    }
+
+    /// None: somebody was faster, or nobody knows.
+    async fn grant(
+        &self,
+        shard: &ShardName,
+        request: &AcquireLeaseRequest,
+        standing: &Standing,
+        incarnation: Incarnation,
+    ) -> Result<Option<LeaseGranted>, Status> {
+        let earlier = standing.record.as_ref().map(|found| found.record.clone());
+        let record = ShardRecord {
+            incarnation: incarnation.0,
+            boot_id: request.boot_id.clone(),
+            rpc_endpoint: request.rpc_endpoint.clone(),
+            pop3_endpoint: request.pop3_endpoint.clone(),
+            ..earlier.unwrap_or_default()
+        };
+        // Names the state too: a shard that is being retired meanwhile gets nothing.
+        let state = standing.state.as_ref();
+        let state = state.map_or(Expect::Present, |found| Expect::At(found.revision));
+        let txn = standing
+            .unchanged(shard, Txn::new())
+            .expect(Key::ShardState(shard.clone()).to_string(), state)
+            .put(
+                Key::Shard(shard.clone()).to_string(),
+                record.encode_to_vec(),
+            );
+        self.lease(shard, incarnation, &request.boot_id, txn).await
+    }
+
+    /// Puts a new lease by `txn`.
+    pub(super) async fn lease(
+        &self,
+        shard: &ShardName,
+        incarnation: Incarnation,
+        boot_id: &str,
+        txn: Txn,
+    ) -> Result<Option<LeaseGranted>, Status> {
+        let lease = self.store.grant(self.config.ttl).await;
+        let lease = lease.map_err(|error| status(&error))?;
+        let record = LeaseRecord {
+            incarnation: incarnation.0,
+            boot_id: boot_id.to_owned(),
+            granted_at_ms: kit::clock::unix_ms(),
+            store_lease: lease.0,
+        };
+        let key = Key::Lease(shard.clone()).to_string();
+        let committed = self
+            .commit(txn.put_leased(key, record.encode_to_vec(), lease))
+            .await;
+        if !matches!(committed, Ok(true)) {
+            self.end(lease).await;
+        }
+        Ok(committed?.then(|| self.lease_granted(incarnation)))
+    }
+
+    pub(super) fn lease_granted(&self, incarnation: Incarnation) -> LeaseGranted {
+        LeaseGranted {
+            incarnation: incarnation.0,
+            ttl_ms: u64::try_from(self.config.ttl.as_millis()).unwrap_or(u64::MAX),
+            cluster_id: self.cluster.to_string(),
+        }
+    }
+
+    async fn granted(
+        &self,
+        shard: &ShardName,
+        request: &AcquireLeaseRequest,
+        standing: &Standing,
+        replaces: Option<LeaseId>,
+    ) {
+        let ran_before = standing.record.is_some();
+        if ran_before && request.volume_incarnation == 0 {
+            // The shard finds each account that is missing and says so.
+            tracing::error!(%shard, "the shard ran before and comes with an empty volume");
+        }
+        if let Some(old) = replaces {
+            self.end(old).await;
+        }
+    }
+
+    /// Ends a lease that nobody uses; if that fails, it ends by itself.
+    async fn end(&self, lease: LeaseId) {
+        if let Err(error) = self.store.revoke(lease).await {
+            tracing::debug!(%error, "a lease that is not needed ends by itself");
+        }
+    }
+}
+
+fn check(request: &AcquireLeaseRequest) -> Result<(), Status> {
+    if request.boot_id.len() > MAX_BOOT_ID {
+        return Err(Status::invalid_argument("boot_id: too long"));
+    }
+    let endpoints = [
+        ("rpc_endpoint", &request.rpc_endpoint),
+        ("pop3_endpoint", &request.pop3_endpoint),
+    ];
+    for (field, endpoint) in endpoints {
+        let port = endpoint
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if endpoint.len() > MAX_ENDPOINT || !matches!(port, Some(Ok(1..))) {
+            return Err(Status::invalid_argument(format!(
+                "{field}: write HOST:PORT"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_host_and_port() {
+        let with = |endpoint: &str| AcquireLeaseRequest {
+            rpc_endpoint: "127.0.0.1:7501".to_owned(),
+            pop3_endpoint: endpoint.to_owned(),
+            ..AcquireLeaseRequest::default()
+        };
+        assert!(check(&with("[::1]:110")).is_ok());
+        let long = format!("{}:1", "a".repeat(MAX_ENDPOINT));
+        for bad in ["", "host", "host:", "host:0", "host:70000", &long] {
+            let status = check(&with(bad)).unwrap_err();
+            assert!(status.message().contains("pop3_endpoint"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What shards say to the directory and learn from it: the `Registry` service.
+//!
+//! A shard speaks for itself only: the instance in its certificate is its name.
+
+mod acquire;
+mod confirm;
+mod records;
+mod renew;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::lifecycle::Shutdown;
+use kit::services::registry_server;
+use tonic::{Request, Response, Status};
+use wire::identity::Tier;
+use wire::ids::{ClusterId, ShardName};
+use wire::rpc::{
+    AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, RenewLeaseReply,
+    RenewLeaseRequest, WatchRequest,
+};
+
+use crate::map::Shared;
+use crate::store::{Freshness, SharedStore};
+
+/// Long enough that a directory's restart or an etcd election is no event, short enough that a
+/// shard whose node is lost is away for seconds only.
+const TTL: Duration = Duration::from_secs(20);
+
+/// A shard's load is written at most so often.
+const LOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a watch may wait until this replica is current.
+const PROOF: Duration = Duration::from_secs(2);
+
+/// Leases and the rest of what concerns shards.
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// Life of a shard's lease, whole seconds; shards renew it thrice in it.
+    pub ttl: Duration,
+    /// A shard's load is written at most so often.
+    pub load_interval: Duration,
+    /// How long a watch may wait until this replica is current.
+    pub proof: Duration,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            ttl: TTL,
+            load_interval: LOAD_INTERVAL,
+            proof: PROOF,
+        }
+    }
+}
+
+/// The service.
+#[derive(Clone)]
+pub struct Registry {
+    /// Where leases and accounts are written.
+    pub store: SharedStore,
+    /// The map that watches follow.
+    pub shared: Arc<Shared>,
+    /// The proof that the map is current.
+    pub freshness: Arc<Freshness>,
+    /// The cluster that the store is of.
+    pub cluster: ClusterId,
+    /// Timings.
+    pub config: RegistryConfig,
+    /// Ends watches.
+    pub shutdown: Shutdown,
+}
+
+#[tonic::async_trait]
+impl registry_server::Registry for Registry {
+    async fn acquire_lease(
+        &self,
+        request: Request<AcquireLeaseRequest>,
+    ) -> Result<Response<AcquireLeaseReply>, Status> {
+        let shard = shard(&request)?;
+        let reply = self.acquire(&shard, &request.into_inner()).await?;
+        Ok(Response::new(reply))
+    }
+
+    async fn renew_lease(
+        &self,
+        request: Request<RenewLeaseRequest>,
+    ) -> Result<Response<RenewLeaseReply>, Status> {
+        let shard = shard(&request)?;
+        let reply = self.renew(&shard, &request.into_inner()).await?;
+        Ok(Response::new(reply))
+    }
+
+    type WatchStream = watch::Replies;
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let shard = shard(&request)?;
+        let replies = self.follow(shard, &request.into_inner()).await?;
+        Ok(Response::new(replies))
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmReply>, Status> {
+        let shard = shard(&request)?;
+        self.confirm_all(&shard, &request.into_inner()).await?;
+        Ok(Response::new(ConfirmReply {}))
+    }
+}
+
+/// The shard that calls.
+fn shard<T>(request: &Request<T>) -> Result<ShardName, Status> {
+    let identity = kit::rpc::require(request, &[Tier::Storage])?;
+    let name = identity.instance().parse();
+    name.map_err(|error: wire::ids::IdError| Status::permission_denied(error.to_string()))
+}
