@@ -158,6 +158,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn line(&mut self, line: Line) -> Result<(), End> {
+        // A shard that others have superseded answers nothing more from its snapshot.
+        if let Some(maildrop) = &self.maildrop
+            && maildrop.ensure_current().await.is_err()
+        {
+            return self.ended();
+        }
         let state = std::mem::replace(&mut self.state, State::Closed);
         let messages = self.maildrop.as_ref().map_or(&[][..], Maildrop::messages);
         let (mut state, mut step) = state.line(line, messages);
