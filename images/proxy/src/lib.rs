@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use kit::lifecycle::Shutdown;
 use kit::listener::{BindError, Listener, ListenerConfig};
+use kit::process::Process;
 use kit::rpc::DirectoryClient;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
 use kit::tls::{Credentials, LoadError, PublicTls};
@@ -63,9 +64,19 @@ pub struct Proxy {
     pop3s: Listener,
 }
 
-/// Opens the ports and serves until `shutdown` closes and the sessions are done.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
-    Proxy::bind(config)?.serve(shutdown).await;
+/// Opens the ports and serves until the process is to end and the sessions are done. Readiness
+/// asks for nothing but open ports: a directory that is away makes logins fail for the moment, not
+/// the proxy vanish.
+pub async fn run(config: Config, process: Process) -> Result<(), Error> {
+    let ready = process.admin.readiness.condition("proxy");
+    let proxy = Proxy::bind(config)?;
+    let identity = proxy.credentials.identity();
+    process
+        .admin
+        .metrics
+        .register(identity, |registry| proxy.register(registry));
+    ready.met();
+    proxy.serve(process.shutdown).await;
     Ok(())
 }
 
@@ -112,6 +123,8 @@ impl Proxy {
         self.metrics.register(registry);
         self.pop3.metrics().register(registry);
         self.pop3s.metrics().register(registry);
+        self.credentials.reloads().register("identity", registry);
+        self.public.reloads().register("public", registry);
     }
 
     /// Serves until `shutdown` closes; then sessions have the drain time.

@@ -7,6 +7,7 @@ mod hostile;
 mod lifecycle;
 mod limits;
 mod login;
+mod metrics;
 mod moved;
 mod shard;
 mod stls;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kit::admin::Metrics;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::rpc::Replica;
@@ -42,6 +43,7 @@ pub(crate) struct World {
     pub(crate) shutdown: Shutdown,
     pub(crate) serving: JoinHandle<()>,
     pub(crate) ca_pem: String,
+    pub(crate) metrics: Metrics,
     _dir: TempDir,
 }
 
@@ -82,6 +84,8 @@ impl World {
         };
         let proxy = Proxy::bind(config).unwrap();
         let (pop3, pop3s) = (proxy.pop3_addr(), proxy.pop3s_addr());
+        let metrics = Metrics::default();
+        metrics.register_as(Tier::Proxy, "proxy-0", |registry| proxy.register(registry));
         let shutdown = Shutdown::new(lame_duck);
         let world = Self {
             serving: tokio::spawn(proxy.serve(shutdown.clone())),
@@ -91,6 +95,7 @@ impl World {
             shards,
             pop3,
             pop3s,
+            metrics,
             shutdown,
             _dir: dir,
         };
