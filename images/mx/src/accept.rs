@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use futures::TryStreamExt as _;
 use tokio::time::Instant;
 use wire::ids::DeliveryId;
 
@@ -9,6 +11,7 @@ use crate::body::Body;
 use crate::deliver::{Copies, Copy, Fate, Parcel};
 use crate::server::Server;
 use crate::session::{Delivered, Protocol, Transaction};
+use crate::spool::{NewEntry, NewTarget};
 
 /// A message whose body is whole.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl Server {
         let started = Instant::now();
         let copies = Copies::of(&message.transaction);
         let parcel = Parcel {
-            transaction: message.transaction.id.clone(),
+            transaction: message.transaction.id.to_string(),
             delivery: message.delivery,
             received_at_ms: kit::clock::unix_ms(),
             body,
@@ -51,7 +54,10 @@ impl Server {
             Protocol::Lmtp => self.timeouts.lmtp_answer,
         };
         let fates = self.attempt(&parcel, &copies.all, started + patience).await;
-        let queued = vec![false; fates.len()];
+        let queued = match message.protocol {
+            Protocol::Smtp => self.spool_rest(message, &parcel, &copies.all, &fates).await,
+            Protocol::Lmtp => vec![false; fates.len()],
+        };
         let delivered = copies.delivered(&fates, &queued);
         Outcome {
             delivered,
@@ -59,6 +65,41 @@ impl Server {
             fates,
             took: started.elapsed(),
         }
+    }
+
+    /// Spools what no shard has, all in one entry; says which copies are durable there. What was
+    /// for a removed account goes too: the spool finds it gone again and keeps it as a dead letter.
+    async fn spool_rest(
+        &self,
+        message: &Message,
+        parcel: &Parcel,
+        copies: &[Copy],
+        fates: &[Fate],
+    ) -> Vec<bool> {
+        let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Gone);
+        let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
+        let targets: Vec<_> = rest.map(|(copy, _)| new_target(copy)).collect();
+        if targets.is_empty() {
+            return vec![false; fates.len()];
+        }
+        let accepted = match parcel.body.parts().try_collect().await {
+            Ok(body) => {
+                self.spool
+                    .accept(new_entry(message, parcel, body, targets))
+                    .await
+            }
+            Err(error) => {
+                tracing::warn!(transaction = parcel.transaction, %error, "a body cannot be read back");
+                return vec![false; fates.len()];
+            }
+        };
+        if let Err(error) = &accepted {
+            tracing::warn!(transaction = parcel.transaction, %error, "not spooled");
+        }
+        fates
+            .iter()
+            .map(|fate| accepted.is_ok() && open(fate))
+            .collect()
     }
 
     /// Copies whose route is only remembered are not tried: nobody answers who could correct it.
@@ -85,5 +126,31 @@ impl Server {
             }
         };
         copies.iter().map(&mut fate).collect()
+    }
+}
+
+fn new_entry(
+    message: &Message,
+    parcel: &Parcel,
+    body: Vec<Bytes>,
+    targets: Vec<NewTarget>,
+) -> NewEntry {
+    NewEntry {
+        transaction_id: message.transaction.id.clone(),
+        delivery_id: parcel.delivery,
+        reverse_path: message.transaction.from.to_string(),
+        received_at_ms: parcel.received_at_ms,
+        body,
+        targets,
+    }
+}
+
+fn new_target(copy: &Copy) -> NewTarget {
+    NewTarget {
+        account: copy.target.account,
+        epoch: copy.target.epoch,
+        shard: copy.target.shard.clone(),
+        prefix: copy.prefix.clone(),
+        recipient: copy.target.address.clone(),
     }
 }

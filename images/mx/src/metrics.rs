@@ -1,15 +1,20 @@
 //! What MX counts. The doc comment is the metric's help text.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::spool::Spool;
+
 /// One label: what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Result {
+pub(crate) struct Became {
     /// See the metric.
     pub(crate) result: &'static str,
 }
@@ -20,9 +25,9 @@ pub(crate) struct Metrics {
     /// Sessions open now.
     pub(crate) sessions: Gauge,
     /// Recipients asked for: known, unknown, foreign, over_quota, unsure.
-    pub(crate) recipients: Family<Result, Counter>,
+    pub(crate) recipients: Family<Became, Counter>,
     /// Recipients after the body: stored, duplicate, queued, deferred, gone, refused.
-    pub(crate) outcomes: Family<Result, Counter>,
+    pub(crate) outcomes: Family<Became, Counter>,
     /// Octets of messages taken in, refused ones too.
     pub(crate) octets: Counter,
     /// Seconds from the end of the body to the answer.
@@ -47,12 +52,12 @@ impl Metrics {
 
     /// Counts one recipient's answer.
     pub(crate) fn recipient(&self, result: &'static str) {
-        self.recipients.get_or_create(&Result { result }).inc();
+        self.recipients.get_or_create(&Became { result }).inc();
     }
 
     /// Counts what became of one recipient.
     pub(crate) fn outcome(&self, result: &'static str) {
-        self.outcomes.get_or_create(&Result { result }).inc();
+        self.outcomes.get_or_create(&Became { result }).inc();
     }
 
     /// Adds the counters to the tier's registry.
@@ -85,5 +90,49 @@ impl Metrics {
             "From the end of the body to the answer",
             seconds,
         );
+    }
+}
+
+/// The spool in numbers, looked at when they are asked for.
+pub(crate) struct SpoolMetrics(pub(crate) Spool);
+
+impl fmt::Debug for SpoolMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpoolMetrics")
+    }
+}
+
+impl Collector for SpoolMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.0.counts();
+        let gauges = [
+            (
+                "spool_messages",
+                "Messages in the spool",
+                counts.entries as u64,
+            ),
+            ("spool_bytes", "Their octets", counts.bytes),
+            (
+                "spool_pending",
+                "Recipients that wait for their shard",
+                counts.pending as u64,
+            ),
+            (
+                "spool_dead_letters",
+                "Recipients that were given up",
+                counts.dead as u64,
+            ),
+            (
+                "spool_failed",
+                "1 when its log broke: restart",
+                u64::from(self.0.failed()),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
     }
 }

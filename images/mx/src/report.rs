@@ -1,11 +1,13 @@
 //! One line for each recipient's outcome, refusals too.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use kit::telemetry::Outcome as Line;
 use wire::smtp::{ForwardPath, Reply};
 
 use crate::accept::{Message, Outcome};
-use crate::deliver::{Copy, Fate};
+use crate::deliver::Fate;
 use crate::server::Server;
 use crate::session::{Delivered, Transaction};
 
@@ -18,34 +20,28 @@ impl Server {
         recipient: &ForwardPath,
         reply: &Reply,
     ) {
-        tracing::info!(
-            transaction = %transaction.id,
-            client = %peer,
-            from = %transaction.from,
-            %recipient,
-            %reply,
-            "recipient refused"
-        );
+        let (from, recipient) = (transaction.from.to_string(), recipient.to_string());
+        let reply = reply.to_string();
+        line(
+            transaction.id.as_str(),
+            peer,
+            (&from, &recipient),
+            &reply,
+            Duration::ZERO,
+        )
+        .log();
     }
 
     /// A message that was refused after its body.
     pub(crate) fn log_refused_body(&self, message: &Message, replies: &[Reply]) {
         self.metrics.octets.inc_by(message.size);
-        let Some(reply) = replies.first() else {
+        let Some(reply) = replies.first().map(ToString::to_string) else {
             return;
         };
         for recipient in &message.transaction.recipients {
             self.metrics.outcome("refused");
-            tracing::info!(
-                transaction = %message.transaction.id,
-                client = %message.peer,
-                from = %message.transaction.from,
-                recipient = %recipient.path,
-                size = message.size,
-                message_id = message.message_id.as_deref().unwrap_or_default(),
-                %reply,
-                "message refused"
-            );
+            let recipient = recipient.path.to_string();
+            message.line(&recipient, &reply, Duration::ZERO, |line| line.log());
         }
     }
 
@@ -56,43 +52,73 @@ impl Server {
         for (index, delivered) in outcome.delivered.iter().enumerate() {
             self.metrics.outcome(label(*delivered));
             let reply = replies.get(index).or(replies.first());
+            let reply = reply.map(ToString::to_string).unwrap_or_default();
+            let recipient = message.transaction.recipients[index].path.to_string();
             for &copy in &outcome.copies.of_recipient[index] {
-                log_copy(message, outcome, index, copy, reply);
+                log_copy(message, outcome, (&recipient, copy), &reply);
             }
         }
     }
 }
 
-fn log_copy(
-    message: &Message,
-    outcome: &Outcome,
-    recipient: usize,
-    copy: usize,
-    reply: Option<&Reply>,
-) {
-    let Copy { target, .. } = &outcome.copies.all[copy];
+impl Message {
+    /// A line with what is the same for all its recipients.
+    fn line(&self, recipient: &str, reply: &str, took: Duration, with: impl FnOnce(Line<'_>)) {
+        let from = self.transaction.from.to_string();
+        let id = self.transaction.id.as_str();
+        with(Line {
+            delivery: Some(self.delivery),
+            size: Some(self.size),
+            message_id: self.message_id.as_deref(),
+            ..line(id, self.peer, (&from, recipient), reply, took)
+        });
+    }
+}
+
+fn log_copy(message: &Message, outcome: &Outcome, (recipient, copy): (&str, usize), reply: &str) {
+    let target = &outcome.copies.all[copy].target;
     let (uid, reason) = match &outcome.fates[copy] {
-        Fate::Stored(place) | Fate::Duplicate(place) => (place.uid, ""),
-        Fate::Gone => (0, "the account is removed"),
-        Fate::Pending(reason) => (0, reason.as_str()),
+        Fate::Stored(place) | Fate::Duplicate(place) => (Some(place.uid), None),
+        Fate::Gone => (None, Some("the account is removed")),
+        Fate::Pending(reason) => (None, Some(reason.as_str())),
     };
-    tracing::info!(
-        transaction = %message.transaction.id,
-        delivery = %message.delivery,
-        client = %message.peer,
-        from = %message.transaction.from,
-        recipient = %message.transaction.recipients[recipient].path,
-        size = message.size,
-        message_id = message.message_id.as_deref().unwrap_or_default(),
-        account = %target.account,
-        shard = %target.shard,
-        uid,
-        reason,
-        reply = reply.map(ToString::to_string).unwrap_or_default(),
-        ms = outcome.took.as_millis(),
-        "{}",
-        label(outcome.delivered[recipient])
-    );
+    if let Some(reason) = reason {
+        let transaction = message.transaction.id.as_str();
+        tracing::info!(transaction, account = %target.account, shard = %target.shard, reason, "not stored");
+    }
+    message.line(recipient, reply, outcome.took, |line| {
+        let (account, shard) = (Some(target.account), Some(&target.shard));
+        Line {
+            account,
+            shard,
+            uid,
+            ..line
+        }
+        .log();
+    });
+}
+
+fn line<'a>(
+    transaction: &'a str,
+    client: SocketAddr,
+    (from, recipient): (&'a str, &'a str),
+    reply: &'a str,
+    took: Duration,
+) -> Line<'a> {
+    Line {
+        transaction,
+        delivery: None,
+        client: Some(client),
+        from,
+        recipient,
+        size: None,
+        message_id: None,
+        account: None,
+        shard: None,
+        uid: None,
+        reply,
+        took,
+    }
 }
 
 fn label(delivered: Delivered) -> &'static str {

@@ -1,32 +1,36 @@
-//! The MX process: listeners, what sessions share, the end.
+//! The MX process: ports, what sessions share, the end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use kit::lifecycle::Shutdown;
+use futures::future::join_all;
+use kit::admin::Condition;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::{Accepted, Admission, BindError, Listener, ListenerConfig};
+use kit::process::Process;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
+use kit::rpc::server::ServeError;
 use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
+use kit::services::spool_admin_server::SpoolAdminServer;
 use kit::tls::{Credentials, LoadError, PublicTls};
-use prometheus_client::registry::Registry;
 use tokio::net::TcpStream;
+use tonic::service::Routes;
 use wire::identity::Tier;
 use wire::smtp::ForwardPath;
 
 use crate::body::BodyStore;
-use crate::config::{BadConfig, Config, Timeouts};
+use crate::config::{Config, Timeouts};
 use crate::connection;
-use crate::deliver::{Courier, CourierOptions};
-use crate::metrics::Metrics;
+use crate::deliver::{Courier, CourierOptions, SpoolCourier};
+use crate::metrics::{Metrics, SpoolMetrics};
 use crate::recipients::Recipients;
 use crate::session::{Policy, Protocol, Resolved};
+use crate::spool::{self, Spool};
 
-/// Why an MX cannot start.
+/// Why an MX cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration.
-    #[error(transparent)]
-    Config(#[from] BadConfig),
     /// The identity or the public certificate.
     #[error(transparent)]
     Tls(#[from] Box<LoadError>),
@@ -36,13 +40,24 @@ pub enum Error {
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The administrators' port, later.
+    #[error(transparent)]
+    Rpc(#[from] ServeError),
     /// The volume.
-    #[error("the data folder {path}: {source}")]
+    #[error("the folder {path}: {source}")]
     Data {
         /// Which folder.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The spool's log.
+    #[error("the spool in {path}: {source}")]
+    Spool {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        source: spool::OpenError,
     },
 }
 
@@ -55,6 +70,7 @@ pub(crate) struct Server {
     pub(crate) recipients: Arc<Recipients>,
     pub(crate) courier: Courier,
     pub(crate) bodies: Arc<BodyStore>,
+    pub(crate) spool: Spool,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
 }
@@ -62,25 +78,49 @@ pub(crate) struct Server {
 /// An MX whose ports are open and that does not yet serve.
 pub struct Mx {
     server: Arc<Server>,
-    listeners: Vec<(Protocol, Listener)>,
+    credentials: Credentials,
+    mail: Vec<(Protocol, Listener)>,
+    rpc: Listener,
+    ready: Condition,
 }
 
-/// Serves until `shutdown` closes and every session is done.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
-    Mx::bind(&config, shutdown)?.serve().await;
-    Ok(())
+/// Serves until the process ends, and every session is done.
+pub async fn run(config: Config, process: Process) -> Result<(), Error> {
+    Mx::bind(&config, &process).await?.serve().await
 }
 
 impl Mx {
-    /// Checks the configuration, reads certificates, opens the volume and the ports.
-    pub fn bind(config: &Config, shutdown: Shutdown) -> Result<Self, Error> {
-        config.validate()?;
-        let mut listeners = vec![(Protocol::Smtp, listen(config, Protocol::Smtp, config.smtp)?)];
-        if let Some(address) = config.lmtp {
-            listeners.push((Protocol::Lmtp, listen(config, Protocol::Lmtp, address)?));
+    /// Reads certificates, opens the ports, and recovers the spool.
+    pub async fn bind(config: &Config, process: &Process) -> Result<Self, Error> {
+        let ready = process.admin.readiness.condition("mx");
+        let credentials = Credentials::load_for(Tier::Mx, &config.identity).map_err(Box::new)?;
+        let mut mail = vec![(
+            Protocol::Smtp,
+            listen(config, Protocol::Smtp, config.smtp_listen)?,
+        )];
+        if let Some(address) = config.lmtp_listen {
+            mail.push((Protocol::Lmtp, listen(config, Protocol::Lmtp, address)?));
         }
-        let server = Arc::new(Server::open(config, shutdown)?);
-        Ok(Self { server, listeners })
+        let rpc = ListenerConfig::new("mx-rpc", "--rpc-listen", config.rpc_listen);
+        let rpc = Listener::bind(rpc)?;
+        let server = Server::open(config, &credentials, &process.shutdown).await?;
+        process
+            .admin
+            .metrics
+            .register(credentials.identity(), |registry| {
+                server.metrics.register(registry);
+                registry.register_collector(Box::new(SpoolMetrics(server.spool.clone())));
+                mail.iter()
+                    .for_each(|(_, listener)| listener.metrics().register(registry));
+                rpc.metrics().register(registry);
+            });
+        Ok(Self {
+            server: Arc::new(server),
+            credentials,
+            mail,
+            rpc,
+            ready,
+        })
     }
 
     /// Where SMTP listens; the real port where 0 was asked for.
@@ -93,42 +133,59 @@ impl Mx {
         self.addr(Protocol::Lmtp)
     }
 
-    /// The process's counters, as `palomar_mx_…`.
-    pub fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("palomar_mx");
-        self.server.metrics.register(&mut registry);
-        for (_, listener) in &self.listeners {
-            listener.metrics().register(&mut registry);
-        }
-        registry
+    /// Where administrators reach the spool.
+    pub fn rpc_addr(&self) -> SocketAddr {
+        self.rpc.local_addr()
+    }
+
+    /// The spool.
+    pub fn spool(&self) -> &Spool {
+        &self.server.spool
     }
 
     fn addr(&self, wanted: Protocol) -> Option<SocketAddr> {
-        let found = self
-            .listeners
-            .iter()
-            .find(|(protocol, _)| *protocol == wanted);
+        let found = self.mail.iter().find(|(protocol, _)| *protocol == wanted);
         found.map(|(_, listener)| listener.local_addr())
     }
 
-    /// Serves until the end of the process, drain included.
-    pub async fn serve(self) {
-        let accepting = self
-            .listeners
+    /// Serves until the process is to end, sessions under way included.
+    pub async fn serve(self) -> Result<(), Error> {
+        let Self {
+            server,
+            credentials,
+            mail,
+            rpc,
+            ready,
+        } = self;
+        let shutdown = server.shutdown.clone();
+        let spooled = SpoolCourier::new(
+            server.recipients.clone(),
+            server.courier.clone(),
+            server.timeouts.spool_attempt,
+        );
+        let spool = server.spool.clone();
+        let runner = spool::runner::run(spool.clone(), Arc::new(spooled), shutdown.clone());
+        let runner = tokio::spawn(runner);
+        let admin = Routes::new(SpoolAdminServer::new(spool::admin::Service::new(spool)));
+        let rpc = kit::rpc::server::serve(rpc, &credentials, admin, shutdown.clone());
+        let accepting = mail
             .into_iter()
-            .map(|(protocol, listener)| accept(self.server.clone(), protocol, listener));
-        futures::future::join_all(accepting).await;
-        let drained = self.server.shutdown.drained(kit::lifecycle::DRAIN).await;
-        if let Err(left) = drained {
+            .map(|(protocol, listener)| accept(server.clone(), protocol, listener));
+        ready.met();
+        let (served, _) = tokio::join!(rpc, join_all(accepting));
+        if let Err(left) = shutdown.drained(DRAIN).await {
             tracing::warn!(%left, "sessions are cut off");
         }
+        // It ends with the process; what it was about to say is said again after the next start.
+        runner.abort();
+        Ok(served?)
     }
 }
 
 fn listen(config: &Config, protocol: Protocol, address: SocketAddr) -> Result<Listener, BindError> {
     let flag = match protocol {
-        Protocol::Smtp => "--smtp",
-        Protocol::Lmtp => "--lmtp",
+        Protocol::Smtp => "--smtp-listen",
+        Protocol::Lmtp => "--lmtp-listen",
     };
     Listener::bind(ListenerConfig {
         max_connections: config.limits.max_connections,
@@ -179,18 +236,21 @@ async fn admitted(server: Arc<Server>, protocol: Protocol, stream: TcpStream, pe
 }
 
 impl Server {
-    fn open(config: &Config, shutdown: Shutdown) -> Result<Self, Error> {
-        let credentials = Credentials::load_for(Tier::Mx, &config.identity).map_err(Box::new)?;
-        credentials.watch(&shutdown);
-        let public_tls = match &config.tls {
-            Some(files) => Some(PublicTls::load(&files.cert, &files.key).map_err(Box::new)?),
-            None => None,
+    async fn open(
+        config: &Config,
+        credentials: &Credentials,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Error> {
+        credentials.watch(shutdown);
+        let public_tls = match (&config.tls_cert, &config.tls_key) {
+            (Some(cert), Some(key)) => Some(PublicTls::load(cert, key).map_err(Box::new)?),
+            _ => None,
         };
         if let Some(tls) = &public_tls {
-            tls.watch(&shutdown);
+            tls.watch(shutdown);
         }
-        let directory =
-            DirectoryClient::new(&config.directory, &credentials, DirectoryOptions::default())?;
+        let options = DirectoryOptions::default();
+        let directory = DirectoryClient::new(&config.directory, credentials, options)?;
         let recipients = Arc::new(Recipients::new(directory, config.limits.remembered));
         let channels = ShardChannels::new(credentials.clone(), ChannelOptions::default());
         let options = CourierOptions {
@@ -201,21 +261,21 @@ impl Server {
             policy: Arc::new(policy(config)),
             timeouts: Arc::new(config.timeouts.clone()),
             public_tls,
-            lmtp_tls: config.lmtp_client_certificates.then_some(credentials),
+            lmtp_tls: config.lmtp_client_certificates.then(|| credentials.clone()),
             courier: Courier::new(recipients.clone(), channels, options),
             recipients,
             bodies: open_bodies(config)?,
+            spool: open_spool(config).await?,
             metrics: Metrics::new(),
-            shutdown,
+            shutdown: shutdown.clone(),
         })
     }
 
-    /// Asks where recipients lead, and counts the answers.
+    /// Asks where recipients lead, and counts the answers. A remembered recipient's mail can only
+    /// go to the spool, which LMTP does not use.
     pub(crate) async fn resolve(&self, protocol: Protocol, paths: &[ForwardPath]) -> Vec<Resolved> {
-        let answers = self
-            .recipients
-            .resolve(paths, self.may_recall(protocol))
-            .await;
+        let or_recall = protocol == Protocol::Smtp && !self.spool.failed();
+        let answers = self.recipients.resolve(paths, or_recall).await;
         for answer in &answers {
             self.metrics.recipient(match answer {
                 Resolved::Known(_) => "known",
@@ -226,11 +286,6 @@ impl Server {
             });
         }
         answers
-    }
-
-    /// A remembered recipient's mail can only go to the spool, which LMTP does not use.
-    fn may_recall(&self, _protocol: Protocol) -> bool {
-        false
     }
 }
 
@@ -248,11 +303,27 @@ fn policy(config: &Config) -> Policy {
 fn open_bodies(config: &Config) -> Result<Arc<BodyStore>, Error> {
     let path = config.data.join("bodies");
     let limits = &config.limits;
-    let opened = BodyStore::open(
-        &path,
-        limits.body_memory,
-        limits.body_disk,
-        limits.body_memory_each,
-    );
+    let each = usize::try_from(limits.body_memory_each).unwrap_or(usize::MAX);
+    let opened = BodyStore::open(&path, limits.body_memory, limits.body_disk, each);
     opened.map_err(|source| Error::Data { path, source })
+}
+
+/// Recovery reads the whole log, so it has a thread of its own.
+async fn open_spool(config: &Config) -> Result<Spool, Error> {
+    let (path, limits) = (config.data.join("spool"), config.spool.to_spool());
+    let opening = tokio::task::spawn_blocking(move || {
+        let disk = log::RealDisk::open(&path);
+        let disk = disk.map_err(|source| Error::Data {
+            path: path.clone(),
+            source,
+        })?;
+        let opened = Spool::open(Arc::new(disk), limits, spool::Clock::system());
+        opened.map_err(|source| Error::Spool { path, source })
+    });
+    let path = config.data.clone();
+    let broken = |error| Error::Data {
+        path,
+        source: std::io::Error::other(error),
+    };
+    opening.await.map_err(broken)?
 }

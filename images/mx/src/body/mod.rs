@@ -1,7 +1,7 @@
 //! A message's octets while its transaction lasts: in memory, then in an unsynced file.
 //!
 //! Nothing here is durable: until the 250 the sender has the message, and before the 250 it is
-//! synced at its shards or in the spool.
+//! synced at its shards or in the spool. What the spool hands back is read from there.
 
 mod store;
 mod writer;
@@ -11,8 +11,10 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, Stream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
+
+use crate::spool;
 
 pub use store::BodyStore;
 pub use writer::BodyWriter;
@@ -21,11 +23,18 @@ pub use writer::BodyWriter;
 pub const PART: usize = 256 * 1024;
 
 /// A whole body; cheap to clone. The last clone frees its memory and its file.
-#[derive(Debug, Clone)]
-pub struct Body(Arc<Whole>);
+#[derive(Clone)]
+pub struct Body(Source);
 
+#[derive(Clone)]
+enum Source {
+    Taken(Arc<Taken>),
+    Spooled(spool::Body),
+}
+
+/// What came in by a session.
 #[derive(Debug)]
-struct Whole {
+struct Taken {
     head: Vec<Bytes>,
     tail: Option<Tail>,
     _memory: Option<OwnedSemaphorePermit>,
@@ -40,40 +49,58 @@ struct Tail {
 }
 
 impl Body {
-    /// A body of these octets, which count against no budget: they are accounted for elsewhere.
-    pub fn from_parts(parts: impl IntoIterator<Item = Bytes>) -> Self {
-        let cut = |part: Bytes| {
-            (0..part.len())
-                .step_by(PART)
-                .map(move |at| part.slice(at..part.len().min(at + PART)))
-        };
-        let head = parts.into_iter().flat_map(cut).collect();
-        Self(Arc::new(Whole {
-            head,
-            tail: None,
-            _memory: None,
-        }))
+    fn taken(taken: Taken) -> Self {
+        Self(Source::Taken(Arc::new(taken)))
+    }
+
+    /// A body that the spool holds.
+    pub fn spooled(body: spool::Body) -> Self {
+        Self(Source::Spooled(body))
     }
 
     /// Its octets.
     pub fn size(&self) -> u64 {
-        let head: usize = self.0.head.iter().map(Bytes::len).sum();
-        head as u64 + self.0.tail.as_ref().map_or(0, |tail| tail.octets)
+        match &self.0 {
+            Source::Taken(taken) => {
+                let head: usize = taken.head.iter().map(Bytes::len).sum();
+                head as u64 + taken.tail_octets()
+            }
+            Source::Spooled(body) => body.length(),
+        }
     }
 
     /// Its parts in order, each of at most [`PART`] octets.
-    pub fn parts(&self) -> impl Stream<Item = std::io::Result<Bytes>> + Send + use<> {
-        let head = stream::iter(self.0.head.clone()).map(Ok);
-        let octets = self.0.tail.as_ref().map_or(0, |tail| tail.octets);
-        let offsets = stream::iter((0..octets).step_by(PART));
-        let whole = self.0.clone();
-        head.chain(offsets.then(move |offset| read_tail(whole.clone(), offset)))
+    pub fn parts(&self) -> BoxStream<'static, std::io::Result<Bytes>> {
+        match &self.0 {
+            Source::Taken(taken) => {
+                let head = stream::iter(taken.head.clone()).map(Ok);
+                let offsets = stream::iter((0..taken.tail_octets()).step_by(PART));
+                let taken = taken.clone();
+                let tail = offsets.then(move |offset| read_tail(taken.clone(), offset));
+                head.chain(tail).boxed()
+            }
+            Source::Spooled(body) => {
+                let body = body.clone();
+                let offsets = stream::iter((0..body.length()).step_by(spool::CHUNK));
+                let read = move |offset| {
+                    let body = body.clone();
+                    async move { body.chunk(offset).await.map_err(std::io::Error::other) }
+                };
+                offsets.then(read).boxed()
+            }
+        }
     }
 }
 
-async fn read_tail(whole: Arc<Whole>, offset: u64) -> std::io::Result<Bytes> {
+impl Taken {
+    fn tail_octets(&self) -> u64 {
+        self.tail.as_ref().map_or(0, |tail| tail.octets)
+    }
+}
+
+async fn read_tail(taken: Arc<Taken>, offset: u64) -> std::io::Result<Bytes> {
     let read = move || {
-        let Some(tail) = &whole.tail else {
+        let Some(tail) = &taken.tail else {
             return Ok(Bytes::new());
         };
         let length = (tail.octets - offset).min(PART as u64) as usize;

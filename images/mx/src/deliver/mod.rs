@@ -3,19 +3,21 @@
 mod copies;
 mod courier;
 mod shard;
+mod spooled;
 
-use wire::ids::{DeliveryId, TransactionId};
+use wire::ids::DeliveryId;
 
 use crate::body::Body;
 
 pub use copies::{Copies, Copy};
 pub use courier::{Courier, CourierOptions};
+pub use spooled::SpoolCourier;
 
 /// What is the same in every copy of a message.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parcel {
     /// For logs.
-    pub transaction: TransactionId,
+    pub transaction: String,
     /// By which shards know a message that they have.
     pub delivery: DeliveryId,
     /// When it was accepted, milliseconds since 1970.

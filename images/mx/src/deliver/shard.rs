@@ -49,7 +49,7 @@ pub(super) fn all_pending(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
 /// Header, chunks, commit. When the body cannot be read there is no commit, so nothing happened.
 fn parts(parcel: &Parcel, copies: &[&Copy]) -> impl Stream<Item = DeliverPart> + Send + use<> {
     let header = Part::Header(DeliverHeader {
-        transaction_id: parcel.transaction.to_string(),
+        transaction_id: parcel.transaction.clone(),
         size: parcel.body.size(),
         targets: copies.iter().map(|copy| target(copy)).collect(),
     });

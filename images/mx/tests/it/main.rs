@@ -11,4 +11,5 @@ mod limits;
 mod lmtp;
 mod recipients;
 mod shutdown;
+mod spooling;
 mod tls;

@@ -27,6 +27,7 @@ struct State {
     removed: Vec<AccountId>,
     over_quota: Vec<AccountId>,
     unsure: bool,
+    vanished: bool,
     batches: Vec<usize>,
 }
 
@@ -68,6 +69,11 @@ impl FakeDirectory {
 
     pub(crate) fn be_unsure(&self, unsure: bool) {
         self.state.lock().unwrap().unsure = unsure;
+    }
+
+    /// Calls fail from here on, as if no replica were there.
+    pub(crate) fn vanish(&self, vanished: bool) {
+        self.state.lock().unwrap().vanished = vanished;
     }
 
     /// Sizes of the batches that were asked.
@@ -126,6 +132,9 @@ impl Directory for FakeDirectory {
     ) -> Result<Response<ResolveReply>, Status> {
         let queries = request.into_inner().queries;
         let mut state = self.state.lock().unwrap();
+        if state.vanished {
+            return Err(Status::unavailable("told so"));
+        }
         state.batches.push(queries.len());
         let answer = |query| ResolveAnswer {
             answer: Some(state.answer(query)),

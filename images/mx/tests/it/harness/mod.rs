@@ -7,19 +7,23 @@ mod shard;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::admin::Admin;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::listener::{Listener, ListenerConfig};
+use kit::process::Process;
 use kit::rpc::Replica;
 use kit::rpc::server::serve;
 use kit::tls::Credentials;
-use palomar_mx::config::{Config, Limits, Timeouts, TlsFiles};
+use palomar_mx::config::{Config, Limits, SpoolLimits};
+use palomar_mx::spool::Spool;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tonic::service::Routes;
 use wire::identity::{Identity, Tier};
@@ -37,8 +41,17 @@ pub(crate) struct World {
     pub(crate) smtp: std::net::SocketAddr,
     pub(crate) lmtp: std::net::SocketAddr,
     pub(crate) folder: TempDir,
-    _others: Shutdown,
+    config: Config,
+    serving: Option<JoinHandle<Result<(), palomar_mx::Error>>>,
+    spool: Option<Spool>,
+    others: Shutdown,
 }
+
+/// Between attempts of the spool.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl World {
     /// With small limits, so that tests reach them.
@@ -87,34 +100,73 @@ impl World {
                 endpoint,
             }],
             data: folder.path().join("data"),
-            smtp: "127.0.0.1:0".parse().unwrap(),
-            lmtp: Some("127.0.0.1:0".parse().unwrap()),
-            lmtp_client_certificates: false,
-            tls: Some(TlsFiles {
-                cert: folder.path().join("public/cert.pem"),
-                key: folder.path().join("public/key.pem"),
-            }),
-            admin: None,
+            smtp_listen: "127.0.0.1:0".parse().unwrap(),
+            lmtp_listen: Some("127.0.0.1:0".parse().unwrap()),
+            rpc_listen: "127.0.0.1:0".parse().unwrap(),
+            tls_cert: Some(folder.path().join("public/cert.pem")),
+            tls_key: Some(folder.path().join("public/key.pem")),
             limits: Limits {
                 max_message_size: 100_000,
                 max_unknown: 5,
                 ..Limits::default()
             },
-            timeouts: Timeouts::default(),
+            spool: SpoolLimits {
+                first_wait: SOON,
+                longest_wait: SOON,
+                ..SpoolLimits::default()
+            },
+            ..Config::default()
         };
         change(&mut config);
-        let shutdown = Shutdown::new(Duration::ZERO);
-        let mx = palomar_mx::Mx::bind(&config, shutdown.clone()).unwrap();
-        let (smtp, lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
-        tokio::spawn(mx.serve());
-        Self {
+        let mut world = Self {
             directory,
             shards,
-            shutdown,
-            smtp,
-            lmtp,
+            shutdown: Shutdown::new(Duration::ZERO),
+            smtp: config.smtp_listen,
+            lmtp: config.smtp_listen,
             folder,
-            _others: others,
+            config,
+            serving: None,
+            spool: None,
+            others,
+        };
+        world.start().await;
+        world
+    }
+
+    async fn start(&mut self) {
+        self.shutdown = Shutdown::new(Duration::ZERO);
+        let process = Process {
+            admin: Admin::default(),
+            shutdown: self.shutdown.clone(),
+        };
+        let mx = palomar_mx::Mx::bind(&self.config, &process).await.unwrap();
+        (self.smtp, self.lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
+        self.spool = Some(mx.spool().clone());
+        self.serving = Some(tokio::spawn(mx.serve()));
+    }
+
+    /// Stops the MX and starts it again over the same volume.
+    pub(crate) async fn restart(&mut self) {
+        self.shutdown.trigger_now();
+        self.spool = None;
+        if let Some(serving) = self.serving.take() {
+            serving.await.unwrap().unwrap();
+        }
+        self.start().await;
+    }
+
+    /// The spool of the running MX.
+    pub(crate) fn spool(&self) -> &Spool {
+        self.spool.as_ref().unwrap()
+    }
+
+    /// Waits until something holds.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -196,6 +248,6 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.trigger_now();
-        self._others.trigger_now();
+        self.others.trigger_now();
     }
 }
