@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Status;
+use wire::identity::Identity;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::{
     AuthenticateReply, AuthenticateRequest, ResolveAnswer, ResolveQuery, ResolveRequest,
@@ -22,7 +23,7 @@ mod replicas;
 pub use replica::{BadReplica, Replica};
 pub use replicas::DirectoryChannel;
 
-use replicas::Replicas;
+use replicas::{First, Replicas};
 
 /// How the directory is asked.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub const MAX_BATCH: usize = 256;
 #[derive(Debug, Clone)]
 pub struct DirectoryClient {
     replicas: Arc<Replicas>,
+    /// Which replica this process writes to while it is well.
+    home: usize,
     options: Arc<DirectoryOptions>,
 }
 
@@ -84,6 +87,7 @@ impl DirectoryClient {
     ) -> Result<Self, BadReplica> {
         Ok(Self {
             replicas: Arc::new(Replicas::new(replicas, credentials, &options)?),
+            home: home_of(credentials.identity()),
             options: Arc::new(options),
         })
     }
@@ -112,10 +116,19 @@ impl DirectoryClient {
         &self,
         request: AuthenticateRequest,
     ) -> Result<AuthenticateReply, Status> {
+        let deadline = self.options.authenticate_deadline;
         let mut request = tonic::Request::new(request);
-        request.set_timeout(self.options.authenticate_deadline);
-        let mut client = directory_client::DirectoryClient::new(self.channel());
-        Ok(client.authenticate(request).await?.into_inner())
+        request.set_timeout(deadline);
+        let channel = DirectoryChannel::new(self.replicas.clone(), First::InTurn);
+        let mut client = directory_client::DirectoryClient::new(channel);
+        // The channel keeps the deadline for the reply's head; the rest comes right after it.
+        let limit = deadline + self.options.fail_over;
+        match tokio::time::timeout(limit, client.authenticate(request)).await {
+            Ok(answered) => Ok(answered?.into_inner()),
+            Err(_) => Err(Status::deadline_exceeded(
+                "the directory did not answer in time",
+            )),
+        }
     }
 
     /// For shards: leases and the watch. See [`Self::channel`].
@@ -128,10 +141,11 @@ impl DirectoryClient {
         AdminClient::new(self.channel())
     }
 
-    /// Calls to whichever replica is well. Each is sent once, to a replica that is connected; after
-    /// a failure the next call goes to another one, so who asks again asks elsewhere.
+    /// Calls to whichever replica is well, the same one each time while it is. Each is sent once, to
+    /// a replica that is connected; after a failure the next call goes to another one, so who asks
+    /// again asks elsewhere.
     pub fn channel(&self) -> DirectoryChannel {
-        DirectoryChannel::new(self.replicas.clone())
+        DirectoryChannel::new(self.replicas.clone(), First::Always(self.home))
     }
 
     /// `None`: no replica answered.
@@ -151,6 +165,14 @@ impl DirectoryClient {
         let answered = tokio::time::timeout(resolve_deadline, first).await;
         answered.ok()?.ok()
     }
+}
+
+/// Spreads processes over replicas, each always to the same one.
+fn home_of(identity: &Identity) -> usize {
+    let octets = identity.instance().bytes();
+    octets.fold(0, |sum, octet| {
+        sum.wrapping_mul(31).wrapping_add(octet.into())
+    })
 }
 
 fn unreached() -> ResolveAnswer {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use palomar_kit::rpc::DirectoryClient;
 use palomar_kit::rpc::directory::{DirectoryOptions, MAX_BATCH, Replica as Configured};
+use palomar_kit::services::directory_client::DirectoryClient as RawClient;
 use tokio::net::TcpListener;
 use tonic::Code;
 use wire::identity::Tier;
@@ -151,6 +152,41 @@ async fn when_all_hang_the_deadline_holds() {
     setup.replicas.iter().for_each(Replica::hang);
     let resolved = setup.client.resolve(questions(1)).await;
     assert!(!resolved.reached);
+}
+
+#[tokio::test]
+async fn passwords_are_spread() {
+    let setup = Setup::new(2);
+    until("both were asked", async || {
+        setup.client.authenticate(login()).await.unwrap();
+        setup.replicas.iter().all(|replica| replica.calls() > 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_calls_stay_with_one_replica_until_it_fails() {
+    let setup = Setup::new(2);
+    until("both are connected", async || {
+        setup.client.resolve(questions(1)).await;
+        setup.replicas.iter().all(|replica| replica.calls() > 0)
+    })
+    .await;
+    let before: Vec<_> = setup.replicas.iter().map(Replica::calls).collect();
+    let mut client = RawClient::new(setup.client.channel());
+    let mut asks = async || client.authenticate(login()).await;
+    for _ in 0..4 {
+        asks().await.unwrap();
+    }
+    let asked: Vec<_> = (0..2)
+        .filter(|&number| setup.replicas[number].calls() > before[number])
+        .collect();
+    let [home] = asked[..] else {
+        panic!("{asked:?} were asked");
+    };
+    setup.replicas[home].fail();
+    asks().await.unwrap_err();
+    asks().await.unwrap();
 }
 
 #[tokio::test]

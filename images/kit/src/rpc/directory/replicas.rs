@@ -65,12 +65,6 @@ impl Replicas {
         self.from(self.turn.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// All, best first, beginning with the same one each time: who writes and then reads asks the
-    /// same replica while it is well.
-    fn in_order(&self) -> Vec<Arc<Known>> {
-        self.from(0)
-    }
-
     /// Those to avoid come last, those not connected before them; the others in the list's order.
     fn from(&self, start: usize) -> Vec<Arc<Known>> {
         let mut replicas = self.all.clone();
@@ -84,9 +78,9 @@ impl Replicas {
         replicas
     }
 
-    /// A replica with a standing connection.
-    async fn connected(&self) -> Result<Arc<Known>, Status> {
-        let attempts = self.in_order().into_iter().map(|replica| async move {
+    /// The first of these replicas to have a standing connection.
+    async fn connected(&self, order: Vec<Arc<Known>>) -> Result<Arc<Known>, Status> {
+        let attempts = order.into_iter().map(|replica| async move {
             let connected = replica.channel.connect().await;
             connected.map(|()| replica)
         });
@@ -98,14 +92,18 @@ impl Replicas {
     }
 
     /// Connecting counts against the deadline too, but only connecting is tried elsewhere.
-    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn call(
+        &self,
+        order: Vec<Arc<Known>>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
         let limit = deadline::of(request.headers()).unwrap_or(self.deadline);
         let end = tokio::time::Instant::now() + limit;
         let late = |_| {
             let limit = limit.as_millis();
             Status::deadline_exceeded(format!("the directory did not answer within {limit} ms"))
         };
-        let connected = timeout_at(end, self.connected()).await;
+        let connected = timeout_at(end, self.connected(order)).await;
         let replica = connected.map_err(late)??;
         let mut channel = replica.channel.clone();
         let answered = timeout_at(end, channel.call(request)).await;
@@ -159,7 +157,7 @@ impl Known {
         };
         let checked = answered.and_then(|reply| one_each(asked, reply.into_inner().answers));
         if let Err(status) = &checked {
-            tracing::warn!(replica = self.channel.target(), %status, "directory did not answer");
+            self.complain(status);
             self.avoid();
         }
         checked
@@ -172,6 +170,14 @@ impl Known {
         };
         if let Some(Code::Unavailable | Code::DeadlineExceeded) = code {
             self.avoid();
+        }
+    }
+
+    /// Once for as long as it is avoided, not with every question.
+    fn complain(&self, status: &Status) {
+        if !self.is_avoided() {
+            let (replica, why) = (self.channel.target(), status.message());
+            tracing::warn!(replica, code = ?status.code(), why, "directory did not answer");
         }
     }
 
@@ -205,11 +211,28 @@ fn one_each(asked: usize, answers: Vec<ResolveAnswer>) -> Result<Vec<ResolveAnsw
 #[derive(Debug, Clone)]
 pub struct DirectoryChannel {
     replicas: Arc<Replicas>,
+    first: First,
+}
+
+/// Which replica is asked first while all are well.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum First {
+    /// Another one each time: the load is spread.
+    InTurn,
+    /// The same one each time, chosen by this number: who writes and then reads asks one replica.
+    Always(usize),
 }
 
 impl DirectoryChannel {
-    pub(super) fn new(replicas: Arc<Replicas>) -> Self {
-        Self { replicas }
+    pub(super) fn new(replicas: Arc<Replicas>, first: First) -> Self {
+        Self { replicas, first }
+    }
+
+    fn order(&self) -> Vec<Arc<Known>> {
+        match self.first {
+            First::InTurn => self.replicas.in_turn(),
+            First::Always(start) => self.replicas.from(start),
+        }
     }
 }
 
@@ -223,7 +246,7 @@ impl Service<Request<Body>> for DirectoryChannel {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let replicas = self.replicas.clone();
-        Box::pin(async move { replicas.call(request).await })
+        let (replicas, order) = (self.replicas.clone(), self.order());
+        Box::pin(async move { replicas.call(order, request).await })
     }
 }
