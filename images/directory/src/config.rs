@@ -1,17 +1,23 @@
 //! What a directory replica is told.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use kit::config::{Key, Problem, Settings};
+use serde::{Deserialize, Serialize};
+
 use crate::admin::AdminConfig;
 use crate::authenticate::AuthenticateConfig;
+use crate::election::ElectionConfig;
 use crate::moves::MovesConfig;
+use crate::registry::RegistryConfig;
 
 /// A replica's configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// Identity folder: `ca.pem`, `cert.pem`, `key.pem`.
     pub identity: PathBuf,
@@ -19,21 +25,34 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the directory is kept.
     pub store: StoreAt,
+    /// For etcd over `https`: a folder with `ca.pem`, `cert.pem`, `key.pem`. None: `http`.
+    pub store_identity: Option<PathBuf>,
     /// Make a new cluster of an empty store. Without it an empty store is refused: under an
     /// existing cluster it would be a lost one, and every mailbox would seem to be none.
     pub bootstrap: bool,
     /// How long a batch of lookups may take.
+    #[serde(with = "kit::config::duration")]
     pub resolve_budget: Duration,
     /// Passwords.
     pub authenticate: AuthenticateConfig,
     /// Administrators' requests.
     pub admin: AdminConfig,
+    /// Shards' leases; not for the file, because shards count on them.
+    #[serde(skip)]
+    pub registry: RegistryConfig,
+    /// Which replica drives moves and sweeps.
+    #[serde(skip)]
+    pub election: ElectionConfig,
     /// Moves.
+    #[serde(skip)]
     pub moves: MovesConfig,
 }
 
 /// Callers ask another replica after 250 ms.
 const RESOLVE_BUDGET: Duration = Duration::from_millis(200);
+
+/// Beside the ports that mail clients know.
+const PORT: u16 = 7400;
 
 impl Config {
     /// The defaults, for an existing cluster.
@@ -42,17 +61,149 @@ impl Config {
             identity,
             listen,
             store,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            identity: PathBuf::new(),
+            listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
+            store: StoreAt::default(),
+            store_identity: None,
             bootstrap: false,
             resolve_budget: RESOLVE_BUDGET,
             authenticate: AuthenticateConfig::default(),
             admin: AdminConfig::default(),
+            registry: RegistryConfig::default(),
+            election: ElectionConfig::default(),
             moves: MovesConfig::default(),
         }
     }
 }
 
+impl Settings for Config {
+    const KEYS: &'static [Key] = &[
+        Key::new(
+            "identity",
+            "DIR",
+            "Folder with ca.pem, cert.pem and key.pem",
+        ),
+        Key::new("listen", "ADDRESS:PORT", "Where everybody calls"),
+        Key::new(
+            "store",
+            "embedded:DIR|etcd:URL,URL",
+            "Where the directory is kept",
+        ),
+        Key::new(
+            "store-identity",
+            "DIR",
+            "For etcd over https: folder with ca.pem, cert.pem and key.pem",
+        ),
+        Key::new(
+            "bootstrap",
+            "true|false",
+            "Make a new cluster of an empty store; only for the very first start",
+        ),
+        Key::new(
+            "resolve-budget",
+            "DURATION",
+            "How long a batch of lookups may take",
+        ),
+        Key::new(
+            "authenticate.cost.memory",
+            "KIB",
+            "Memory of one password hash",
+        ),
+        Key::new(
+            "authenticate.cost.passes",
+            "NUMBER",
+            "Passes of one password hash",
+        ),
+        Key::new(
+            "authenticate.cores",
+            "NUMBER",
+            "Passwords hashed at the same time",
+        ),
+        Key::new(
+            "authenticate.waiting",
+            "NUMBER",
+            "Logins that may wait for a core",
+        ),
+        Key::new(
+            "authenticate.cache-ttl",
+            "DURATION",
+            "How long a login is remembered",
+        ),
+        Key::new(
+            "authenticate.cache-entries",
+            "NUMBER",
+            "How many logins are remembered",
+        ),
+        Key::new(
+            "authenticate.proof",
+            "DURATION",
+            "How long the proof before a denial may take",
+        ),
+        Key::new(
+            "admin.create-wait",
+            "DURATION",
+            "How long a new account may take at its shard before the answer says Creating",
+        ),
+        Key::new(
+            "admin.usage-wait",
+            "DURATION",
+            "How long a shard may take to tell usage",
+        ),
+        Key::new(
+            "admin.proof",
+            "DURATION",
+            "How long the proof before an answer may take",
+        ),
+        Key::new(
+            "admin.keep-removed",
+            "DURATION",
+            "How long removed accounts' mail is kept",
+        ),
+        Key::new(
+            "admin.keep-outcomes",
+            "DURATION",
+            "How long outcomes are kept for retries",
+        ),
+        Key::new(
+            "admin.sweep",
+            "DURATION",
+            "How often it is looked what was kept for long enough",
+        ),
+    ];
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.identity.as_os_str().is_empty() {
+            problems.push(Problem::of(
+                "identity",
+                "write the folder of this replica's certificate",
+            ));
+        }
+        if self.store == StoreAt::default() {
+            let why = "write embedded:DIR or etcd:http://HOST:PORT";
+            problems.push(Problem::of("store", why));
+        }
+        if let Err(error) = self.authenticate.cost.check() {
+            problems.push(Problem::of("authenticate.cost.memory", error.to_string()));
+        }
+        if self.authenticate.cores == 0 {
+            problems.push(Problem::of("authenticate.cores", "write at least 1"));
+        }
+        problems
+    }
+}
+
 /// Where the directory is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum StoreAt {
     /// In this folder, by this process alone: `embedded:DIR`.
     Embedded(PathBuf),
@@ -97,6 +248,27 @@ impl FromStr for StoreAt {
     }
 }
 
+impl Default for StoreAt {
+    /// Nowhere yet.
+    fn default() -> Self {
+        Self::Etcd(Vec::new())
+    }
+}
+
+impl From<StoreAt> for String {
+    fn from(store: StoreAt) -> Self {
+        store.to_string()
+    }
+}
+
+impl TryFrom<String> for StoreAt {
+    type Error = StoreAtError;
+
+    fn try_from(text: String) -> Result<Self, StoreAtError> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for StoreAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,6 +293,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn every_setting_has_a_flag() {
+        let forgotten = kit::config::forgotten_keys::<Config>();
+        assert_eq!(forgotten, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_at_once() {
+        let problems: Vec<_> = Config::default()
+            .check()
+            .iter()
+            .map(Problem::to_string)
+            .collect();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
 
     #[test]
     fn stores() {

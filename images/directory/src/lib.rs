@@ -27,6 +27,6 @@ pub use admin::AdminConfig;
 pub use authenticate::{AuthenticateConfig, NoRandom, SetupError};
 pub use cluster::ClusterError;
 pub use config::{Config, StoreAt};
-
+pub use credential::Cost;
 pub use moves::MovesConfig;
 pub use run::{Directory, Error, run};

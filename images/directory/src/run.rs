@@ -4,25 +4,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::admin::Condition;
 use kit::lifecycle::Shutdown;
 use kit::listener::{BindError, Listener, ListenerConfig};
 use kit::rpc::server::{ServeError, serve};
 use kit::rpc::{ChannelOptions, ShardChannels};
 use kit::services::admin_server::AdminServer;
 use kit::services::directory_server::DirectoryServer;
+use kit::services::registry_server::RegistryServer;
 use kit::tls::{Credentials, LoadError};
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
-use wire::identity::Tier;
+use wire::identity::{Identity, Tier};
 
 use crate::access;
 use crate::admin::Admin;
 use crate::authenticate::{Authenticator, Pool, SetupError};
 use crate::cluster::{self, ClusterError};
 use crate::config::{Config, StoreAt};
+use crate::election::{Election, Term};
 use crate::map::{self, Shared};
 use crate::metrics::Metrics;
+use crate::moves::{Replica, drive};
+use crate::registry;
 use crate::service::Lookups;
 use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
@@ -73,6 +78,7 @@ pub struct Directory {
     store: SharedStore,
     shared: Arc<Shared>,
     metrics: Metrics,
+    ready: Option<Condition>,
 }
 
 /// Opens port and store and serves until `shutdown` closes and the calls under way are done.
@@ -83,15 +89,18 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
 impl Directory {
     /// Reads the identity, opens the port, then the store.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let credentials = Credentials::load_for(Tier::Directory, &config.identity);
-        let credentials = credentials.map_err(Box::new)?;
-        let listener = ListenerConfig::new("directory", "--listen", config.listen);
-        let listener = Listener::bind(listener)?;
-        let store = open_store(&config.store).await;
+        let (credentials, listener) = prepare(&config)?;
+        let store = open_store(&config).await;
         let store = store.map_err(|source| Error::Store {
             at: config.store.clone(),
             source,
         })?;
+        Ok(Self::over(config, credentials, listener, store))
+    }
+
+    /// As [`Self::open`], over a store that is open already.
+    pub fn open_over(config: Config, store: SharedStore) -> Result<Self, Error> {
+        let (credentials, listener) = prepare(&config)?;
         Ok(Self::over(config, credentials, listener, store))
     }
 
@@ -108,6 +117,7 @@ impl Directory {
             store,
             shared: Arc::default(),
             metrics: Metrics::default(),
+            ready: None,
         }
     }
 
@@ -121,15 +131,25 @@ impl Directory {
         Arc::clone(&self.shared)
     }
 
-    /// Adds its counters, each with the prefix `palomar_directory_` if `registry` has `palomar_`.
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        self.credentials.identity()
+    }
+
+    /// The condition holds once the map is loaded, and from then on: what is in memory is answered
+    /// also while the store is away.
+    pub fn ready_when_loaded(&mut self, condition: Condition) {
+        self.ready = Some(condition);
+    }
+
+    /// Adds its counters; `registry` has the prefix `palomar_directory`.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("directory");
         self.metrics.register(registry);
         self.listener.metrics().register(registry);
     }
 
     /// Serves until `shutdown` closes. While the store is away the answers are `unsure`.
-    pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
+    pub async fn serve(mut self, shutdown: Shutdown) -> Result<(), Error> {
         self.credentials.watch(&shutdown);
         tokio::select! {
             checked = self.check_cluster() => checked?,
@@ -138,17 +158,27 @@ impl Directory {
         let freshness = Freshness::new(Arc::clone(&self.store), self.shared.reached());
         let freshness = Arc::new(freshness);
         let admin = self.admin(&freshness);
-        let routes = self.routes(&freshness, &admin)?;
+        let routes = self.routes(&freshness, &admin, &shutdown)?;
         // The tasks end with the set.
         let mut tasks = JoinSet::new();
         tasks.spawn(map::follow(
             Arc::clone(&self.store),
             Arc::clone(&self.shared),
         ));
+        tasks.spawn(ready(self.ready.take(), Arc::clone(&self.shared)));
         tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
-        tasks.spawn(async move { admin.sweep().await });
+        tasks.spawn(self.leader(admin, shutdown.clone()).run());
         serve(self.listener, &self.credentials, routes, shutdown).await?;
         Ok(())
+    }
+
+    fn leader(&self, admin: Admin, shutdown: Shutdown) -> Leader {
+        Leader {
+            instance: self.credentials.identity().instance().to_owned(),
+            config: self.config.clone(),
+            admin,
+            shutdown,
+        }
     }
 
     /// Waits for the store, and refuses one that is not ours.
@@ -178,7 +208,12 @@ impl Directory {
     }
 
     /// Every service behind the table of who may call what.
-    fn routes(&self, freshness: &Arc<Freshness>, admin: &Admin) -> Result<Routes, SetupError> {
+    fn routes(
+        &self,
+        freshness: &Arc<Freshness>,
+        admin: &Admin,
+        shutdown: &Shutdown,
+    ) -> Result<Routes, SetupError> {
         let authenticator = Authenticator::new(
             Arc::clone(&self.shared),
             Arc::clone(freshness),
@@ -192,24 +227,55 @@ impl Directory {
             metrics: self.metrics.clone(),
             budget: self.config.resolve_budget,
         };
+        let shards = registry::Registry {
+            store: Arc::clone(&self.store),
+            shared: Arc::clone(&self.shared),
+            freshness: Arc::clone(freshness),
+            cluster: self.credentials.identity().cluster(),
+            config: self.config.registry.clone(),
+            shutdown: shutdown.clone(),
+        };
         let mut routes = Routes::builder();
         routes
             .add_service(DirectoryServer::with_interceptor(lookups, access::check))
+            .add_service(RegistryServer::with_interceptor(shards, access::check))
             .add_service(AdminServer::with_interceptor(admin.clone(), access::check));
         Ok(routes.routes())
     }
 }
 
-async fn open_store(at: &StoreAt) -> Result<SharedStore, store::Error> {
-    match at {
+fn prepare(config: &Config) -> Result<(Credentials, Listener), Error> {
+    let credentials = Credentials::load_for(Tier::Directory, &config.identity);
+    let credentials = credentials.map_err(Box::new)?;
+    let listener = ListenerConfig::new("directory", "--listen", config.listen);
+    Ok((credentials, Listener::bind(listener)?))
+}
+
+async fn open_store(config: &Config) -> Result<SharedStore, store::Error> {
+    match &config.store {
         StoreAt::Embedded(folder) => {
             let store = Embedded::open(folder, embedded::Options::default()).await?;
             Ok(Arc::new(store))
         }
         StoreAt::Etcd(endpoints) => {
-            let options = etcd::Options::new(endpoints.clone(), ETCD_PREFIX);
+            let mut options = etcd::Options::new(endpoints.clone(), ETCD_PREFIX);
+            options.tls = config.store_identity.as_ref().map(|folder| etcd::TlsFiles {
+                ca: folder.join("ca.pem"),
+                cert: folder.join("cert.pem"),
+                key: folder.join("key.pem"),
+            });
             Ok(Arc::new(Etcd::new(options)?))
         }
+    }
+}
+
+/// Keeps the condition up; dropped, it would fall.
+async fn ready(condition: Option<Condition>, shared: Arc<Shared>) {
+    let mut reached = shared.reached();
+    let loaded = reached.wait_for(|reached| reached.0 > 0).await.is_ok();
+    if let Some(condition) = condition.filter(|_| loaded) {
+        condition.met();
+        std::future::pending::<()>().await;
     }
 }
 
@@ -217,5 +283,31 @@ async fn observe(metrics: Metrics, shared: Arc<Shared>) {
     loop {
         metrics.observe(&shared);
         tokio::time::sleep(OBSERVE).await;
+    }
+}
+
+/// What only the elected replica does.
+struct Leader {
+    instance: String,
+    config: Config,
+    admin: Admin,
+    shutdown: Shutdown,
+}
+
+impl Leader {
+    /// Stands for election, and works whenever elected, until shut down.
+    async fn run(self) {
+        let store = Arc::clone(&self.admin.store);
+        let config = self.config.election.clone();
+        let election = Election::start(store, &self.instance, config, self.shutdown.clone());
+        election.lead(|term| self.lead(term)).await;
+    }
+
+    async fn lead(&self, term: Term) {
+        let shared = Arc::clone(&self.admin.shared);
+        let replica = Replica::new(shared, self.admin.channels.clone());
+        let store = Arc::clone(&self.admin.store);
+        let moves = drive(store, replica, self.config.moves.clone(), term.revision);
+        tokio::join!(moves, self.admin.sweep());
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use kit::rpc::ShardChannels;
 use kit::services::admin_server;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use wire::rpc;
@@ -32,19 +33,26 @@ use crate::store::{Freshness, SharedStore};
 const MAX_PAGE: usize = 1000;
 
 /// How administrators' requests are carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AdminConfig {
     /// How long a new account may take to be durable at its shard before the answer says Creating.
+    #[serde(with = "kit::config::duration")]
     pub create_wait: Duration,
     /// How long a shard may take to tell an account's usage.
+    #[serde(with = "kit::config::duration")]
     pub usage_wait: Duration,
     /// How long the proof that this replica is current may take.
+    #[serde(with = "kit::config::duration")]
     pub proof: Duration,
     /// How long a removed account's mail is kept.
+    #[serde(with = "kit::config::duration")]
     pub keep_removed: Duration,
     /// How long a write's outcome is kept for retries.
+    #[serde(with = "kit::config::duration")]
     pub keep_outcomes: Duration,
     /// How often what has been kept for long enough is looked for.
+    #[serde(with = "kit::config::duration")]
     pub sweep: Duration,
 }
 

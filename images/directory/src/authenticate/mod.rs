@@ -7,6 +7,7 @@ mod pool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wire::ids::AccountId;
 use wire::rpc::authenticate_reply::Result as Outcome;
@@ -23,7 +24,8 @@ pub(crate) use pool::Pool;
 use self::cache::Cache;
 
 /// How passwords are checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AuthenticateConfig {
     /// What new hashes cost.
     pub cost: Cost,
@@ -32,10 +34,12 @@ pub struct AuthenticateConfig {
     /// Logins that may wait for a core, beside those that have one.
     pub waiting: usize,
     /// How long a success is remembered.
+    #[serde(with = "kit::config::duration")]
     pub cache_ttl: Duration,
     /// How many successes are remembered.
     pub cache_entries: usize,
     /// How long the proof before a denial may take.
+    #[serde(with = "kit::config::duration")]
     pub proof: Duration,
 }
 

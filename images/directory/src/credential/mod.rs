@@ -6,13 +6,15 @@ mod secret;
 use argon2::password_hash::phc::{PasswordHash, Salt};
 use argon2::password_hash::{CustomizedPasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use serde::{Deserialize, Serialize};
 
 pub use packed::fuzz;
 pub(crate) use packed::{pack, unpack};
 pub use secret::Secret;
 
 /// What one hash costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Cost {
     /// Memory, KiB.
     pub memory: u32,

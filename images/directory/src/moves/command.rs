@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tonic::transport::Channel;
+use kit::rpc::Channel;
+use kit::services::mover_client::MoverClient;
+use kit::services::shard_client::ShardClient;
 use tonic::{Code, Request, Response, Status, Streaming};
 use wire::ids::{Epoch, Incarnation};
 use wire::rpc::{
@@ -13,8 +15,6 @@ use wire::rpc::{
 use super::facts::{Fence, MoveFacts};
 use super::look::ShardAt;
 use super::plan::Failure;
-use kit::services::mover_client::MoverClient;
-use kit::services::shard_client::ShardClient;
 
 /// How long a shard may take for a command: a fence waits for writes in flight, and every command
 /// for a sync. (`Import` has no limit of its own, but each of its reports has this one.)

@@ -28,18 +28,20 @@ mod driver;
 mod facts;
 mod look;
 mod plan;
+mod replica;
 mod request;
 mod transition;
 mod turn;
 
 use std::time::Duration;
 
-use tonic::transport::Channel;
+use kit::rpc::{BadEndpoint, Channel};
 use wire::ids::{AccountId, ShardName};
 
 pub use self::driver::drive;
 pub use self::facts::{Evidence, Fence, MoveFacts, MoveFault, Progress};
 pub use self::look::LookError;
+pub use self::replica::Replica;
 pub use self::request::{RequestError, abort_request, abortable, describe, start_request};
 pub use self::transition::{AccountAt, MoveAt, StartError, abort_within};
 
@@ -97,7 +99,7 @@ pub trait World: Send + Sync + 'static {
         target: &ShardName,
     ) -> (usize, usize);
     /// A channel to a shard's RPC listener.
-    fn channel(&self, shard: &ShardName, endpoint: &str) -> Channel;
+    fn channel(&self, shard: &ShardName, endpoint: &str) -> Result<Channel, BadEndpoint>;
     /// Milliseconds since 1970.
     fn now_ms(&self) -> i64;
 }

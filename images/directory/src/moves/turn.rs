@@ -106,12 +106,13 @@ impl<W: World> Mover<W> {
             self.world
                 .under_way(facts.account, &facts.source, &facts.target);
         let load = sight.target.record.load.as_ref();
+        let source = self.peer(&sight.source)?;
         let situation = Situation {
             target: sight.target.state,
             target_live: sight.target.live,
             source_live: sight.source.live,
             target_free: load.map(|load| load.volume_free),
-            account_bytes: self.peer(&sight.source).account_bytes(facts).await,
+            account_bytes: source.account_bytes(facts).await,
             moves_out,
             moves_in,
         };
@@ -124,7 +125,7 @@ impl<W: World> Mover<W> {
 
     async fn prepare(&self, sight: &Sight) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
-        self.peer(&sight.target)
+        self.peer(&sight.target)?
             .prepare(command(facts, facts.epoch))
             .await?;
         self.enter(sight, MovePhase::Fencing).await
@@ -133,7 +134,7 @@ impl<W: World> Mover<W> {
     async fn fence(&self, sight: &Sight) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
         let fence = self
-            .peer(&sight.source)
+            .peer(&sight.source)?
             .fence(command(facts, facts.epoch))
             .await?;
         self.commit(rewrite(&sight.current, &facts.fenced(fence)))
@@ -143,7 +144,7 @@ impl<W: World> Mover<W> {
 
     async fn copy(&self, sight: &Sight, fence: Fence) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
-        let (source, target) = (self.peer(&sight.source), self.peer(&sight.target));
+        let (source, target) = (self.peer(&sight.source)?, self.peer(&sight.target)?);
         let request = ImportRequest {
             command: Some(command(facts, facts.epoch)),
             source_endpoint: sight.source.record.rpc_endpoint.clone(),
@@ -220,11 +221,11 @@ impl<W: World> Mover<W> {
         let facts = &sight.current.facts;
         let after = facts.epoch.next();
         if serves_at(sight, &facts.target, after) {
-            self.peer(&sight.target)
+            self.peer(&sight.target)?
                 .activate(command(facts, after))
                 .await?;
         }
-        self.peer(&sight.source)
+        self.peer(&sight.source)?
             .release(command(facts, after))
             .await?;
         self.enter(sight, MovePhase::Serving).await
@@ -235,11 +236,11 @@ impl<W: World> Mover<W> {
         let after = facts.epoch.next();
         if let Some(account) = &sight.account {
             let held = Epoch(account.record.epoch);
-            self.peer(&sight.target)
+            self.peer(&sight.target)?
                 .confirm_owner(command(facts, held))
                 .await?;
         }
-        self.peer(&sight.source)
+        self.peer(&sight.source)?
             .drop_data(command(facts, after))
             .await?;
         let done = facts.enter(MovePhase::Done, self.world.now_ms());
@@ -252,7 +253,7 @@ impl<W: World> Mover<W> {
         let mut settled = facts.clone();
         if !facts.source_settled {
             if serves_at(sight, &facts.source, after) {
-                self.peer(&sight.source)
+                self.peer(&sight.source)?
                     .activate(command(facts, after))
                     .await?;
             }
@@ -260,7 +261,7 @@ impl<W: World> Mover<W> {
             self.commit(rewrite(&sight.current, &settled)).await?;
             return Ok(Turned::Again);
         }
-        self.peer(&sight.target)
+        self.peer(&sight.target)?
             .discard(command(facts, after))
             .await?;
         settled.target_settled = true;
@@ -337,9 +338,12 @@ impl<W: World> Mover<W> {
         }
     }
 
-    fn peer<'a>(&self, shard: &'a ShardAt) -> Peer<'a> {
-        let channel = self.world.channel(&shard.name, &shard.record.rpc_endpoint);
-        Peer { shard, channel }
+    fn peer<'a>(&self, shard: &'a ShardAt) -> Result<Peer<'a>, Failure> {
+        let endpoint = &shard.record.rpc_endpoint;
+        match self.world.channel(&shard.name, endpoint) {
+            Ok(channel) => Ok(Peer { shard, channel }),
+            Err(error) => Err(Failure::Away(format!("{}: {error}", shard.name))),
+        }
     }
 
     /// The account, which before the switch is there: what removes or purges it ends the move in

@@ -1,6 +1,10 @@
 //! The directory against real stores: embedded on a real folder, and a real etcd.
 
+mod access;
 mod etcd;
+mod lagging;
+mod lookups;
 mod store_embedded;
 mod store_etcd;
 mod store_suite;
+mod world;

@@ -1,0 +1,28 @@
+//! `palomar-directory`: one replica of the directory.
+
+use std::process::ExitCode;
+
+use kit::config::Program;
+use kit::process::{self, Process};
+use palomar_directory::{Config, Directory, Error};
+
+const PROGRAM: Program = Program {
+    name: "palomar-directory",
+    about: "One replica of Palomar's directory: addresses, accounts, credentials, moves",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+fn main() -> ExitCode {
+    process::main(&PROGRAM, run)
+}
+
+async fn run(config: Config, process: Process) -> Result<(), Error> {
+    let mut directory = Directory::open(config).await?;
+    let Process { admin, shutdown } = process;
+    let identity = directory.identity().clone();
+    admin
+        .metrics
+        .register(&identity, |registry| directory.register(registry));
+    directory.ready_when_loaded(admin.readiness.condition("directory: map"));
+    directory.serve(shutdown).await
+}

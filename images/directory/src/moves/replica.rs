@@ -1,0 +1,73 @@
+//! The replica around the driver of moves: its map, its channels, its clock.
+
+use std::sync::Arc;
+
+use kit::rpc::{BadEndpoint, Channel, ShardChannels};
+use tokio::sync::{Mutex, watch};
+use wire::ids::{AccountId, ShardName};
+use wire::rpc::MovePhase;
+
+use super::World;
+use crate::map::Shared;
+use crate::model::records::MoveRecord;
+use crate::store::Revision;
+
+/// A directory replica as the driver of moves sees it.
+pub struct Replica {
+    shared: Arc<Shared>,
+    reached: Mutex<watch::Receiver<Revision>>,
+    channels: ShardChannels,
+}
+
+impl Replica {
+    /// The replica with this map, which calls shards over these channels.
+    pub fn new(shared: Arc<Shared>, channels: ShardChannels) -> Self {
+        let reached = Mutex::new(shared.reached());
+        Self {
+            shared,
+            reached,
+            channels,
+        }
+    }
+}
+
+impl World for Replica {
+    fn open_moves(&self) -> Vec<AccountId> {
+        let map = self.shared.read();
+        let open = map.moves().filter(|(_, record)| record.is_open());
+        open.map(|(account, _)| account).collect()
+    }
+
+    async fn changed(&self) {
+        let mut reached = self.reached.lock().await;
+        // The map lives as long as this does, so its news do not end.
+        let _ = reached.changed().await;
+    }
+
+    fn under_way(
+        &self,
+        other_than: AccountId,
+        source: &ShardName,
+        target: &ShardName,
+    ) -> (usize, usize) {
+        let map = self.shared.read();
+        let busy = |record: &MoveRecord| record.is_open() && record.phase() != MovePhase::Planned;
+        let others = map
+            .moves()
+            .filter(|(account, record)| *account != other_than && busy(record));
+        others.fold((0, 0), |(leaving, coming), (_, record)| {
+            (
+                leaving + usize::from(record.source == source.as_str()),
+                coming + usize::from(record.target == target.as_str()),
+            )
+        })
+    }
+
+    fn channel(&self, shard: &ShardName, endpoint: &str) -> Result<Channel, BadEndpoint> {
+        self.channels.get(shard, endpoint)
+    }
+
+    fn now_ms(&self) -> i64 {
+        kit::clock::unix_ms()
+    }
+}

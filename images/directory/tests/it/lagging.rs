@@ -1,0 +1,112 @@
+//! A replica whose watch is held back never says no.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kit::authority::Authority;
+use palomar_directory::Directory;
+use palomar_directory::store::embedded::{Embedded, Options};
+use palomar_directory::store::lagging::Lagging;
+use palomar_directory::store::{SharedStore, Store as _};
+use wire::ids::ClusterId;
+use wire::rpc::authenticate_reply::Result as Login;
+use wire::rpc::resolve_answer::Answer;
+use wire::rpc::resolve_query::Subject;
+use wire::rpc::{AuthenticateRequest, No, ResolveAnswer, ResolveQuery, ResolveRequest};
+
+use crate::world::{World, config};
+
+/// A replica that is current, and one over the same store that can be held back.
+async fn replicas() -> (World, World, Arc<Lagging>) {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
+    let store = Embedded::open(&folder.path().join("store"), Options::default()).await;
+    let store: SharedStore = Arc::new(store.unwrap());
+    let lagging = Arc::new(Lagging::new(Arc::clone(&store)));
+    assert_eq!(lagging.kind(), "embedded");
+    let mut settings = config(&authority, folder.path());
+    settings.authenticate.proof = Duration::from_millis(200);
+    let first = Directory::open_over(settings.clone(), store).unwrap();
+    let second = Directory::open_over(settings, Arc::clone(&lagging) as SharedStore).unwrap();
+    let again = Authority::open(&folder.path().join("ca")).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let first = World::serve(folder, authority, first);
+    let second = World::serve(copy, again, second);
+    (first, second, lagging)
+}
+
+async fn resolve(world: &World, subject: Subject, at_least_epoch: u64) -> Answer {
+    let query = ResolveQuery {
+        subject: Some(subject),
+        at_least_epoch,
+    };
+    let request = ResolveRequest {
+        queries: vec![query],
+    };
+    let reply = world.lookups().resolve(request).await.unwrap().into_inner();
+    let answer: ResolveAnswer = reply.answers.into_iter().next().unwrap();
+    answer.answer.unwrap()
+}
+
+fn address(text: &str) -> Subject {
+    Subject::Address(text.to_owned())
+}
+
+async fn login(world: &World) -> Login {
+    let request = AuthenticateRequest {
+        login: "ana@example.org".to_owned(),
+        password: b"secret".to_vec().into(),
+        client: String::new(),
+    };
+    let reply = world.lookups().authenticate(request).await.unwrap();
+    reply.into_inner().result.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_lagging_replica_does_not_know_it_is_unsure_of() {
+    let (first, second, lagging) = replicas().await;
+    let _shard = first.shard("shard-1").await;
+    first.domain("example.org").await;
+    let known = resolve(&second, address("ana@example.org"), 0).await;
+    assert_eq!(known, Answer::No(No::Unknown.into()));
+
+    lagging.hold();
+    first.account("ana@example.org", "secret").await;
+    let behind = resolve(&second, address("ana@example.org"), 0).await;
+    assert!(matches!(behind, Answer::Unsure(_)), "{behind:?}");
+    let foreign = resolve(&second, address("ana@other.example"), 0).await;
+    assert!(matches!(foreign, Answer::Unsure(_)), "{foreign:?}");
+    let denied = login(&second).await;
+    assert!(matches!(denied, Login::Unsure(_)), "{denied:?}");
+    let name = wire::rpc::AddressName {
+        address: "ana@example.org".to_owned(),
+    };
+    let status = second.admin().show_account(name).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+
+    lagging.release();
+    let caught_up = resolve(&second, address("ana@example.org"), 0).await;
+    assert!(matches!(caught_up, Answer::Yes(_)), "{caught_up:?}");
+    assert!(matches!(login(&second).await, Login::Granted(_)));
+}
+
+#[tokio::test]
+async fn a_yes_comes_from_memory_though_the_watch_is_held() {
+    let (first, second, lagging) = replicas().await;
+    let _shard = first.shard("shard-1").await;
+    first.domain("example.org").await;
+    let account = first.account("ana@example.org", "secret").await;
+    let route = account.route.unwrap();
+    let yes = resolve(
+        &second,
+        Subject::Account(route.account.clone()),
+        route.epoch,
+    )
+    .await;
+    assert!(matches!(yes, Answer::Yes(_)), "{yes:?}");
+    lagging.hold();
+    let yes = resolve(&second, address("ana@example.org"), 0).await;
+    assert!(matches!(yes, Answer::Yes(_)), "{yes:?}");
+    let later = resolve(&second, Subject::Account(route.account), route.epoch + 1).await;
+    assert!(matches!(later, Answer::Unsure(_)), "{later:?}");
+}

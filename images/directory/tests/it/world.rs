@@ -1,0 +1,225 @@
+//! A directory over an embedded store, real certificates, and a shard that obeys it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kit::authority::Authority;
+use kit::lifecycle::Shutdown;
+use kit::rpc::{Channel, ChannelOptions, channel};
+use kit::services::admin_client::AdminClient;
+use kit::services::directory_client::DirectoryClient;
+use kit::services::registry_client::RegistryClient;
+use kit::tls::Credentials;
+use palomar_directory::{Config, Cost, Directory, StoreAt};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use wire::identity::{Identity, Tier};
+use wire::ids::{ClusterId, RequestId};
+use wire::rpc::acquire_lease_reply::Result as Lease;
+use wire::rpc::confirmation::What;
+use wire::rpc::{
+    Account, AccountEntry, AccountState, AcquireLeaseRequest, AddAccountRequest, AddDomainRequest,
+    AddShardRequest, ConfirmRequest, Confirmation, WatchRequest,
+};
+
+/// A running directory.
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) authority: Authority,
+    pub(crate) endpoint: String,
+    pub(crate) shutdown: Shutdown,
+    serving: JoinHandle<Result<(), palomar_directory::Error>>,
+}
+
+impl World {
+    /// A new cluster whose directory serves.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// As [`Self::start`], with other settings.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
+        let mut config = config(&authority, folder.path());
+        change(&mut config);
+        let directory = Directory::open(config).await.unwrap();
+        Self::serve(folder, authority, directory)
+    }
+
+    /// Serves what was opened.
+    pub(crate) fn serve(folder: TempDir, authority: Authority, directory: Directory) -> Self {
+        let endpoint = directory.addr().to_string();
+        let shutdown = Shutdown::new(Duration::ZERO);
+        let serving = tokio::spawn(directory.serve(shutdown.clone()));
+        Self {
+            folder,
+            authority,
+            endpoint,
+            shutdown,
+            serving,
+        }
+    }
+
+    /// Stops and starts it again on what it kept.
+    pub(crate) async fn restart(self) -> Self {
+        self.shutdown.trigger();
+        self.serving.await.unwrap().unwrap();
+        let config = config(&self.authority, self.folder.path());
+        let directory = Directory::open(config).await.unwrap();
+        Self::serve(self.folder, self.authority, directory)
+    }
+
+    /// A channel to the directory from a process of this tier.
+    pub(crate) fn channel(&self, tier: Tier, instance: &str) -> Channel {
+        let credentials = issue(&self.authority, self.folder.path(), tier, instance);
+        let expect = credentials.peer(Tier::Directory, "directory-0").unwrap();
+        channel(
+            &self.endpoint,
+            &expect,
+            &credentials,
+            ChannelOptions::default(),
+        )
+        .unwrap()
+    }
+
+    pub(crate) fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel(Tier::Admin, "root"))
+    }
+
+    pub(crate) fn lookups(&self) -> DirectoryClient<Channel> {
+        DirectoryClient::new(self.channel(Tier::Proxy, "proxy-0"))
+    }
+
+    /// Makes a domain and nothing else.
+    pub(crate) async fn domain(&self, name: &str) {
+        let request = AddDomainRequest {
+            request_id: id(),
+            name: name.to_owned(),
+            ..AddDomainRequest::default()
+        };
+        self.admin().add_domain(request).await.unwrap();
+    }
+
+    /// Adds a shard and runs one that obeys.
+    pub(crate) async fn shard(&self, name: &str) -> Shard {
+        let request = AddShardRequest {
+            request_id: id(),
+            name: name.to_owned(),
+        };
+        self.admin().add_shard(request).await.unwrap();
+        Shard::start(self.channel(Tier::Storage, name)).await
+    }
+
+    /// Makes an account with a password.
+    pub(crate) async fn account(&self, address: &str, password: &str) -> Account {
+        let request = AddAccountRequest {
+            request_id: id(),
+            address: address.to_owned(),
+            password: password.as_bytes().to_vec().into(),
+            ..AddAccountRequest::default()
+        };
+        self.admin()
+            .add_account(request)
+            .await
+            .unwrap()
+            .into_inner()
+    }
+}
+
+/// Settings for tests: a new cluster, cheap hashes, little patience.
+pub(crate) fn config(authority: &Authority, folder: &Path) -> Config {
+    let identity = identity_folder(authority, folder, Tier::Directory, "directory-0");
+    let store = StoreAt::Embedded(folder.join("store"));
+    let mut config = Config::new(identity, "127.0.0.1:0".parse().unwrap(), store);
+    config.bootstrap = true;
+    config.authenticate.cost = Cost {
+        memory: 8,
+        passes: 1,
+    };
+    config
+}
+
+fn identity_folder(authority: &Authority, folder: &Path, tier: Tier, instance: &str) -> PathBuf {
+    let identity = Identity::new(authority.cluster(), tier, instance).unwrap();
+    let folder = folder.join(format!("{tier}-{instance}"));
+    if !folder.exists() {
+        authority.issue(&identity, &folder).unwrap();
+    }
+    folder
+}
+
+/// The credentials of one process.
+pub(crate) fn issue(
+    authority: &Authority,
+    folder: &Path,
+    tier: Tier,
+    instance: &str,
+) -> Credentials {
+    Credentials::load(&identity_folder(authority, folder, tier, instance)).unwrap()
+}
+
+/// A fresh request id.
+pub(crate) fn id() -> bytes::Bytes {
+    RequestId::random().to_field()
+}
+
+/// A shard that keeps no mail: it takes the lease, follows the directory and confirms each order.
+pub(crate) struct Shard {
+    following: JoinHandle<()>,
+}
+
+impl Shard {
+    async fn start(channel: Channel) -> Self {
+        let mut registry = RegistryClient::new(channel);
+        let request = AcquireLeaseRequest {
+            boot_id: "a boot".to_owned(),
+            rpc_endpoint: "127.0.0.1:1".to_owned(),
+            pop3_endpoint: "127.0.0.1:2".to_owned(),
+            volume_locked: true,
+            ..AcquireLeaseRequest::default()
+        };
+        let reply = registry.acquire_lease(request).await.unwrap().into_inner();
+        let Some(Lease::Granted(granted)) = reply.result else {
+            panic!("{reply:?}");
+        };
+        let following = tokio::spawn(follow(registry, granted.incarnation));
+        Self { following }
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+async fn follow(mut registry: RegistryClient<Channel>, incarnation: u64) {
+    let request = WatchRequest { incarnation };
+    let mut stream = registry.watch(request).await.unwrap().into_inner();
+    while let Ok(Some(reply)) = stream.message().await {
+        let confirmations: Vec<_> = reply.entries.iter().filter_map(confirmation).collect();
+        if !confirmations.is_empty() {
+            let request = ConfirmRequest {
+                incarnation,
+                confirmations,
+            };
+            registry.confirm(request).await.unwrap();
+        }
+    }
+}
+
+fn confirmation(entry: &AccountEntry) -> Option<Confirmation> {
+    let what = match entry.state() {
+        AccountState::Creating => What::Created,
+        AccountState::Removed => What::Suspended,
+        AccountState::Purging => What::Dropped,
+        AccountState::Active | AccountState::Unspecified => return None,
+    };
+    let route = entry.route.as_ref()?;
+    Some(Confirmation {
+        account: route.account.clone(),
+        epoch: route.epoch,
+        what: what.into(),
+    })
+}
