@@ -54,8 +54,8 @@ fn configured(instance: &str, endpoint: String) -> Configured {
 fn client(cluster: &Cluster, replicas: &[Configured]) -> DirectoryClient {
     let options = DirectoryOptions {
         fail_over: FAIL_OVER,
-        resolve_deadline: Duration::from_secs(1),
-        authenticate_deadline: Duration::from_secs(1),
+        resolve_deadline: Duration::from_secs(3),
+        authenticate_deadline: Duration::from_secs(2),
         avoid: Duration::from_secs(60),
         channel: quick(),
     };
@@ -102,7 +102,7 @@ async fn a_replica_that_hangs_costs_one_fail_over_then_nothing() {
         let resolved = setup.client.resolve(questions(1)).await;
         assert_eq!(text(&resolved.answers[0]), "directory-1 to mx-0");
         assert!(resolved.reached);
-        assert!(asked.elapsed() < FAIL_OVER * 3, "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < FAIL_OVER * 6, "{:?}", asked.elapsed());
         asked.elapsed() >= FAIL_OVER
     })
     .await;
@@ -230,7 +230,7 @@ async fn connecting_fails_over_before_a_password_is_sent() {
     );
     let asked = Instant::now();
     client.authenticate(login()).await.unwrap();
-    assert!(asked.elapsed() < FAIL_OVER * 3);
+    assert!(asked.elapsed() < FAIL_OVER * 6);
     assert_eq!(well.calls(), 1);
 }
 

@@ -119,7 +119,7 @@ impl Replica {
             behaviour: behaviour.clone(),
         });
         let options = ServerOptions {
-            handshake_timeout: Duration::from_millis(500),
+            handshake_timeout: Duration::from_secs(2),
             drain: Duration::from_millis(500),
             ..ServerOptions::default()
         };
