@@ -5,67 +5,19 @@
 //! too; unsynced names vanish or stay; after a failed sync it shows what is not on the disk, and
 //! the next sync succeeds. Every decision follows from the seed.
 
+mod booted;
 mod inode;
 mod rng;
+mod state;
 
-use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, IoSlice};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 pub use self::rng::Rng;
+pub use self::state::Fault;
 
-use self::inode::Inode;
-use crate::disk::{Disk, DiskFile};
-
-/// What a failing disk says, as errno of Linux.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// `EIO`.
-    Broken,
-    /// `ENOSPC`.
-    Full,
-}
-
-impl Fault {
-    fn error(self) -> io::Error {
-        match self {
-            Self::Broken => io::Error::from_raw_os_error(5),
-            Self::Full => io::Error::from_raw_os_error(28),
-        }
-    }
-}
-
-enum NameChange {
-    Create(String, usize),
-    Rename(String, String),
-    Remove(String),
-}
-
-type Names = BTreeMap<String, usize>;
-
-struct State {
-    rng: Rng,
-    inodes: Vec<Inode>,
-    /// What programs see.
-    names: Names,
-    /// What survives a power cut for certain.
-    durable_names: Names,
-    pending_names: Vec<NameChange>,
-    /// Counts power cuts; files opened before one are dead.
-    boot: u64,
-    capacity: Option<u64>,
-    hold: bool,
-    held: usize,
-    lie: bool,
-    write_fault: Option<Fault>,
-    sync_fault: Option<Fault>,
-    syncs: u64,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
+use self::booted::Booted;
+use self::state::{Shared, State};
+use crate::disk::Disk;
 
 /// The disk. Clones are the same disk.
 #[derive(Clone)]
@@ -73,39 +25,12 @@ pub struct SimDisk {
     shared: Arc<Shared>,
 }
 
-/// The disk as one boot has it: dead after the power cut that ends the boot.
-struct Booted {
-    shared: Arc<Shared>,
-    boot: u64,
-}
-
-struct SimFile {
-    shared: Arc<Shared>,
-    inode: usize,
-    boot: u64,
-}
-
 impl SimDisk {
     /// An empty disk.
     pub fn new(seed: u64) -> Self {
-        let state = State {
-            rng: Rng::new(seed),
-            inodes: Vec::new(),
-            names: Names::new(),
-            durable_names: Names::new(),
-            pending_names: Vec::new(),
-            boot: 0,
-            capacity: None,
-            hold: false,
-            held: 0,
-            lie: false,
-            write_fault: None,
-            sync_fault: None,
-            syncs: 0,
-        };
         Self {
             shared: Arc::new(Shared {
-                state: Mutex::new(state),
+                state: Mutex::new(State::new(seed)),
                 changed: Condvar::new(),
             }),
         }
@@ -121,26 +46,7 @@ impl SimDisk {
 
     /// Cuts the power and boots again. Whatever was open fails from now on; held syncs fail.
     pub fn power_cut(&self) {
-        let mut state = self.lock();
-        let State {
-            rng,
-            inodes,
-            durable_names,
-            pending_names,
-            ..
-        } = &mut *state;
-        inodes.iter_mut().for_each(|inode| inode.power_cut(rng));
-        for change in pending_names.drain(..) {
-            if rng.one_in(2) {
-                rename(durable_names, &change);
-            }
-        }
-        state.names = state.durable_names.clone();
-        state.boot += 1;
-        state.hold = false;
-        state.write_fault = None;
-        state.sync_fault = None;
-        drop(state);
+        self.lock().power_cut();
         self.shared.changed.notify_all();
     }
 
@@ -183,6 +89,17 @@ impl SimDisk {
         self.lock().sync_fault = Some(fault);
     }
 
+    /// After so many more changes (writes, cuts, syncs, names) the disk is dead until the next
+    /// power cut: nothing that came later is on it.
+    pub fn die_after(&self, changes: u64) {
+        self.lock().left = Some(changes);
+    }
+
+    /// Whether it died.
+    pub fn is_dead(&self) -> bool {
+        self.lock().left == Some(0)
+    }
+
     /// Files together may not grow beyond this; `None`: they may.
     pub fn set_capacity(&self, octets: Option<u64>) {
         self.lock().capacity = octets;
@@ -222,193 +139,5 @@ impl SimDisk {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.lock()
-    }
-}
-
-impl State {
-    fn change_names(&mut self, change: NameChange) -> io::Result<()> {
-        if let NameChange::Rename(name, _) | NameChange::Remove(name) = &change
-            && !self.names.contains_key(name)
-        {
-            return Err(ErrorKind::NotFound.into());
-        }
-        rename(&mut self.names, &change);
-        self.pending_names.push(change);
-        Ok(())
-    }
-
-    /// Octets of all files that have a name.
-    fn used(&self) -> u64 {
-        let size = |at: &usize| self.inodes[*at].seen().len() as u64;
-        self.names.values().map(size).sum()
-    }
-}
-
-fn rename(names: &mut Names, change: &NameChange) {
-    match change {
-        NameChange::Create(name, inode) => {
-            names.insert(name.clone(), *inode);
-        }
-        NameChange::Rename(from, to) => {
-            if let Some(inode) = names.remove(from) {
-                names.insert(to.clone(), inode);
-            }
-        }
-        NameChange::Remove(name) => {
-            names.remove(name);
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The disk, unless its power was cut since that boot.
-    fn lock_in(&self, boot: u64) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.lock();
-        match state.boot == boot {
-            true => Ok(state),
-            false => Err(Fault::Broken.error()),
-        }
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Booted {
-    fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
-        self.shared.lock_in(self.boot)
-    }
-
-    fn file(&self, inode: usize) -> Box<dyn DiskFile> {
-        Box::new(SimFile {
-            shared: Arc::clone(&self.shared),
-            inode,
-            boot: self.boot,
-        })
-    }
-}
-
-impl Disk for Booted {
-    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.lock()?;
-        if state.names.contains_key(name) {
-            return Err(ErrorKind::AlreadyExists.into());
-        }
-        state.inodes.push(Inode::default());
-        let inode = state.inodes.len() - 1;
-        state.change_names(NameChange::Create(name.to_owned(), inode))?;
-        Ok(self.file(inode))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let state = self.lock()?;
-        let inode = state.names.get(name).ok_or(ErrorKind::NotFound)?;
-        Ok(self.file(*inode))
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.lock()?.names.keys().cloned().collect())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let change = NameChange::Rename(from.to_owned(), to.to_owned());
-        self.lock()?.change_names(change)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.lock()?
-            .change_names(NameChange::Remove(name.to_owned()))
-    }
-
-    fn sync_dir(&self) -> io::Result<()> {
-        let mut state = self.lock()?;
-        let state = &mut *state;
-        if !state.lie {
-            for change in state.pending_names.drain(..) {
-                rename(&mut state.durable_names, &change);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl SimFile {
-    fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
-        self.shared.lock_in(self.boot)
-    }
-}
-
-impl DiskFile for SimFile {
-    fn write_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut octets: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let mut state = self.lock()?;
-        let grown = (offset + octets.len() as u64)
-            .saturating_sub(state.inodes[self.inode].seen().len() as u64);
-        let mut fault = state.write_fault.take();
-        if state
-            .capacity
-            .is_some_and(|most| state.used() + grown > most)
-        {
-            fault = Some(Fault::Full);
-        }
-        if fault.is_some() {
-            let some = state.rng.below(octets.len() as u64 + 1);
-            octets.truncate(some as usize);
-        }
-        state.inodes[self.inode].write(offset, octets);
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.lock()?;
-        let seen = state.inodes[self.inode].seen();
-        let rest = seen.get(offset as usize..).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        Ok(length)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.lock()?.inodes[self.inode].seen().len() as u64)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.lock()?;
-        state.syncs += 1;
-        state.held += 1;
-        self.shared.changed.notify_all();
-        while state.hold && state.boot == self.boot {
-            state = self.shared.wait(state);
-        }
-        state.held -= 1;
-        if state.boot != self.boot {
-            return Err(Fault::Broken.error());
-        }
-        let state = &mut *state;
-        let inode = &mut state.inodes[self.inode];
-        if let Some(fault) = state.sync_fault.take() {
-            inode.fail_sync(&mut state.rng);
-            return Err(fault.error());
-        }
-        if !state.lie {
-            inode.sync();
-        }
-        Ok(())
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn truncate(&self, size: u64) -> io::Result<()> {
-        self.lock()?.inodes[self.inode].cut(size);
-        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 extern crate palomar_log as log;
 
+mod crash_points;
 mod failures;
 mod power_cut;
 mod recovery;

@@ -72,16 +72,11 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-/// Runs a test for each seed; a failing one is printed, to be replayed.
+/// Runs a test for each seed; says which one fails, to be replayed.
 pub(crate) fn for_seeds(count: u64, test: impl Fn(u64) + std::panic::RefUnwindSafe) {
     for seed in seeds(count) {
         if let Err(panic) = std::panic::catch_unwind(|| test(seed)) {
-            let name = std::thread::current().name().unwrap_or("test").to_owned();
-            tracing::error!("replay with PALOMAR_SEED={seed} cargo test -p palomar-log {name}");
-            std::panic::resume_unwind(Box::new(format!(
-                "{name} fails for PALOMAR_SEED={seed}: {}",
-                reason(&*panic)
-            )));
+            panic!("replay with PALOMAR_SEED={seed}: {}", reason(&*panic));
         }
     }
 }

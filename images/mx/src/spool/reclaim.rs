@@ -24,6 +24,7 @@ impl Spool {
     /// Where more is dead than alive, what is alive in the oldest is first written forward.
     pub(super) async fn reclaim(&self) -> Result<usize, ReclaimError> {
         let mut removed = 0;
+        self.seal_if_dead().await?;
         loop {
             let segments = self.log().segments();
             let Some(oldest) = segments.first().filter(|segment| segment.sealed) else {
@@ -46,6 +47,15 @@ impl Spool {
                 .map_err(|_| BodyError::Cancelled)??;
             removed += 1;
         }
+    }
+
+    /// Ends the segment being written when nothing at all is alive and it is half full.
+    async fn seal_if_dead(&self) -> Result<(), ReclaimError> {
+        let dead = self.counts().entries == 0;
+        if dead && self.disk_bytes() > self.config().segment_bytes / 2 {
+            self.log().seal()?.await?;
+        }
+        Ok(())
     }
 
     /// Whether more than half of the disk used is dead, by at least a segment.

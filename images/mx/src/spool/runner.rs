@@ -245,10 +245,13 @@ async fn attempt_delivery<D: Deliverer>(spool: &Spool, deliverer: &D, job: Job) 
     }
 }
 
-/// Gives back space whenever something was delivered, at most once in a while.
+/// Gives back the space of what was delivered, now and then, and when there is too little.
 async fn reclaim_forever(spool: Spool) {
     loop {
-        spool.clock().sleep(LOOK_AGAIN).await;
+        tokio::select! {
+            () = spool.clock().sleep(LOOK_AGAIN) => {}
+            () = spool.short_of_space() => {}
+        }
         if let Err(error) = spool.reclaim().await {
             tracing::warn!(%error, "the spool's space was not given back");
         }

@@ -76,8 +76,10 @@ struct Inner {
     log: Log,
     config: Config,
     clock: Clock,
-    /// Something is due earlier than the runner knew, or can be reclaimed.
+    /// Something is due earlier than the runner knew.
     changed: Notify,
+    /// Somebody was refused for want of space.
+    short: Notify,
     state: Mutex<Inside>,
 }
 
@@ -105,6 +107,7 @@ impl Spool {
             config,
             clock,
             changed: Notify::new(),
+            short: Notify::new(),
             state: Mutex::new(state),
         };
         Ok(Self {
@@ -248,6 +251,11 @@ impl Spool {
         self.inner.changed.notified().await;
     }
 
+    /// Waits until somebody is refused for want of space.
+    pub(super) async fn short_of_space(&self) {
+        self.inner.short.notified().await;
+    }
+
     /// Shards in whose queues something waits, and when the first of each is due.
     pub(super) fn due(&self) -> Vec<(ShardName, i64)> {
         let state = self.lock();
@@ -325,6 +333,7 @@ impl Spool {
         let entries = state.queue.len() + state.coming.len();
         let config = &self.inner.config;
         if entries >= config.max_entries || disk + coming + length > config.max_bytes {
+            self.inner.short.notify_one();
             return Err(AcceptError::Full);
         }
         let (mut entry, body) = new_entry(state.queue.new_id(), message, due);

@@ -1,5 +1,6 @@
 //! The spool over a simulated disk, with simulated time.
 
+mod admin;
 mod bounds;
 mod delivery;
 mod power_cut;

@@ -4,7 +4,7 @@ use log::sim::SimDisk;
 use wire::ids::Epoch;
 
 use super::support::*;
-use crate::spool::{EntryId, Outcome, State};
+use crate::spool::{AcceptError, Config, EntryId, Outcome, Spool, State};
 
 #[tokio::test]
 async fn delivers_to_each_target_once() {
@@ -187,4 +187,32 @@ async fn space_comes_back() {
     let (_shutdown, _running) = start(&spool, &shards);
     time.until("delivered", &spool, || spool.counts().entries == 0)
         .await;
+}
+
+#[tokio::test]
+async fn a_full_spool_makes_room_at_once() {
+    let (sim, time) = (SimDisk::new(1), Time::new());
+    let config = Config {
+        max_bytes: 29_000,
+        ..config()
+    };
+    let spool = Spool::open(sim.disk(), config, time.clock()).unwrap();
+    let shards = Shards::new(&time, |_, _, _| Outcome::Done);
+    let (_shutdown, _running) = start(&spool, &shards);
+    for number in 0..13 {
+        spool.accept(message(number, 2000, &[1])).await.unwrap();
+    }
+    let full = spool.accept(message(14, 2000, &[1])).await;
+    assert!(matches!(full, Err(AcceptError::Full)));
+    time.until("all delivered", &spool, || spool.counts().entries == 0)
+        .await;
+    // Refused once more, and that makes the room.
+    let again = spool.accept(message(15, 20_000, &[1])).await;
+    assert!(matches!(again, Err(AcceptError::Full)));
+    let now = time.now();
+    while spool.disk_bytes() > 1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(time.now(), now);
+    spool.accept(message(15, 20_000, &[1])).await.unwrap();
 }
