@@ -1,13 +1,15 @@
 //! What a storage process is told.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kit::config::{Key, Problem, Settings};
 use kit::rpc::Replica;
+use serde::{Deserialize, Serialize};
 
 use crate::service::Limits;
-use crate::shard::Settings;
+use crate::shard;
 
 /// A fast disk fills 5 % of a small volume in more than this.
 pub const SPACE_EVERY: Duration = Duration::from_secs(2);
@@ -19,8 +21,15 @@ pub const LEASE_PATIENCE: Duration = Duration::from_secs(5);
 /// At 95 % full, deliveries and imports stop.
 pub const MIN_FREE_PERCENT: u64 = 5;
 
-/// Everything that `run` needs. The shard's name is the instance of its identity.
-#[derive(Debug, Clone)]
+/// Where MX, directory and other shards connect; no other tier uses it.
+const RPC_PORT: u16 = 7410;
+
+/// Where proxies connect.
+const POP3_PORT: u16 = 7411;
+
+/// Everything that a shard needs. Its name is the instance of its identity.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// The identity folder (ca.pem, cert.pem, key.pem) of tier storage.
     pub identity: PathBuf,
@@ -36,18 +45,42 @@ pub struct Config {
     pub rpc_advertise: Option<String>,
     /// host:port that proxies are told; none: where POP3 listens.
     pub pop3_advertise: Option<String>,
+    /// See [`LEASE_PATIENCE`].
+    #[serde(with = "kit::config::duration")]
+    pub lease_patience: Duration,
+    /// See [`MIN_FREE_PERCENT`].
+    pub min_free_percent: u64,
     /// Bounds of deliveries.
     pub limits: Limits,
     /// Bounds and times of the shard itself.
-    pub shard: Settings,
-    /// The heap's.
-    pub heap: log::Options,
-    /// See [`LEASE_PATIENCE`].
-    pub lease_patience: Duration,
+    pub shard: shard::Settings,
     /// See [`SPACE_EVERY`].
+    #[serde(skip)]
     pub space_every: Duration,
-    /// See [`MIN_FREE_PERCENT`].
-    pub min_free_percent: u64,
+    /// The heap's bounds, which belong to its format's measurements and not to a site.
+    #[serde(skip)]
+    pub heap: log::Options,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        Self {
+            identity: PathBuf::new(),
+            data: PathBuf::new(),
+            directory: Vec::new(),
+            rpc_listen: SocketAddr::new(any, RPC_PORT),
+            pop3_listen: SocketAddr::new(any, POP3_PORT),
+            rpc_advertise: None,
+            pop3_advertise: None,
+            lease_patience: LEASE_PATIENCE,
+            min_free_percent: MIN_FREE_PERCENT,
+            limits: Limits::default(),
+            shard: shard::Settings::default(),
+            space_every: SPACE_EVERY,
+            heap: log::Options::default(),
+        }
+    }
 }
 
 impl Config {
@@ -65,14 +98,152 @@ impl Config {
             directory,
             rpc_listen,
             pop3_listen,
-            rpc_advertise: None,
-            pop3_advertise: None,
-            limits: Limits::default(),
-            shard: Settings::default(),
-            heap: log::Options::default(),
-            lease_patience: LEASE_PATIENCE,
-            space_every: SPACE_EVERY,
-            min_free_percent: MIN_FREE_PERCENT,
+            ..Self::default()
         }
+    }
+}
+
+impl Settings for Config {
+    const KEYS: &'static [Key] = &[
+        Key::new(
+            "identity",
+            "DIR",
+            "Folder with ca.pem, cert.pem and key.pem",
+        ),
+        Key::new("data", "DIR", "The volume"),
+        Key::new(
+            "directory",
+            "INSTANCE=HOST:PORT,…",
+            "The directory's replicas",
+        ),
+        Key::new(
+            "rpc-listen",
+            "ADDRESS:PORT",
+            "Where MX, directory and other shards connect",
+        ),
+        Key::new("pop3-listen", "ADDRESS:PORT", "Where proxies connect"),
+        Key::new(
+            "rpc-advertise",
+            "HOST:PORT",
+            "What callers of RPC are told to connect to",
+        ),
+        Key::new(
+            "pop3-advertise",
+            "HOST:PORT",
+            "What proxies are told to connect to",
+        ),
+        Key::new(
+            "lease-patience",
+            "DURATION",
+            "How long an answer waits for a lost lease",
+        ),
+        Key::new(
+            "min-free-percent",
+            "N",
+            "Below this, the volume takes no more mail",
+        ),
+        Key::new(
+            "limits.body-memory",
+            "SIZE",
+            "Memory for bodies that come in",
+        ),
+        Key::new("limits.max-body", "SIZE", "The largest body"),
+        Key::new(
+            "limits.memory-patience",
+            "DURATION",
+            "How long a delivery waits for memory",
+        ),
+        Key::new(
+            "limits.part-patience",
+            "DURATION",
+            "How long a delivery may pause",
+        ),
+        Key::new("shard.kept-accounts", "N", "Accounts kept in memory"),
+        Key::new(
+            "shard.patience",
+            "DURATION",
+            "How long a write waits for a fence to end",
+        ),
+        Key::new(
+            "shard.remembered",
+            "DURATION",
+            "How long delivery ids are remembered",
+        ),
+        Key::new(
+            "shard.checkpoint-bytes",
+            "SIZE",
+            "Heap written between syncs of the index",
+        ),
+    ];
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut missing = |key: &'static str, is_missing: bool, what: &str| {
+            if is_missing {
+                problems.push(Problem::of(key, what));
+            }
+        };
+        missing(
+            "identity",
+            self.identity.as_os_str().is_empty(),
+            "is needed",
+        );
+        missing("data", self.data.as_os_str().is_empty(), "is needed");
+        missing(
+            "directory",
+            self.directory.is_empty(),
+            "name at least one replica",
+        );
+        let vague = |told: &Option<String>, bound: SocketAddr| {
+            told.is_none() && bound.ip().is_unspecified()
+        };
+        let text = "is needed when it listens on all addresses: nobody can connect to those";
+        missing(
+            "rpc-advertise",
+            vague(&self.rpc_advertise, self.rpc_listen),
+            text,
+        );
+        missing(
+            "pop3-advertise",
+            vague(&self.pop3_advertise, self.pop3_listen),
+            text,
+        );
+        problems
+    }
+}
+
+/// What `rebuild-index` is told.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RebuildConfig {
+    /// The volume.
+    pub data: PathBuf,
+}
+
+impl Settings for RebuildConfig {
+    const KEYS: &'static [Key] = &[Key::new("data", "DIR", "The volume")];
+
+    fn check(&self) -> Vec<Problem> {
+        match self.data.as_os_str().is_empty() {
+            true => vec![Problem::of("data", "is needed")],
+            false => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_has_a_flag() {
+        let forgotten = kit::config::forgotten_keys::<Config>();
+        assert_eq!(forgotten, Vec::<String>::new());
+    }
+
+    #[test]
+    fn says_all_that_is_missing() {
+        let problems = Config::default().check();
+        assert_eq!(problems.len(), 5, "{problems:?}");
     }
 }

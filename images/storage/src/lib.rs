@@ -7,11 +7,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kit::lifecycle::Shutdown;
 use kit::listener::{BindError, Listener, ListenerConfig};
+use kit::process::Process;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
 use kit::rpc::server::ServeError;
 use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
@@ -40,7 +41,7 @@ pub mod shard;
 pub mod space;
 pub mod volume;
 
-pub use crate::config::{Config, LEASE_PATIENCE, MIN_FREE_PERCENT, SPACE_EVERY};
+pub use crate::config::{Config, LEASE_PATIENCE, MIN_FREE_PERCENT, RebuildConfig, SPACE_EVERY};
 
 use crate::index::IndexError;
 use crate::lease::Lease;
@@ -119,13 +120,22 @@ pub struct Storage {
     pop3_metrics: pop3::Metrics,
 }
 
-/// Serves one shard until `shutdown` closes and its work is done, or it has to end.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
-    Storage::bind(config)?.serve(shutdown).await
+/// Serves one shard until the process is to end and its work is done, or it has to end. Readiness
+/// asks for the lock of the volume and open ports; whether the shard may write is a metric.
+pub async fn run(config: Config, process: Process) -> Result<(), Error> {
+    let ready = process.admin.readiness.condition("storage");
+    let storage = Storage::bind(config)?;
+    let identity = storage.credentials.identity();
+    process
+        .admin
+        .metrics
+        .register(identity, |registry| storage.register(registry));
+    ready.met();
+    storage.serve(process.shutdown).await
 }
 
 /// Throws the index away and builds it from the heap; how many records there are. Blocks.
-pub fn rebuild_index(data: &std::path::Path) -> Result<u64, Error> {
+pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
     let _lock = VolumeLock::take(data)?;
     let index = data.join("index");
     volume::remove_index(&index)?;
@@ -355,7 +365,7 @@ async fn stop_early(begin: impl Future<Output = Result<(), Error>>) -> Result<()
     }
 }
 
-fn heap(data: &std::path::Path) -> Result<Arc<RealDisk>, VolumeError> {
+fn heap(data: &Path) -> Result<Arc<RealDisk>, VolumeError> {
     let path = data.join("heap");
     let disk = RealDisk::open(&path).map_err(|source| VolumeError::Io {
         what: "open",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kit::rpc::require;
 use kit::services::shard_server;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 use wire::identity::Tier;
@@ -42,15 +43,20 @@ pub struct ShardService {
 }
 
 /// Bounds of deliveries.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
     /// See [`BODY_MEMORY`].
+    #[serde(with = "kit::config::size")]
     pub body_memory: u64,
     /// See [`MAX_BODY`].
+    #[serde(with = "kit::config::size")]
     pub max_body: u64,
     /// See [`MEMORY_PATIENCE`].
+    #[serde(with = "kit::config::duration")]
     pub memory_patience: Duration,
     /// See [`PART_PATIENCE`].
+    #[serde(with = "kit::config::duration")]
     pub part_patience: Duration,
 }
 

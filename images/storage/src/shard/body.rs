@@ -39,10 +39,11 @@ pub struct StoredMessage {
 
 enum State {
     Unread,
-    /// Prefix and body.
+    /// Prefix and body; also in one piece, unless other targets' prefixes are between.
     Whole {
         prefix: Bytes,
         body: Bytes,
+        both: Option<Bytes>,
     },
     /// The body is read piece by piece.
     Parts {
@@ -105,6 +106,16 @@ impl StoredMessage {
     /// Octets of prefix and body from `offset`, at most `most`; empty at the end. Blocks.
     pub fn read(&mut self, offset: u64, most: usize) -> Result<Bytes, BodyError> {
         let prefix_length = u64::from(self.row.prefix_length);
+        if let State::Whole {
+            both: Some(both), ..
+        } = self.state()?
+        {
+            let start = both
+                .len()
+                .min(usize::try_from(offset).unwrap_or(usize::MAX));
+            let end = start.saturating_add(most).min(both.len());
+            return Ok(both.slice(start..end));
+        }
         let octets = match offset < prefix_length {
             true => self.prefix()?.slice(offset as usize..),
             false => self.body(offset - prefix_length)?,
@@ -129,9 +140,12 @@ impl StoredMessage {
         if body_end > payload.len() {
             return Err(self.damaged("the record is shorter than the index says"));
         }
+        let prefix_at = self.row.prefix_at as usize;
+        let neighbours = prefix_at + self.row.prefix_length as usize == body_at;
         Ok(State::Whole {
             prefix: self.prefix_in(&payload)?,
             body: payload.slice(body_at..body_end),
+            both: neighbours.then(|| payload.slice(prefix_at..body_end)),
         })
     }
 

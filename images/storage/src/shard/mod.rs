@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use log::{Log, LogError};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
@@ -47,15 +48,19 @@ pub const REMEMBERED: Duration = Duration::from_secs(12 * 24 * 3600);
 pub const CHECKPOINT_BYTES: u64 = 64 << 20;
 
 /// What a shard may be told, mostly so that tests are quick.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// See [`KEPT_ACCOUNTS`].
     pub kept_accounts: usize,
     /// See [`PATIENCE`].
+    #[serde(with = "kit::config::duration")]
     pub patience: Duration,
     /// See [`REMEMBERED`].
+    #[serde(with = "kit::config::duration")]
     pub remembered: Duration,
     /// See [`CHECKPOINT_BYTES`].
+    #[serde(with = "kit::config::size")]
     pub checkpoint_bytes: u64,
 }
 
