@@ -9,6 +9,7 @@ use crate::commands::alias::AliasCommand;
 use crate::commands::domain::DomainCommand;
 use crate::commands::import::ImportArgs;
 use crate::commands::moves::{MoveArgs, MovesArgs};
+use crate::commands::spool::SpoolArgs;
 use crate::local::{LocalArgs, roster};
 use crate::output::Format;
 
@@ -73,6 +74,8 @@ pub enum Command {
     Moves(MovesArgs),
     /// How the cluster is.
     Status,
+    /// Mail that MX accepted and could not yet hand to a shard.
+    Spool(SpoolArgs),
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Why a command failed: one sentence, and one exit code per kind.
 
-use std::error::Error;
 use std::io;
 
 use tonic::Code;
@@ -52,7 +51,7 @@ impl Failure {
             )),
             _ if kit::rpc::is_unsent(status) => Self::Temporary(format!(
                 "No answer from {server}: {}. Is it running?",
-                root_cause(status)
+                reason(status, server)
             )),
             Code::Unavailable | Code::Aborted | Code::ResourceExhausted => Self::Temporary(said),
             Code::DeadlineExceeded | Code::Cancelled => {
@@ -86,13 +85,11 @@ fn sentence(text: &str) -> String {
     said
 }
 
-/// The innermost error: "connection refused" says more than "transport error".
-fn root_cause(status: &tonic::Status) -> String {
-    let mut cause: &dyn Error = status;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+/// Why no connection came about, without what names the server once more.
+fn reason(status: &tonic::Status, server: &str) -> String {
+    let text = status.message();
+    let after = text.rsplit_once(&format!(" at {server}: "));
+    after.map_or(text, |(_, reason)| reason).to_owned()
 }
 
 #[cfg(test)]

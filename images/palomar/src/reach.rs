@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kit::rpc::directory::DirectoryOptions;
-use kit::rpc::{ChannelOptions, DirectoryClient, Replica};
+use kit::rpc::{self, Channel, ChannelOptions, DirectoryClient, Replica};
 use kit::tls::Credentials;
+use wire::identity::Tier;
 
 use crate::cli::Reach;
 use crate::client::Admin;
@@ -74,6 +75,17 @@ impl Target {
         let client = DirectoryClient::new(&[replica], &credentials(&self.identity)?, options)
             .map_err(|error| Failure::Usage(format!("{error}.")))?;
         Ok(Admin::new(client.admin(), self.address.clone()))
+    }
+
+    /// A channel to the MX there; connects with the first call.
+    pub fn channel(&self) -> Result<Channel, Failure> {
+        let wrong = |text: String| Failure::Usage(format!("{text}."));
+        let credentials = credentials(&self.identity)?;
+        let expected = credentials
+            .peer(Tier::Mx, &self.instance)
+            .map_err(|error| wrong(error.to_string()))?;
+        rpc::channel(&self.address, &expected, &credentials, channel_options())
+            .map_err(|error| wrong(error.to_string()))
     }
 }
 

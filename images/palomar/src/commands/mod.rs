@@ -11,6 +11,8 @@ pub mod moves;
 pub mod pages;
 pub mod session;
 pub mod shards;
+pub mod spool;
+pub mod spool_view;
 pub mod status;
 
 use std::process::ExitCode;
@@ -50,6 +52,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Shards => shards::run(&mut session).await,
         Command::Move(args) => moves::run_move(args, &mut session).await,
         Command::Moves(args) => moves::run_list(args, &mut session).await,
+        Command::Spool(args) => spool::run(args, &mut session).await,
         Command::Status => status::run(&mut session).await,
     }
 }

@@ -91,7 +91,8 @@ impl MoveView {
             ),
         };
         let reason = self.reason.as_ref().map(|reason| format!("  ({reason})"));
-        format!("{:<8}{copied}{}", self.phase, reason.unwrap_or_default())
+        let line = format!("{:<8}{copied}{}", self.phase, reason.unwrap_or_default());
+        line.trim_end().to_owned()
     }
 
     /// Whether the command did what was asked.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
+use kit::telemetry::{self, TelemetryError};
 
 /// Where `palomar local` listens, and how many shards it has. Below 1024 a port needs privileges,
 /// so each default is the known port's with a thousand or more added.
@@ -66,6 +67,15 @@ pub struct Port {
 }
 
 impl LocalArgs {
+    /// Sets the log up.
+    pub fn start_log(&self) -> Result<(), TelemetryError> {
+        match self.log {
+            None => telemetry::init_with(telemetry::LogFormat::Text, "warn"),
+            Some(LogFormat::Text) => telemetry::init(telemetry::LogFormat::Text),
+            Some(LogFormat::Json) => telemetry::init(telemetry::LogFormat::Json),
+        }
+    }
+
     /// Every port that people use, in the order of the screen.
     pub fn ports(&self) -> [Port; 6] {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -1,4 +1,7 @@
 //! `palomar local`: every tier in one process, on one machine.
+//!
+//! Start: lock the folder, plan the shards, issue identities, try the ports, start the tiers from
+//! the directory outwards, show the screen. Stop: the other way round.
 
 pub mod args;
 pub mod layout;
@@ -8,16 +11,69 @@ pub mod roster;
 pub mod running;
 pub mod screen;
 pub mod shards;
+mod stage;
+mod tiers;
 
-pub use args::LocalArgs;
+use std::path::Path;
+use std::time::Duration;
+
+use kit::lifecycle::Shutdown;
 
 use crate::commands::session::Session;
 use crate::failure::Failure;
+use crate::local::layout::Layout;
+use crate::local::running::Running;
+use crate::local::screen::Screen;
+use crate::local::tiers::Tiers;
 
-/// Runs until asked to stop.
+pub use args::LocalArgs;
+
+/// Runs until asked to stop, or until a tier fails.
 pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
-    let plan = shards::plan(&layout::Layout::new(&session.reach.data), args.shards)?;
-    session
-        .output
-        .progress(&format!("{} shards are planned.", plan.len()))
+    args.start_log()
+        .map_err(|error| Failure::Usage(format!("{error}.")))?;
+    let layout = Layout::new(&session.reach.data);
+    let _lock = lock::take(&layout)?;
+    let shards = shards::plan(&layout, args.shards)?;
+    identities(&args, &layout, &shards)?;
+    ports::check(&args.ports())?;
+    // Nobody balances load in front of one machine: no lame duck.
+    let shutdown = Shutdown::new(Duration::ZERO);
+    shutdown.on_signals()?;
+    let started = tokio::select! {
+        started = Tiers::start(&args, &layout, &shards) => started?,
+        () = shutdown.triggered() => return Ok(()),
+    };
+    let running = Running {
+        directory: started.directory,
+        mx: started.mx,
+    };
+    running.write(&layout)?;
+    let program = program();
+    let screen = Screen {
+        program: &program,
+        args: &args,
+        layout: &layout,
+        shards: &shards,
+    };
+    session.output.progress(&screen.render())?;
+    started.until(shutdown).await
+}
+
+fn identities(
+    args: &LocalArgs,
+    layout: &Layout,
+    shards: &[wire::ids::ShardName],
+) -> Result<(), Failure> {
+    let cannot = |error: roster::RosterError| Failure::Refused(format!("{error}."));
+    let authority = roster::authority(layout).map_err(cannot)?;
+    roster::issue(&authority, layout, shards, &args.hostname).map_err(cannot)
+}
+
+/// How we were called: relative to the folder that we were called in, or by name from PATH.
+fn program() -> String {
+    let called = std::env::args_os()
+        .next()
+        .unwrap_or_else(|| "palomar".into());
+    Path::new(&called).display().to_string()
 }

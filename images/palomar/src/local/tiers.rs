@@ -1,0 +1,261 @@
+//! Every tier, started from the directory outwards and stopped from the outside inwards, so that
+//! what is under way at an outer tier still finds the inner ones.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use directory::{Directory, StoreAt};
+use kit::admin::{self, Admin};
+use kit::lifecycle::Shutdown;
+use kit::process::Process;
+use kit::rpc::Replica;
+use mx::Mx;
+use wire::ids::ShardName;
+use wire::rpc;
+
+use crate::client::{ask, request_id};
+use crate::failure::Failure;
+use crate::local::args::LocalArgs;
+use crate::local::layout::Layout;
+use crate::local::roster;
+use crate::local::stage::Stage;
+use crate::reach;
+
+/// Traffic between tiers stays on this machine, at ports that the kernel chooses.
+const INSIDE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Ctrl-C need not wait for who reads a large mailbox; a mail program connects again.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A shard that replays a large heap takes its time; nobody waits longer than this for a screen.
+const SHARDS_LIVE: Duration = Duration::from_secs(120);
+
+/// Between two looks at the shards.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// All tiers at work.
+pub(super) struct Tiers {
+    /// Where the directory listens.
+    pub(super) directory: SocketAddr,
+    /// Where MX takes commands.
+    pub(super) mx: SocketAddr,
+    stages: [Stage; 3],
+}
+
+/// What all tiers are started with.
+struct Site<'a> {
+    args: &'a LocalArgs,
+    layout: &'a Layout,
+    replica: Replica,
+    admin: Admin,
+}
+
+impl Tiers {
+    /// Starts all and returns when every shard serves.
+    pub(super) async fn start(
+        args: &LocalArgs,
+        layout: &Layout,
+        shards: &[ShardName],
+    ) -> Result<Self, Failure> {
+        let directory = loopback(args.directory);
+        let site = Site {
+            args,
+            layout,
+            replica: Replica {
+                instance: roster::DIRECTORY.to_owned(),
+                endpoint: directory.to_string(),
+            },
+            admin: Admin::default(),
+        };
+        let (mut inner, mut middle, mut outer) = (Stage::new(), Stage::new(), Stage::new());
+        site.start_directory(&mut inner).await?;
+        site.add_shards(shards).await?;
+        for shard in shards {
+            site.start_shard(shard, &mut middle);
+        }
+        let mx = site.start_mx(&mut outer).await?;
+        site.start_proxy(&mut outer);
+        site.start_admin(&mut inner)?;
+        let mut tiers = Self {
+            directory,
+            mx,
+            stages: [outer, middle, inner],
+        };
+        tokio::select! {
+            live = site.shards_live(shards.len()) => live?,
+            failure = tiers.failed() => return Err(failure),
+        }
+        Ok(tiers)
+    }
+
+    /// Works until `shutdown` is triggered or a tier fails; then stops all.
+    pub(super) async fn until(mut self, shutdown: Shutdown) -> Result<(), Failure> {
+        let failed = tokio::select! {
+            () = shutdown.triggered() => Ok(()),
+            failure = self.failed() => Err(failure),
+        };
+        let mut outcome = failed;
+        for stage in self.stages {
+            outcome = outcome.and(stage.stop().await);
+        }
+        outcome
+    }
+
+    async fn failed(&mut self) -> Failure {
+        let [outer, middle, inner] = &mut self.stages;
+        tokio::select! {
+            failure = outer.ended() => failure,
+            failure = middle.ended() => failure,
+            failure = inner.ended() => failure,
+        }
+    }
+}
+
+impl Site<'_> {
+    async fn start_directory(&self, stage: &mut Stage) -> Result<(), Failure> {
+        let listen = loopback(self.args.directory);
+        let store = StoreAt::Embedded(self.layout.directory());
+        let identity = self.layout.identity(roster::DIRECTORY);
+        let mut config = directory::Config::new(identity, listen, store);
+        // Shards are made after the directory: without any, an empty store is a new cluster's.
+        config.bootstrap = !self.layout.shards().exists();
+        let mut directory = Directory::open(config).await.map_err(named("directory"))?;
+        directory.ready_when_loaded(self.admin.readiness.condition("directory"));
+        let metrics = &self.admin.metrics;
+        metrics.register(directory.identity(), |to| directory.register(to));
+        stage.run("directory".to_owned(), directory.serve(stage.shutdown()));
+        Ok(())
+    }
+
+    fn start_shard(&self, shard: &ShardName, stage: &mut Stage) {
+        let config = storage::Config::new(
+            self.layout.identity(shard.as_str()),
+            self.layout.shard(shard),
+            vec![self.replica.clone()],
+            INSIDE,
+            INSIDE,
+        );
+        let process = self.process(stage);
+        stage.run(shard.to_string(), storage::run(config, process));
+    }
+
+    async fn start_mx(&self, stage: &mut Stage) -> Result<SocketAddr, Failure> {
+        let (cert, key) = self.certificate();
+        let config = mx::Config {
+            hostname: self.args.hostname.clone(),
+            identity: self.layout.identity(roster::MX),
+            directory: vec![self.replica.clone()],
+            data: self.layout.mx(),
+            smtp_listen: SocketAddr::new(self.args.listen, self.args.smtp),
+            lmtp_listen: Some(loopback(self.args.lmtp)),
+            rpc_listen: INSIDE,
+            tls_cert: Some(cert),
+            tls_key: Some(key),
+            ..mx::Config::default()
+        };
+        let process = self.process(stage);
+        let mx = Mx::bind(&config, &process).await.map_err(named("mx"))?;
+        let rpc = mx.rpc_addr();
+        stage.run("mx".to_owned(), mx.serve());
+        Ok(rpc)
+    }
+
+    fn start_proxy(&self, stage: &mut Stage) {
+        let (tls_cert, tls_key) = self.certificate();
+        let config = proxy::Config {
+            identity: self.layout.identity(roster::PROXY),
+            tls_cert,
+            tls_key,
+            directory: vec![self.replica.clone()],
+            pop3_listen: SocketAddr::new(self.args.listen, self.args.pop3),
+            pop3s_listen: SocketAddr::new(self.args.listen, self.args.pop3s),
+            limits: proxy::Limits {
+                drain: DRAIN,
+                ..proxy::Limits::default()
+            },
+            ..proxy::Config::default()
+        };
+        let process = self.process(stage);
+        stage.run("proxy".to_owned(), proxy::run(config, process));
+    }
+
+    fn start_admin(&self, stage: &mut Stage) -> Result<(), Failure> {
+        let address = loopback(self.args.admin);
+        let listener = admin::bind(address, "--admin").map_err(named("admin"))?;
+        let serve = admin::serve(listener, self.admin.clone(), stage.shutdown());
+        stage.run("admin".to_owned(), async {
+            serve.await;
+            Ok::<_, Infallible>(())
+        });
+        Ok(())
+    }
+
+    /// What a tier of this stage is given.
+    fn process(&self, stage: &Stage) -> Process {
+        Process {
+            admin: self.admin.clone(),
+            shutdown: stage.shutdown(),
+        }
+    }
+
+    /// Makes the shards known to the directory; those that are known stay as they are.
+    async fn add_shards(&self, shards: &[ShardName]) -> Result<(), Failure> {
+        let admin = self.client()?;
+        for shard in shards {
+            let request = rpc::AddShardRequest {
+                request_id: request_id(),
+                name: shard.to_string(),
+            };
+            ask!(admin.add_shard(request))?;
+        }
+        Ok(())
+    }
+
+    async fn shards_live(&self, count: usize) -> Result<(), Failure> {
+        let admin = self.client()?;
+        let look = async {
+            loop {
+                let list = ask!(admin.list_shards(rpc::ListRequest::default()))?;
+                let live = list.shards.iter().filter(|shard| shard.live).count();
+                if live >= count && self.admin.readiness.is_ready() {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        match tokio::time::timeout(SHARDS_LIVE, look).await {
+            Ok(live) => live,
+            Err(_) => Err(Failure::Temporary("The shards do not come up.".to_owned())),
+        }
+    }
+
+    fn client(&self) -> Result<crate::client::Admin, Failure> {
+        let address = self.replica.endpoint.clone();
+        reach::local(self.layout, address, roster::DIRECTORY).admin()
+    }
+}
+
+impl Site<'_> {
+    /// The certificate for mail clients: the one that was brought, or our own CA's.
+    fn certificate(&self) -> (PathBuf, PathBuf) {
+        match (&self.args.tls_cert, &self.args.tls_key) {
+            (Some(cert), Some(key)) => (cert.clone(), key.clone()),
+            _ => {
+                let folder = self.layout.public();
+                (folder.join("cert.pem"), folder.join("key.pem"))
+            }
+        }
+    }
+}
+
+/// An address on this machine only.
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
+}
+
+/// Sentences begin with the tier's name.
+fn named<E: std::fmt::Display>(name: &str) -> impl Fn(E) -> Failure {
+    move |error| Failure::Refused(format!("{name}: {error}."))
+}
