@@ -1,13 +1,16 @@
 //! What the end-to-end tests, the demo and the benchmarks are made of.
 
 pub mod binaries;
+pub mod demo;
 pub mod ledger;
 pub mod message;
 pub mod places;
 pub mod pop3;
 pub mod ports;
 pub mod process;
+pub mod real;
 pub mod say;
+pub mod site;
 pub mod smtp;
 pub mod test;
 pub mod wait;

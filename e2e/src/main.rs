@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use e2e::{say, test};
+use e2e::{demo, say, test};
 
 /// Palomar's demo, tests and benchmarks.
 #[derive(Parser)]
@@ -15,12 +15,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start Palomar, send and read mail, move accounts, kill everything, and count.
+    Demo(demo::DemoArgs),
     /// Run the unit and integration tests.
     Test(test::TestArgs),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
         Command::Test(args) => test::run(args),
     };
     match outcome {

@@ -29,7 +29,7 @@ pub(super) fn run(kind: &str, which: &[&str], places: &[(&str, PathBuf)]) -> Res
     let mut child = cargo.spawn().context("cargo does not start")?;
     // Else our copies of the pipe's writing end would keep it open.
     drop(cargo);
-    let counts = follow(BufReader::new(reader))?;
+    let counts = follow(BufReader::new(reader), say::line)?;
     let status = child.wait()?;
     let counts = judge(counts, status.success());
     let Counts {
@@ -45,7 +45,7 @@ pub(super) fn run(kind: &str, which: &[&str], places: &[(&str, PathBuf)]) -> Res
 }
 
 /// Shows what matters and sums the results. All but the lines of single passed tests matters.
-fn follow(output: impl BufRead) -> Result<Counts> {
+fn follow(output: impl BufRead, show: impl Fn(&str)) -> Result<Counts> {
     let mut all = Counts::default();
     for line in output.split(b'\n') {
         let line = line?;
@@ -55,7 +55,7 @@ fn follow(output: impl BufRead) -> Result<Counts> {
         }
         let dull = line.ends_with("... ok") || line.trim().is_empty();
         if !dull {
-            say::line(&line);
+            show(&line);
         }
     }
     Ok(all)
@@ -81,7 +81,7 @@ mod tests {
         let output = "running 1 test\ntest a ... ok\n\
                       test result: ok. 1 passed; 0 failed; 0 ignored\n\
                       test result: ok. 2 passed; 0 failed; 0 ignored\n";
-        let counts = follow(output.as_bytes()).unwrap();
+        let counts = follow(output.as_bytes(), |_| {}).unwrap();
         assert_eq!(counts.passed, 3);
         assert_eq!(judge(counts, true).failed, 0);
         assert_eq!(judge(counts, false).failed, 1);

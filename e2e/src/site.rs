@@ -1,0 +1,214 @@
+//! A `palomar local` in a folder of its own, as a process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process::Process;
+use crate::{binaries, ports, wait};
+
+/// Debug builds on a busy machine start within a few seconds.
+const START: Duration = Duration::from_secs(60);
+
+/// A stop drains sessions; none that tests leave open lasts long.
+const STOP: Duration = Duration::from_secs(60);
+
+/// What the screen ends with, once everything listens.
+const READY: &str = "Ctrl-C stops it";
+
+/// One site; it can be killed and started again on the same folder and ports.
+pub struct Site {
+    folder: PathBuf,
+    ports: Ports,
+    flags: Vec<String>,
+    process: Option<Process>,
+    starts: u32,
+}
+
+/// Its ports on 127.0.0.1.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// --smtp
+    pub smtp: u16,
+    /// --lmtp
+    pub lmtp: u16,
+    /// --pop3
+    pub pop3: u16,
+    /// --pop3s
+    pub pop3s: u16,
+    /// --directory
+    pub directory: u16,
+    /// --admin
+    pub admin: u16,
+}
+
+impl Ports {
+    /// Free ones.
+    pub fn free() -> Result<Self> {
+        Ok(Self {
+            smtp: ports::free()?,
+            lmtp: ports::free()?,
+            pop3: ports::free()?,
+            pop3s: ports::free()?,
+            directory: ports::free()?,
+            admin: ports::free()?,
+        })
+    }
+
+    /// As flags of `palomar local`.
+    pub fn flags(&self) -> Vec<String> {
+        [
+            ("--smtp", self.smtp),
+            ("--lmtp", self.lmtp),
+            ("--pop3", self.pop3),
+            ("--pop3s", self.pop3s),
+            ("--directory", self.directory),
+            ("--admin", self.admin),
+        ]
+        .into_iter()
+        .flat_map(|(flag, port)| [flag.to_owned(), port.to_string()])
+        .collect()
+    }
+}
+
+impl Site {
+    /// Starts one in `folder`, with more flags for `palomar local`; returns when it is ready.
+    pub async fn start(folder: &Path, flags: &[&str]) -> Result<Self> {
+        let mut site = Self {
+            folder: folder.to_owned(),
+            ports: Ports::free()?,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            process: None,
+            starts: 0,
+        };
+        site.start_again().await?;
+        Ok(site)
+    }
+
+    /// Starts it once more, on the same folder and ports.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let palomar = binaries::path("palomar")?;
+        self.starts += 1;
+        let name = format!("palomar-{}", self.starts);
+        let words = ["local".to_owned()].into_iter().chain(self.ports.flags());
+        let words: Vec<String> = words.chain(self.flags.clone()).collect();
+        let mut process = Process::start(&name, &self.folder, &palomar, words)?;
+        let ready = wait::until("palomar local shows its screen", START, || {
+            let state = (process.is_running(), process.log_tail(16 * 1024));
+            async move {
+                match state {
+                    (_, log) if log.contains(READY) => Ok(true),
+                    (false, log) => Ok(log.contains(READY)),
+                    (true, log) => Err(log),
+                }
+            }
+        });
+        if !ready.await? {
+            bail!("palomar local ended:\n{}", process.log_tail(16 * 1024));
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Other flags for the next start.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.take().context("it is not running")?.kill()
+    }
+
+    /// SIGTERM, and a clean end.
+    pub async fn stop(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("it is not running")?;
+        let status = process.stop(STOP).await?;
+        if !status.success() {
+            bail!(
+                "palomar local ended with {status}:\n{}",
+                process.log_tail(16 * 1024)
+            );
+        }
+        Ok(())
+    }
+
+    /// The end of what it has written.
+    pub fn log_tail(&self) -> String {
+        let tail = |process: &Process| process.log_tail(16 * 1024);
+        self.process.as_ref().map(tail).unwrap_or_default()
+    }
+
+    /// Its ports.
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// The folder that it was started in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its CA's certificate.
+    pub fn ca(&self) -> PathBuf {
+        self.folder.join("palomar-data/ca.pem")
+    }
+
+    /// A port as an address.
+    pub fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// Runs `palomar` in the site's folder; `input` is its standard input.
+    pub fn palomar(&self, words: &[&str], input: &str) -> Result<Output> {
+        let mut command = Command::new(binaries::path("palomar")?);
+        command.args(words).current_dir(&self.folder);
+        feed(command, input)
+    }
+
+    /// As [`Self::palomar`], and it must succeed; its result in JSON.
+    pub fn ask(&self, words: &[&str], input: &str) -> Result<Value> {
+        let output = self.palomar(&[words, &["--output", "json"]].concat(), input)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            bail!("palomar {}: {} {said}", words.join(" "), output.status);
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Adds a domain.
+    pub fn add_domain(&self, name: &str) -> Result<Value> {
+        self.ask(&["domain", "add", name], "")
+    }
+
+    /// Adds an account.
+    pub fn add_account(&self, address: &str, password: &str) -> Result<Value> {
+        self.ask(&["account", "add", address, "--password-stdin"], password)
+    }
+}
+
+/// Runs a command with `input` as its standard input and waits for its end.
+pub fn feed(mut command: Command, input: &str) -> Result<Output> {
+    use std::io::Write;
+    let name = format!("{:?}", command.get_program());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{name} does not start"))?;
+    let mut stdin = child.stdin.take().context("there is a pipe")?;
+    let input = input.to_owned();
+    let feeder = std::thread::spawn(move || {
+        // Who does not want it all closes the pipe.
+        let _unread = stdin.write_all(input.as_bytes());
+    });
+    let output = child.wait_with_output()?;
+    let _done = feeder.join();
+    Ok(output)
+}
