@@ -1,0 +1,56 @@
+//! `palomar local` says why it does not start, and spoils nothing.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use e2e::ports;
+
+use crate::support::{ANA, TestSite};
+
+fn complaint(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_folder_refuses_and_the_first_goes_on() {
+    let site = TestSite::with_ana().await.unwrap();
+    let second = site.palomar(&["local", "--smtp", "0"], "").unwrap();
+    let said = complaint(&second);
+    assert!(
+        said.contains("is in use by another `palomar local`"),
+        "{said}"
+    );
+    site.deliver([1], ANA).await.unwrap();
+    assert_eq!(site.numbers(ANA).await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_busy_port_names_its_flag() {
+    let site = TestSite::empty().await.unwrap();
+    let busy = TcpListener::bind(("127.0.0.1", ports::free().unwrap())).unwrap();
+    let port = busy.local_addr().unwrap().port().to_string();
+    let words = ["local", "--data", "other", "--pop3s", &port];
+    let said = complaint(&site.palomar(&words, "").unwrap());
+    assert!(said.contains("choose another port with --pop3s"), "{said}");
+}
+
+#[tokio::test]
+async fn shards_are_added_and_never_left_out() {
+    let mut site = TestSite::with_ana().await.unwrap();
+    site.deliver([1], ANA).await.unwrap();
+    assert_eq!(
+        site.ask(&["shards"], "").unwrap().as_array().unwrap().len(),
+        2
+    );
+    site.stop().await.unwrap();
+    let said = complaint(&site.palomar(&["local", "--shards", "1"], "").unwrap());
+    assert!(said.contains("--shards 2 or more"), "{said}");
+    site.set_flags(&["--shards", "3"]);
+    site.start_again().await.unwrap();
+    assert_eq!(
+        site.ask(&["shards"], "").unwrap().as_array().unwrap().len(),
+        3
+    );
+    assert_eq!(site.numbers(ANA).await.unwrap(), [1]);
+}

@@ -1,0 +1,12 @@
+//! What Palomar promises, seen from outside: one promise a file.
+
+mod accounts;
+mod clients;
+mod command_line;
+mod data_folder;
+mod duplicates;
+mod fetchmail;
+mod pasted;
+mod postfix;
+mod restart;
+mod support;

@@ -1,0 +1,120 @@
+//! A site per test, in a folder that goes with it.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use anyhow::Result;
+use e2e::ledger::Answer;
+use e2e::message::compose;
+use e2e::site::Site;
+use e2e::{message, pop3, say, smtp};
+use rustls::ClientConfig;
+use tempfile::TempDir;
+
+/// Who sends all test mail.
+pub(crate) const FROM: &str = "keeper@example.net";
+/// The account that most tests use.
+pub(crate) const ANA: &str = "ana@example.org";
+/// Everyone's password.
+pub(crate) const PASSWORD: &str = "coo coo";
+
+/// A `palomar local` of its own; a failing test shows its log.
+pub(crate) struct TestSite {
+    site: Site,
+    _folder: TempDir,
+}
+
+impl TestSite {
+    /// Starts an empty one.
+    pub(crate) async fn empty() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self {
+            site: Site::start(folder.path(), &[]).await?,
+            _folder: folder,
+        })
+    }
+
+    /// Starts one with the domain example.org and the account of Ana.
+    pub(crate) async fn with_ana() -> Result<Self> {
+        let site = Self::empty().await?;
+        site.add_domain("example.org")?;
+        site.add_account(ANA, PASSWORD)?;
+        Ok(site)
+    }
+
+    /// Sends test message `number`, a small one; what was answered.
+    pub(crate) async fn send(&self, number: u64, to: &str) -> Result<(Answer, smtp::Reply)> {
+        self.send_text(to, &compose(number, FROM, to, 1000)).await
+    }
+
+    /// Sends a whole message.
+    pub(crate) async fn send_text(&self, to: &str, text: &str) -> Result<(Answer, smtp::Reply)> {
+        let smtp = Site::at(self.ports().smtp);
+        let mut client = smtp::Client::connect(smtp, "EHLO client.example.net").await?;
+        let answered = client.send(FROM, to, text).await?;
+        client.quit().await;
+        Ok(answered)
+    }
+
+    /// Sends test messages and insists on a 250 for each.
+    pub(crate) async fn deliver(
+        &self,
+        numbers: impl IntoIterator<Item = u64>,
+        to: &str,
+    ) -> Result<()> {
+        for number in numbers {
+            let (answer, reply) = self.send(number, to).await?;
+            anyhow::ensure!(answer == Answer::Accepted, "{number}: {reply:?}");
+        }
+        Ok(())
+    }
+
+    /// Logs in over TLS.
+    pub(crate) async fn login(&self, user: &str) -> Result<pop3::Client> {
+        let address = Site::at(self.ports().pop3s);
+        pop3::Client::login(address, &self.trust()?, user, PASSWORD).await
+    }
+
+    /// Unique ids and numbers of all test messages in a mailbox.
+    pub(crate) async fn mailbox(&self, user: &str) -> Result<Vec<(String, u64)>> {
+        let mut client = self.login(user).await?;
+        let mut found = Vec::new();
+        for (id, text) in client.read_all().await? {
+            found.push((id, message::number(&text).unwrap_or(0)));
+        }
+        client.quit().await?;
+        Ok(found)
+    }
+
+    /// Numbers of all test messages in a mailbox.
+    pub(crate) async fn numbers(&self, user: &str) -> Result<Vec<u64>> {
+        let mailbox = self.mailbox(user).await?;
+        Ok(mailbox.into_iter().map(|(_, number)| number).collect())
+    }
+
+    fn trust(&self) -> Result<Arc<ClientConfig>> {
+        pop3::trust(&self.ca())
+    }
+}
+
+impl Deref for TestSite {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl DerefMut for TestSite {
+    fn deref_mut(&mut self) -> &mut Site {
+        &mut self.site
+    }
+}
+
+impl Drop for TestSite {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            say::line(&self.site.log_tail());
+        }
+    }
+}
