@@ -2,6 +2,9 @@
 
 mod delivering;
 mod model;
+mod moving;
+mod net;
 mod recovering;
 mod rig;
+mod serving;
 mod sessions;

@@ -1,0 +1,325 @@
+//! Shards at work over real sockets, and a directory whose words the test chooses.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kit::authority::Authority;
+use kit::lifecycle::Shutdown;
+use kit::listener::{Listener, ListenerConfig};
+use kit::rpc::{Channel, ChannelOptions, Replica, channel};
+use kit::services::mover_client::MoverClient;
+use kit::services::registry_server::{Registry, RegistryServer};
+use kit::services::shard_client::ShardClient;
+use kit::tls::Credentials;
+use palomar_storage::{Config, Error, Storage};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use wire::identity::{Identity, Tier};
+use wire::ids::{AccountId, ClusterId};
+use wire::rpc::{
+    AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
+    ConfirmRequest, Confirmation, LeaseGranted, RenewLeaseReply, RenewLeaseRequest, Route,
+    WatchReply, WatchRequest, acquire_lease_reply, renew_lease_reply,
+};
+
+use crate::rig::SOON;
+
+const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// What the directory says; the test decides.
+pub(crate) struct Script {
+    pub(crate) ttl_ms: AtomicU64,
+    /// Renewals are refused: a higher incarnation exists.
+    pub(crate) superseded: AtomicBool,
+    /// Leases and renewals are not answered.
+    pub(crate) silent: AtomicBool,
+    incarnations: AtomicU64,
+    state: Mutex<State>,
+    cluster: ClusterId,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<Vec<u8>, AccountEntry>,
+    watchers: Vec<mpsc::Sender<Result<WatchReply, Status>>>,
+    confirmed: Vec<Confirmation>,
+    renewals: Vec<RenewLeaseRequest>,
+}
+
+impl Script {
+    fn granted(&self, incarnation: u64) -> LeaseGranted {
+        LeaseGranted {
+            incarnation,
+            ttl_ms: self.ttl_ms.load(Ordering::SeqCst),
+            cluster_id: self.cluster.to_string(),
+        }
+    }
+
+    fn answers(&self) -> Result<(), Status> {
+        match self.silent.load(Ordering::SeqCst) {
+            true => Err(Status::unavailable("silent")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Registry for Script {
+    type WatchStream = ReceiverStream<Result<WatchReply, Status>>;
+
+    async fn acquire_lease(
+        &self,
+        request: Request<AcquireLeaseRequest>,
+    ) -> Result<Response<AcquireLeaseReply>, Status> {
+        self.answers()?;
+        let request = request.into_inner();
+        let last = self.incarnations.load(Ordering::SeqCst);
+        let next = last.max(request.volume_incarnation) + 1;
+        self.incarnations.store(next, Ordering::SeqCst);
+        let result = acquire_lease_reply::Result::Granted(self.granted(next));
+        Ok(Response::new(AcquireLeaseReply {
+            result: Some(result),
+        }))
+    }
+
+    async fn renew_lease(
+        &self,
+        request: Request<RenewLeaseRequest>,
+    ) -> Result<Response<RenewLeaseReply>, Status> {
+        self.answers()?;
+        let request = request.into_inner();
+        let incarnation = request.incarnation;
+        self.state.lock().unwrap().renewals.push(request);
+        let result = match self.superseded.load(Ordering::SeqCst) {
+            true => renew_lease_reply::Result::SupersededBy(incarnation + 1),
+            false => renew_lease_reply::Result::Renewed(self.granted(incarnation)),
+        };
+        Ok(Response::new(RenewLeaseReply {
+            result: Some(result),
+        }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let shard = kit::rpc::caller(&request)?.instance().to_owned();
+        let (sender, receiver) = mpsc::channel(1000);
+        let mut state = self.state.lock().unwrap();
+        let mine = |entry: &&AccountEntry| entry.route.as_ref().unwrap().shard == shard;
+        let entries = state.entries.values().filter(mine).cloned().collect();
+        let snapshot = WatchReply {
+            entries,
+            snapshot_complete: true,
+            revision: 1,
+        };
+        sender.try_send(Ok(snapshot)).unwrap();
+        state.watchers.push(sender);
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmReply>, Status> {
+        let confirmations = request.into_inner().confirmations;
+        self.state.lock().unwrap().confirmed.extend(confirmations);
+        Ok(Response::new(ConfirmReply {}))
+    }
+}
+
+/// A cluster: its CA, its directory, its shards' folders.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    authority: Authority,
+    pub(crate) script: Arc<Script>,
+    directory: SocketAddr,
+    shutdown: Shutdown,
+}
+
+/// One shard at work.
+pub(crate) struct Running {
+    pub(crate) name: String,
+    pub(crate) rpc: SocketAddr,
+    shutdown: Shutdown,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Cluster {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = ClusterId::random();
+        let authority = Authority::create(&folder.path().join("ca"), cluster).unwrap();
+        let script = Arc::new(Script {
+            ttl_ms: AtomicU64::new(20_000),
+            superseded: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            incarnations: AtomicU64::new(0),
+            state: Mutex::default(),
+            cluster,
+        });
+        let shutdown = Shutdown::new(Duration::ZERO);
+        let listener = Listener::bind(ListenerConfig::new("directory", "", LOOPBACK)).unwrap();
+        let made = Self {
+            directory: listener.local_addr(),
+            folder,
+            authority,
+            script: script.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let credentials = made.credentials(Tier::Directory, "dir-1");
+        let routes = tonic::service::Routes::new(RegistryServer::from_arc(script));
+        tokio::spawn(async move {
+            kit::rpc::server::serve(listener, &credentials, routes, shutdown)
+                .await
+                .unwrap();
+        });
+        made
+    }
+
+    pub(crate) fn data(&self, shard: &str) -> PathBuf {
+        self.folder.path().join(format!("data-{shard}"))
+    }
+
+    pub(crate) fn config(&self, shard: &str) -> Config {
+        let replica = Replica {
+            instance: "dir-1".to_owned(),
+            endpoint: self.directory.to_string(),
+        };
+        let identity = self.identity(Tier::Storage, shard);
+        let mut config = Config::new(
+            identity,
+            self.data(shard),
+            vec![replica],
+            LOOPBACK,
+            LOOPBACK,
+        );
+        config.shard.patience = Duration::from_millis(300);
+        config.lease_patience = Duration::from_millis(500);
+        config
+    }
+
+    pub(crate) fn start(&self, shard: &str) -> Running {
+        let storage = Storage::bind(self.config(shard)).unwrap();
+        let shutdown = Shutdown::new(Duration::ZERO);
+        Running {
+            name: shard.to_owned(),
+            rpc: storage.rpc_addr(),
+            shutdown: shutdown.clone(),
+            task: tokio::spawn(storage.serve(shutdown)),
+        }
+    }
+
+    /// The directory's word on an account.
+    pub(crate) fn says(&self, id: AccountId, shard: &str, epoch: u64, state: AccountState) {
+        let entry = AccountEntry {
+            route: Some(Route {
+                account: id.to_field(),
+                shard: shard.to_owned(),
+                epoch,
+                ..Route::default()
+            }),
+            state: state.into(),
+            created_at: u64::from(crate::rig::UID_VALIDITY),
+            ..AccountEntry::default()
+        };
+        let mut state = self.script.state.lock().unwrap();
+        state.entries.insert(id.as_bytes().to_vec(), entry.clone());
+        let change = WatchReply {
+            entries: vec![entry],
+            snapshot_complete: false,
+            revision: 2,
+        };
+        state
+            .watchers
+            .retain(|watcher| watcher.try_send(Ok(change.clone())).is_ok());
+    }
+
+    /// Waits until a shard has confirmed this.
+    pub(crate) async fn confirmed(&self, id: AccountId, epoch: u64, what: i32) {
+        let wanted = Confirmation {
+            account: id.to_field(),
+            epoch,
+            what,
+        };
+        until("confirmed", || {
+            self.script
+                .state
+                .lock()
+                .unwrap()
+                .confirmed
+                .contains(&wanted)
+        })
+        .await;
+    }
+
+    pub(crate) fn renewals(&self) -> Vec<RenewLeaseRequest> {
+        self.script.state.lock().unwrap().renewals.clone()
+    }
+
+    pub(crate) fn mover(&self, shard: &Running) -> MoverClient<Channel> {
+        MoverClient::new(self.channel(shard, Tier::Directory, "dir-1"))
+    }
+
+    pub(crate) fn shard(&self, shard: &Running, tier: Tier) -> ShardClient<Channel> {
+        ShardClient::new(self.channel(shard, tier, "caller-1"))
+    }
+
+    pub(crate) fn channel(&self, shard: &Running, tier: Tier, instance: &str) -> Channel {
+        let credentials = self.credentials(tier, instance);
+        let cluster = self.authority.cluster();
+        let expect = Identity::new(cluster, Tier::Storage, &shard.name).unwrap();
+        let endpoint = shard.rpc.to_string();
+        channel(&endpoint, &expect, &credentials, ChannelOptions::default()).unwrap()
+    }
+
+    fn credentials(&self, tier: Tier, instance: &str) -> Credentials {
+        Credentials::load(&self.identity(tier, instance)).unwrap()
+    }
+
+    fn identity(&self, tier: Tier, instance: &str) -> PathBuf {
+        let folder = self.folder.path().join(format!("{tier}-{instance}"));
+        if !folder.exists() {
+            let identity = Identity::new(self.authority.cluster(), tier, instance).unwrap();
+            self.authority.issue(&identity, &folder).unwrap();
+        }
+        folder
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
+
+impl Running {
+    pub(crate) async fn stop(self) {
+        self.shutdown.trigger_now();
+        self.ended().await.unwrap();
+    }
+
+    pub(crate) async fn ended(self) -> Result<(), Error> {
+        tokio::time::timeout(SOON, self.task)
+            .await
+            .unwrap()
+            .unwrap()
+    }
+}
+
+/// Waits until a condition holds; looks often.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + SOON;
+    while !holds() {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

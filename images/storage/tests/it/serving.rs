@@ -1,0 +1,295 @@
+//! A shard under a directory: what it is told to have it has, and says so once it is durable.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use palomar_storage::{Error, Storage};
+use tonic::Code;
+use wire::identity::Tier;
+use wire::ids::{AccountId, DeliveryId};
+use wire::rpc::confirmation::What;
+use wire::rpc::deliver_outcome::Outcome;
+use wire::rpc::deliver_part::Part;
+use wire::rpc::{
+    AccountState, AccountUsageRequest, DeliverCommit, DeliverHeader, DeliverPart, DeliverTarget,
+};
+
+use crate::net::{Cluster, Running, until};
+use crate::rig::account;
+
+/// Delivers a small message; the outcome of its one target.
+pub(crate) async fn deliver(
+    cluster: &Cluster,
+    shard: &Running,
+    id: AccountId,
+    epoch: u64,
+    message: u8,
+) -> Result<Outcome, tonic::Status> {
+    let body = format!("Subject: {message}\r\n\r\nhello\r\n").into_bytes();
+    let header = DeliverHeader {
+        transaction_id: "t".to_owned(),
+        size: body.len() as u64,
+        targets: vec![DeliverTarget {
+            account: id.to_field(),
+            epoch,
+            prefix: "Return-Path: <>\r\n".into(),
+        }],
+    };
+    let commit = DeliverCommit {
+        delivery_id: DeliveryId::from_bytes([message; 16]).to_field(),
+        received_at_ms: 5,
+    };
+    let parts = [
+        Part::Header(header),
+        Part::Chunk(body.into()),
+        Part::Commit(commit),
+    ];
+    let parts = parts.map(|part| DeliverPart { part: Some(part) });
+    let mut client = cluster.shard(shard, Tier::Mx);
+    let reply = client
+        .deliver(tokio_stream::iter(parts))
+        .await?
+        .into_inner();
+    Ok(reply.outcomes[0].outcome.clone().unwrap())
+}
+
+/// Creates an account as the directory does, and waits until mail goes in.
+pub(crate) async fn create(cluster: &Cluster, shard: &Running, id: AccountId) {
+    cluster.says(id, &shard.name, 1, AccountState::Creating);
+    cluster.confirmed(id, 1, What::Created.into()).await;
+    cluster.says(id, &shard.name, 1, AccountState::Active);
+}
+
+#[tokio::test]
+async fn created_served_removed_restored_and_purged() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    let outcome = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+    let again = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    assert!(matches!(again, Outcome::Duplicate(_)), "{again:?}");
+
+    cluster.says(a, "shard-1", 2, AccountState::Removed);
+    cluster.confirmed(a, 2, What::Suspended.into()).await;
+    let outcome = deliver(&cluster, &shard, a, 1, 2).await.unwrap();
+    assert_eq!(outcome, Outcome::Moved(2));
+
+    cluster.says(a, "shard-1", 3, AccountState::Active);
+    let outcome = deliver(&cluster, &shard, a, 3, 2).await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::Stored(at) if at.uid == 2),
+        "{outcome:?}"
+    );
+
+    cluster.says(a, "shard-1", 4, AccountState::Removed);
+    cluster.says(a, "shard-1", 4, AccountState::Purging);
+    cluster.confirmed(a, 4, What::Dropped.into()).await;
+    let mut client = cluster.shard(&shard, Tier::Directory);
+    let request = AccountUsageRequest {
+        accounts: vec![a.to_field()],
+    };
+    let usage = client.account_usage(request).await.unwrap().into_inner();
+    assert!(!usage.usages[0].found);
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_mail_and_raises_the_incarnation() {
+    let cluster = Cluster::new().await;
+    let a = account(1);
+    let shard = cluster.start("shard-1");
+    create(&cluster, &shard, a).await;
+    deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    shard.stop().await;
+    cluster.script.ttl_ms.store(600, Ordering::SeqCst);
+    let shard = cluster.start("shard-1");
+    let again = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    assert!(matches!(again, Outcome::Duplicate(_)), "{again:?}");
+    until("renewed by the second incarnation", || {
+        let mut renewals = cluster.renewals().into_iter();
+        renewals.any(|renewal| renewal.incarnation == 2)
+    })
+    .await;
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn a_locked_volume_is_refused() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    create(&cluster, &shard, account(1)).await;
+    let refused = Storage::bind(cluster.config("shard-1")).err().unwrap();
+    let text = refused.to_string();
+    assert!(text.contains("incarnation 1"), "{text}");
+    assert!(
+        text.contains(&format!("pid {}", std::process::id())),
+        "{text}"
+    );
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn another_shards_volume_is_refused() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    create(&cluster, &shard, account(1)).await;
+    shard.stop().await;
+    std::fs::rename(cluster.data("shard-1"), cluster.data("shard-2")).unwrap();
+    let other = cluster.start("shard-2");
+    let error = other.ended().await.unwrap_err();
+    assert!(matches!(error, Error::Foreign { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_superseded_shard_ends() {
+    let cluster = Cluster::new().await;
+    cluster.script.ttl_ms.store(600, Ordering::SeqCst);
+    let shard = cluster.start("shard-1");
+    create(&cluster, &shard, account(1)).await;
+    cluster.script.superseded.store(true, Ordering::SeqCst);
+    let error = shard.ended().await.unwrap_err().to_string();
+    assert!(error.contains("incarnation 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_directory_stops_writes_until_it_answers() {
+    let cluster = Cluster::new().await;
+    cluster.script.ttl_ms.store(600, Ordering::SeqCst);
+    let shard = cluster.start("shard-1");
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    cluster.script.silent.store(true, Ordering::SeqCst);
+    let mut message = 0;
+    loop {
+        message += 1;
+        match deliver(&cluster, &shard, a, 1, message).await.unwrap() {
+            Outcome::Retry(_) => break,
+            outcome => assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster.script.silent.store(false, Ordering::SeqCst);
+    loop {
+        match deliver(&cluster, &shard, a, 1, 200).await.unwrap() {
+            Outcome::Retry(_) => {}
+            Outcome::Stored(_) | Outcome::Duplicate(_) => break,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn says_how_much_it_holds_and_who_is_over_quota() {
+    let cluster = Cluster::new().await;
+    cluster.script.ttl_ms.store(300, Ordering::SeqCst);
+    let shard = cluster.start("shard-1");
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    until("the load is told", || {
+        let told = |load: &wire::rpc::ShardLoad| {
+            (load.accounts, load.messages) == (1, 1) && load.volume_size > 0 && load.bytes > 0
+        };
+        cluster
+            .renewals()
+            .iter()
+            .any(|renewal| renewal.load.as_ref().is_some_and(told))
+    })
+    .await;
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn only_who_may_calls() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    let none = || tokio_stream::iter(Vec::<DeliverPart>::new());
+    for tier in [Tier::Proxy, Tier::Directory, Tier::Storage, Tier::Admin] {
+        let mut client = cluster.shard(&shard, tier);
+        let status = client.deliver(none()).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{tier}");
+    }
+    for tier in [Tier::Proxy, Tier::Mx, Tier::Storage] {
+        let mut client = cluster.shard(&shard, tier);
+        let status = client
+            .account_usage(AccountUsageRequest::default())
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{tier}");
+    }
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_deliveries_are_refused_and_others_go_on() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    let target = DeliverTarget {
+        account: a.to_field(),
+        epoch: 1,
+        ..DeliverTarget::default()
+    };
+    let header = |size, targets: &[DeliverTarget]| {
+        Part::Header(DeliverHeader {
+            size,
+            targets: targets.to_vec(),
+            ..DeliverHeader::default()
+        })
+    };
+    let one = std::slice::from_ref(&target);
+    let short = DeliverTarget {
+        account: vec![1, 2].into(),
+        ..target.clone()
+    };
+    let chunk = |size: usize| Part::Chunk(vec![b'x'; size].into());
+    let commit = |id: usize| {
+        Part::Commit(DeliverCommit {
+            delivery_id: vec![7; id].into(),
+            received_at_ms: 0,
+        })
+    };
+    for (name, parts) in [
+        ("nothing", vec![]),
+        ("no header", vec![chunk(1)]),
+        ("no target", vec![header(1, &[])]),
+        ("a short id", vec![header(1, &[short])]),
+        (
+            "a target twice",
+            vec![header(1, &[target.clone(), target.clone()])],
+        ),
+        ("too many", vec![header(1, &vec![target.clone(); 1001])]),
+        ("too large", vec![header(1 << 40, one)]),
+        ("two headers", vec![header(1, one), header(1, one)]),
+        ("too long", vec![header(1, one), chunk(2), commit(16)]),
+        ("too short", vec![header(3, one), chunk(2), commit(16)]),
+        (
+            "a large chunk",
+            vec![header(1 << 20, one), chunk((256 << 10) + 1)],
+        ),
+        (
+            "a short delivery id",
+            vec![header(2, one), chunk(2), commit(15)],
+        ),
+        ("no commit", vec![header(2, one), chunk(2)]),
+    ] {
+        let parts: Vec<_> = parts
+            .into_iter()
+            .map(|part| DeliverPart { part: Some(part) })
+            .collect();
+        let mut client = cluster.shard(&shard, Tier::Mx);
+        let status = client.deliver(tokio_stream::iter(parts)).await.unwrap_err();
+        let expected = [Code::InvalidArgument, Code::Aborted];
+        assert!(expected.contains(&status.code()), "{name}: {status}");
+    }
+    let outcome = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::Stored(at) if at.uid == 1),
+        "{outcome:?}"
+    );
+    shard.stop().await;
+}
