@@ -1,17 +1,18 @@
 //! After the final dot: every copy to its shard, or else to the spool.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use wire::ids::DeliveryId;
 
 use crate::body::Body;
 use crate::deliver::{Copies, Copy, Fate, Parcel};
 use crate::server::Server;
 use crate::session::{Delivered, Protocol, Transaction};
-use crate::spool::{NewEntry, NewTarget};
+use crate::spool::{AcceptError, NewEntry, NewTarget};
 
 /// A message whose body is whole.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) copies: Copies,
     /// One per copy, in order.
     pub(crate) fates: Vec<Fate>,
-    pub(crate) took: std::time::Duration,
+    pub(crate) took: Duration,
 }
 
 impl Server {
@@ -55,7 +56,10 @@ impl Server {
         };
         let fates = self.attempt(&parcel, &copies.all, started + patience).await;
         let queued = match message.protocol {
-            Protocol::Smtp => self.spool_rest(message, &parcel, &copies.all, &fates).await,
+            Protocol::Smtp => {
+                self.spool_rest(message, &parcel, &copies.all, &fates, started)
+                    .await
+            }
             Protocol::Lmtp => vec![false; fates.len()],
         };
         let delivered = copies.delivered(&fates, &queued);
@@ -75,6 +79,7 @@ impl Server {
         parcel: &Parcel,
         copies: &[Copy],
         fates: &[Fate],
+        started: Instant,
     ) -> Vec<bool> {
         let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Gone);
         let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
@@ -82,24 +87,44 @@ impl Server {
         if targets.is_empty() {
             return vec![false; fates.len()];
         }
-        let accepted = match parcel.body.parts().try_collect().await {
-            Ok(body) => {
-                self.spool
-                    .accept(new_entry(message, parcel, body, targets))
-                    .await
-            }
-            Err(error) => {
-                tracing::warn!(transaction = parcel.transaction, %error, "a body cannot be read back");
-                return vec![false; fates.len()];
-            }
+        // Should it become durable after all, the sender's next try is a duplicate.
+        let spooling = self.spool_them(message, parcel, targets);
+        let spooled = match timeout_at(started + LATEST, spooling).await {
+            Ok(spooled) => spooled,
+            Err(_) => Err(NotSpooled::Slow),
         };
-        if let Err(error) = &accepted {
+        if let Err(error) = &spooled {
             tracing::warn!(transaction = parcel.transaction, %error, "not spooled");
         }
         fates
             .iter()
-            .map(|fate| accepted.is_ok() && open(fate))
+            .map(|fate| spooled.is_ok() && open(fate))
             .collect()
+    }
+
+    async fn spool_them(
+        &self,
+        message: &Message,
+        parcel: &Parcel,
+        targets: Vec<NewTarget>,
+    ) -> Result<(), NotSpooled> {
+        let kib = u32::try_from(parcel.body.size().div_ceil(1024)).unwrap_or(u32::MAX);
+        let _room = self
+            .spooling
+            .acquire_many(kib)
+            .await
+            .map_err(|_| NotSpooled::Slow)?;
+        let body: Vec<Bytes> = parcel.body.parts().try_collect().await?;
+        let entry = NewEntry {
+            transaction_id: message.transaction.id.clone(),
+            delivery_id: parcel.delivery,
+            reverse_path: message.transaction.from.to_string(),
+            received_at_ms: parcel.received_at_ms,
+            body,
+            targets,
+        };
+        self.spool.accept(entry).await?;
+        Ok(())
     }
 
     /// Copies whose route is only remembered are not tried: nobody answers who could correct it.
@@ -129,20 +154,18 @@ impl Server {
     }
 }
 
-fn new_entry(
-    message: &Message,
-    parcel: &Parcel,
-    body: Vec<Bytes>,
-    targets: Vec<NewTarget>,
-) -> NewEntry {
-    NewEntry {
-        transaction_id: message.transaction.id.clone(),
-        delivery_id: parcel.delivery,
-        reverse_path: message.transaction.from.to_string(),
-        received_at_ms: parcel.received_at_ms,
-        body,
-        targets,
-    }
+/// After the final dot, until spooling is given up, so that the answer comes within 60 s.
+const LATEST: Duration = Duration::from_secs(55);
+
+/// Why a message is not in the spool.
+#[derive(Debug, thiserror::Error)]
+enum NotSpooled {
+    #[error("the body cannot be read back: {0}")]
+    Body(#[from] std::io::Error),
+    #[error(transparent)]
+    Refused(#[from] AcceptError),
+    #[error("the spool's disk is slow")]
+    Slow,
 }
 
 fn new_target(copy: &Copy) -> NewTarget {

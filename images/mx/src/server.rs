@@ -15,6 +15,7 @@ use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
 use kit::services::spool_admin_server::SpoolAdminServer;
 use kit::tls::{Credentials, LoadError, PublicTls};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tonic::service::Routes;
 use wire::identity::Tier;
 use wire::smtp::ForwardPath;
@@ -40,6 +41,9 @@ pub enum Error {
     /// A port.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// LMTP would be open to anyone.
+    #[error("LMTP on {0} is not on loopback: set lmtp-client-certificates")]
+    ExposedLmtp(SocketAddr),
     /// The administrators' port, later.
     #[error(transparent)]
     Rpc(#[from] ServeError),
@@ -71,6 +75,8 @@ pub(crate) struct Server {
     pub(crate) courier: Courier,
     pub(crate) bodies: Arc<BodyStore>,
     pub(crate) spool: Spool,
+    /// Octets, in KiB, that may be on their way into the spool at once.
+    pub(crate) spooling: Semaphore,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
 }
@@ -92,6 +98,9 @@ pub async fn run(config: Config, process: Process) -> Result<(), Error> {
 impl Mx {
     /// Reads certificates, opens the ports, and recovers the spool.
     pub async fn bind(config: &Config, process: &Process) -> Result<Self, Error> {
+        if let Some(address) = config.exposed_lmtp() {
+            return Err(Error::ExposedLmtp(address));
+        }
         let ready = process.admin.readiness.condition("mx");
         let credentials = Credentials::load_for(Tier::Mx, &config.identity).map_err(Box::new)?;
         let mut mail = vec![(
@@ -266,6 +275,7 @@ impl Server {
             recipients,
             bodies: open_bodies(config)?,
             spool: open_spool(config).await?,
+            spooling: Semaphore::new(SPOOLING_KIB),
             metrics: Metrics::new(),
             shutdown: shutdown.clone(),
         })
@@ -288,6 +298,10 @@ impl Server {
         answers
     }
 }
+
+/// Bodies are whole in memory while they are spooled: two of the largest messages, or thousands of
+/// the usual ones.
+const SPOOLING_KIB: usize = 160 << 10;
 
 fn policy(config: &Config) -> Policy {
     Policy {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use kit::admin::Admin;
+use kit::process::Process;
+
 use crate::harness::{Client, Mood, World};
 
 #[tokio::test]
@@ -77,4 +80,17 @@ async fn from_elsewhere_only_with_a_certificate() {
     client.expect("220 mx.example LMTP").await;
     let reply = client.ask("LHLO c", "250 ").await;
     assert!(!reply.contains("STARTTLS"));
+}
+
+#[tokio::test]
+async fn without_certificates_it_stays_on_loopback() {
+    let world = World::new().await;
+    let mut config = world.config.clone();
+    config.lmtp_listen = Some("0.0.0.0:0".parse().unwrap());
+    let process = Process {
+        admin: Admin::default(),
+        shutdown: world.shutdown.clone(),
+    };
+    let refused = palomar_mx::Mx::bind(&config, &process).await;
+    assert!(matches!(refused, Err(palomar_mx::Error::ExposedLmtp(_))));
 }

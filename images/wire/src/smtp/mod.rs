@@ -9,13 +9,15 @@ mod framer;
 mod header;
 mod path;
 mod reply;
+mod verb;
 
-pub use command::{BodyType, Command, CommandError, HeloName, Mail, Verb};
+pub use command::{BodyType, Command, CommandError, HeloName, Mail};
 pub use content::{Content, Flaws, Progress};
 pub use framer::{Frame, Framer, MAX_LINE};
 pub use header::HeaderScanner;
 pub use path::{ForwardPath, PathError, ReversePath};
 pub use reply::{Enhanced, Reply};
+pub use verb::Verb;
 
 /// Feeds any octets to every parser here.
 pub fn fuzz(data: &[u8]) {

@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) smtp: std::net::SocketAddr,
     pub(crate) lmtp: std::net::SocketAddr,
     pub(crate) folder: TempDir,
-    config: Config,
+    pub(crate) config: Config,
     serving: Option<JoinHandle<Result<(), palomar_mx::Error>>>,
     spool: Option<Spool>,
     others: Shutdown,

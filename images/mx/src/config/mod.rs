@@ -1,5 +1,8 @@
 //! What an MX process is told, and the bounds it keeps.
 
+mod limits;
+mod timeouts;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +11,11 @@ use kit::config::{Key, Problem, Settings};
 use kit::rpc::Replica;
 use serde::{Deserialize, Serialize};
 
-use crate::spool;
+pub use limits::{Limits, SpoolLimits};
+pub use timeouts::Timeouts;
+
+use limits::{MAX_RECEIVED, MAX_RECIPIENTS};
+use timeouts::COMMAND;
 
 /// Everything that `run` needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,209 +50,6 @@ pub struct Config {
     pub spool: SpoolLimits,
 }
 
-/// Bounds; the constants below say why.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// Octets of a message.
-    #[serde(with = "kit::config::size")]
-    pub max_message_size: u64,
-    /// Recipients of a transaction.
-    pub max_recipients: usize,
-    /// Unknown recipients of a session.
-    pub max_unknown: u32,
-    /// Refused commands of a session.
-    pub max_errors: u32,
-    /// Received fields that are taken for a loop.
-    pub max_received: u32,
-    /// Connections of a listener.
-    pub max_connections: usize,
-    /// Of these from one client address (IPv6: one /64).
-    pub max_per_address: usize,
-    /// Deliver calls at once.
-    pub max_deliveries: usize,
-    /// How often a copy follows an account that moved.
-    pub max_follows: usize,
-    /// Octets of all bodies in memory.
-    #[serde(with = "kit::config::size")]
-    pub body_memory: u64,
-    /// Octets of one body in memory; the rest goes to the volume.
-    #[serde(with = "kit::config::size")]
-    pub body_memory_each: u64,
-    /// Octets of all bodies on the volume, the spool's not counted.
-    #[serde(with = "kit::config::size")]
-    pub body_disk: u64,
-    /// Recipients remembered for when no directory replica answers.
-    pub remembered: usize,
-}
-
-/// More than the large providers take.
-const MAX_MESSAGE_SIZE: u64 = 50 << 20;
-/// What RFC 5321 section 4.5.3.1.8 asks for.
-const MAX_RECIPIENTS: usize = 100;
-/// A dictionary attack, not a typing error.
-const MAX_UNKNOWN: u32 = 20;
-/// A confused client stops long before.
-const MAX_ERRORS: u32 = 20;
-/// What RFC 5321 section 6.3 asks for at least.
-const MAX_RECEIVED: u32 = 100;
-/// Some 50 KB each in a transaction: 100 MB for a full house.
-const MAX_CONNECTIONS: usize = 2000;
-/// More only queue up at the shards.
-const MAX_DELIVERIES: usize = 256;
-/// A move in between is one, a race with the next is two.
-const MAX_FOLLOWS: usize = 3;
-/// A quarter of what a small pod has.
-const BODY_MEMORY: u64 = 256 << 20;
-/// 99 of 100 messages fit (WORKLOAD: P99 is 841 KB).
-const BODY_MEMORY_EACH: u64 = 1 << 20;
-/// A fifth of the volume that the chart asks for.
-const BODY_DISK: u64 = 4 << 30;
-/// Some 300 octets each: 30 MB.
-const REMEMBERED: usize = 100_000;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_message_size: MAX_MESSAGE_SIZE,
-            max_recipients: MAX_RECIPIENTS,
-            max_unknown: MAX_UNKNOWN,
-            max_errors: MAX_ERRORS,
-            max_received: MAX_RECEIVED,
-            max_connections: MAX_CONNECTIONS,
-            max_per_address: kit::listener::MAX_PER_ADDRESS,
-            max_deliveries: MAX_DELIVERIES,
-            max_follows: MAX_FOLLOWS,
-            body_memory: BODY_MEMORY,
-            body_memory_each: BODY_MEMORY_EACH,
-            body_disk: BODY_DISK,
-            remembered: REMEMBERED,
-        }
-    }
-}
-
-/// How long things may take. None of the client's is shorter than RFC 5321 section 4.5.3.2 asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Timeouts {
-    /// Silence while a command is awaited.
-    #[serde(with = "kit::config::duration")]
-    pub command: Duration,
-    /// Silence within a body.
-    #[serde(with = "kit::config::duration")]
-    pub data: Duration,
-    /// A client that does not take our replies.
-    #[serde(with = "kit::config::duration")]
-    pub write: Duration,
-    /// A TLS handshake.
-    #[serde(with = "kit::config::duration")]
-    pub handshake: Duration,
-    /// After our last line, until a client that still sends is cut off.
-    #[serde(with = "kit::config::duration")]
-    pub linger: Duration,
-    /// After the final dot, until what is not yet stored goes to the spool.
-    #[serde(with = "kit::config::duration")]
-    pub spool_after: Duration,
-    /// After the final dot, until LMTP's answer, which never spools.
-    #[serde(with = "kit::config::duration")]
-    pub lmtp_answer: Duration,
-    /// For one attempt to deliver what is spooled.
-    #[serde(with = "kit::config::duration")]
-    pub spool_attempt: Duration,
-    /// Of a whole session.
-    #[serde(with = "kit::config::duration")]
-    pub session: Duration,
-}
-
-/// RFC 5321 section 4.5.3.2.7.
-const COMMAND: Duration = Duration::from_secs(5 * 60);
-/// RFC 5321 section 4.5.3.2.5 asks for 3 minutes.
-const DATA: Duration = Duration::from_secs(5 * 60);
-/// The kernel takes a reply at once unless the client reads none.
-const WRITE: Duration = Duration::from_secs(5 * 60);
-/// A few round trips across the world, with losses.
-const HANDSHAKE: Duration = Duration::from_secs(60);
-/// Time for our last line to arrive.
-const LINGER: Duration = Duration::from_secs(2);
-/// With the spool's sync the answer comes well within 60 s.
-const SPOOL_AFTER: Duration = Duration::from_secs(30);
-/// Within 60 s too.
-const LMTP_ANSWER: Duration = Duration::from_secs(50);
-/// The largest message over a slow link; the spool's own limit, 5 minutes, is above it.
-const SPOOL_ATTEMPT: Duration = Duration::from_secs(120);
-/// A client that drips octets holds a place no longer than this.
-const SESSION: Duration = Duration::from_secs(4 * 3600);
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            command: COMMAND,
-            data: DATA,
-            write: WRITE,
-            handshake: HANDSHAKE,
-            linger: LINGER,
-            spool_after: SPOOL_AFTER,
-            lmtp_answer: LMTP_ANSWER,
-            spool_attempt: SPOOL_ATTEMPT,
-            session: SESSION,
-        }
-    }
-}
-
-/// What the spool may hold, and when it tries again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SpoolLimits {
-    /// Octets on the volume.
-    #[serde(with = "kit::config::size")]
-    pub max_bytes: u64,
-    /// Messages.
-    pub max_entries: usize,
-    /// Wait before the second attempt; it doubles.
-    #[serde(with = "kit::config::duration")]
-    pub first_wait: Duration,
-    /// Longest wait between two attempts.
-    #[serde(with = "kit::config::duration")]
-    pub longest_wait: Duration,
-    /// After so long a message becomes a dead letter.
-    #[serde(with = "kit::config::duration")]
-    pub lifetime: Duration,
-}
-
-impl Default for SpoolLimits {
-    /// The spool's own; it says why.
-    fn default() -> Self {
-        let config = spool::Config::default();
-        let duration = |ms: i64| Duration::from_millis(ms.unsigned_abs());
-        Self {
-            max_bytes: config.max_bytes,
-            max_entries: config.max_entries,
-            first_wait: duration(config.schedule.first_ms),
-            longest_wait: duration(config.schedule.longest_ms),
-            lifetime: duration(config.schedule.lifetime_ms),
-        }
-    }
-}
-
-impl SpoolLimits {
-    /// As the spool takes it.
-    pub(crate) fn to_spool(&self) -> spool::Config {
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let config = spool::Config::default();
-        spool::Config {
-            max_bytes: self.max_bytes,
-            max_entries: self.max_entries,
-            schedule: spool::Schedule {
-                first_ms: ms(self.first_wait),
-                longest_ms: ms(self.longest_wait),
-                lifetime_ms: ms(self.lifetime),
-                ..config.schedule
-            },
-            ..config
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -264,6 +68,15 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             spool: SpoolLimits::default(),
         }
+    }
+}
+
+impl Config {
+    /// LMTP trusts its clients, so that only certificates let them in from elsewhere. The address
+    /// that breaks this rule.
+    pub(crate) fn exposed_lmtp(&self) -> Option<SocketAddr> {
+        let elsewhere = self.lmtp_listen.filter(|lmtp| !lmtp.ip().is_loopback());
+        elsewhere.filter(|_| !self.lmtp_client_certificates)
     }
 }
 
@@ -378,9 +191,6 @@ impl Settings for Config {
     fn check(&self) -> Vec<Problem> {
         let empty = |path: &PathBuf| path.as_os_str().is_empty();
         let hostname = self.hostname.parse::<wire::address::Domain>();
-        let elsewhere = self
-            .lmtp_listen
-            .is_some_and(|lmtp| !lmtp.ip().is_loopback());
         let (limits, timeouts) = (&self.limits, &self.timeouts);
         let checks = [
             (
@@ -397,7 +207,7 @@ impl Settings for Config {
             ),
             (
                 "lmtp-listen",
-                elsewhere && !self.lmtp_client_certificates,
+                self.exposed_lmtp().is_some(),
                 "stay on loopback, or set lmtp-client-certificates too",
             ),
             (
@@ -408,8 +218,8 @@ impl Settings for Config {
             // RFC 5321 sections 4.5.3.1.7 and 4.5.3.1.8.
             (
                 "limits.max-message-size",
-                limits.max_message_size < 64 << 10,
-                "64KiB at least",
+                !(MIN_MESSAGE..=MAX_MESSAGE).contains(&limits.max_message_size),
+                "64KiB to 79MiB",
             ),
             (
                 "limits.max-recipients",
@@ -462,8 +272,13 @@ impl Settings for Config {
     }
 }
 
+/// RFC 5321 section 4.5.3.1.7.
+const MIN_MESSAGE: u64 = 64 << 10;
+/// What one record of a heap or of the spool takes, with its headers.
+const MAX_MESSAGE: u64 = (log::MAX_PAYLOAD - (1 << 20)) as u64;
+
 /// After the final dot every client has its answer within this.
-const ANSWER: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
