@@ -11,6 +11,8 @@ use palomar_directory::store::Store;
 use palomar_directory::store::etcd::{Etcd, Options};
 use tempfile::TempDir;
 
+use crate::store_suite::PATIENCE;
+
 /// One running etcd of one member.
 pub(crate) struct Server {
     child: Child,
@@ -96,8 +98,16 @@ impl Server {
 
     /// A store under `prefix`, once etcd answers.
     pub(crate) async fn store(&self, prefix: &str) -> Etcd {
-        self.store_with(Options::new(vec![self.endpoint()], prefix))
-            .await
+        self.store_with(self.options(prefix)).await
+    }
+
+    /// With more patience than a directory has: the machine may be busy.
+    pub(crate) fn options(&self, prefix: impl Into<String>) -> Options {
+        let mut options = Options::new(vec![self.endpoint()], prefix);
+        options.call_timeout = PATIENCE;
+        options.attempt_timeout = PATIENCE / 2;
+        options.stall_timeout = PATIENCE;
+        options
     }
 
     pub(crate) async fn store_with(&self, options: Options) -> Etcd {

@@ -1,9 +1,12 @@
 //! The directory against real stores: embedded on a real folder, and a real etcd.
 
 mod access;
+mod election;
 mod etcd;
+mod freshness;
 mod lagging;
 mod lookups;
+mod registry;
 mod store_embedded;
 mod store_etcd;
 mod store_suite;

@@ -11,7 +11,7 @@ use crate::etcd::{Server, shared};
 use crate::store_suite::{self, Opened, PATIENCE, committed, everything, share, value};
 
 async fn open(test: &str) -> Opened<()> {
-    let mut options = Options::new(vec![shared().endpoint()], format!("/palomar/{test}/"));
+    let mut options = shared().options(format!("/palomar/{test}/"));
     // Small enough that the suite's loads have several.
     options.page_entries = 70;
     Opened::new(share(shared().store_with(options).await), ())
@@ -93,13 +93,15 @@ async fn a_store_that_is_away_says_so_within_the_deadline() {
 #[tokio::test]
 async fn a_commit_without_an_answer_is_unknown() {
     let server = Server::start();
+    let store = share(server.store("/palomar/a/").await);
+    committed(&store, Txn::new().put("a", "1")).await;
     let mut options = Options::new(vec![server.endpoint()], "/palomar/a/");
     options.call_timeout = Duration::from_secs(1);
-    let store = share(server.store_with(options).await);
-    committed(&store, Txn::new().put("a", "1")).await;
+    // Its connection stands before etcd freezes, so that what it sends may arrive.
+    let hasty = server.store_with(options).await;
     signal(&server, Signal::STOP);
-    let commit = store.commit(Txn::new().put("a", "2")).await;
-    let head = store.head().await;
+    let commit = hasty.commit(Txn::new().put("a", "2")).await;
+    let head = hasty.head().await;
     signal(&server, Signal::CONT);
     assert!(matches!(commit, Err(Error::Unknown(_))), "{commit:?}");
     assert!(matches!(head, Err(Error::Unavailable(_))), "{head:?}");
