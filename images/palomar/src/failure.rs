@@ -72,13 +72,21 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// `text` with a capital first letter and a full stop.
+/// `text` with a capital first letter and a full stop. A name that comes first stays as it is.
 fn sentence(text: &str) -> String {
-    let mut letters = text.trim().chars();
+    let text = text.trim();
+    let mut letters = text.chars();
     let Some(first) = letters.next() else {
         return "No reason was given.".to_owned();
     };
-    let mut said: String = first.to_uppercase().chain(letters).collect();
+    let is_name = text
+        .split(' ')
+        .next()
+        .is_some_and(|word| word.contains(['.', '@', '-']));
+    let mut said = match is_name {
+        true => text.to_owned(),
+        false => first.to_uppercase().chain(letters).collect(),
+    };
     if !said.ends_with(['.', '?', '!']) {
         said.push('.');
     }
@@ -116,6 +124,10 @@ mod tests {
         let failure = Failure::from_status(&status, "s:1");
         assert_eq!(failure.to_string(), "No account ana@example.org.");
         assert_eq!(sentence(""), "No reason was given.");
+        assert_eq!(
+            sentence("example.org is there already"),
+            "example.org is there already."
+        );
     }
 
     #[test]
