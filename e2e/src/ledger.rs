@@ -15,7 +15,7 @@ pub enum Answer {
 }
 
 /// All messages of a run, by number and recipient.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     sent: BTreeMap<(u64, String), Answer>,
     read: BTreeMap<(u64, String), u64>,

@@ -1,6 +1,7 @@
 //! What the end-to-end tests, the demo and the benchmarks are made of.
 
 pub mod binaries;
+pub mod cluster;
 pub mod demo;
 pub mod ledger;
 pub mod message;

@@ -26,3 +26,9 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
 }
+
+/// An etcd: the one built once, or the first on PATH.
+pub fn etcd() -> Option<PathBuf> {
+    let built = tools().join("etcd");
+    built.is_file().then_some(built).or_else(|| on_path("etcd"))
+}

@@ -3,9 +3,12 @@
 mod accounts;
 mod clients;
 mod command_line;
+mod crash;
 mod data_folder;
 mod duplicates;
 mod fetchmail;
+mod frozen;
+mod hostile;
 mod pasted;
 mod postfix;
 mod restart;

@@ -1,0 +1,216 @@
+//! Every tier as a process of its own, over etcd: what is frozen and killed.
+
+mod admin;
+mod member;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kit::authority::Authority;
+use rustls::ClientConfig;
+use wire::identity::{Identity, Tier};
+use wire::ids::ClusterId;
+
+pub use self::admin::Admin;
+pub use self::member::Member;
+use crate::{places, pop3, ports};
+
+/// How long the whole may take to come up on a busy machine.
+const START: Duration = Duration::from_secs(90);
+
+/// A cluster in a folder: one etcd, two directory replicas, shards, an MX and a proxy.
+pub struct Cluster {
+    folder: PathBuf,
+    authority: Authority,
+    directories: Vec<SocketAddr>,
+    /// etcd; kept last when things are killed, since it is not a tier.
+    pub etcd: Member,
+    /// Directory replicas, shards, the MX and the proxy.
+    pub tiers: Vec<Member>,
+    /// Where mail comes in.
+    pub smtp: SocketAddr,
+    /// Where mail is read.
+    pub pop3s: SocketAddr,
+}
+
+/// Directory replicas.
+const REPLICAS: usize = 2;
+
+impl Cluster {
+    /// Starts one in `folder` with so many shards, and returns when every tier is ready.
+    pub async fn start(folder: &Path, shards: usize) -> Result<Self> {
+        let cluster = ClusterId::random();
+        let authority = Authority::create(&folder.join("ca"), cluster)?;
+        authority.issue_public(&["localhost", "127.0.0.1"], &folder.join("public"))?;
+        let (etcd, endpoint) = etcd(folder)?;
+        let mut this = Self {
+            folder: folder.to_owned(),
+            authority,
+            directories: addresses(REPLICAS)?,
+            etcd,
+            tiers: Vec::new(),
+            smtp: address()?,
+            pop3s: address()?,
+        };
+        this.etcd.start()?;
+        for replica in 0..REPLICAS {
+            this.add_directory(replica, &endpoint)?;
+            // The first makes the cluster, the second finds it.
+            this.tiers[replica].start()?;
+            this.tiers[replica].ready(START).await?;
+        }
+        let admin = this.admin(0)?;
+        for number in 1..=shards {
+            admin.add_shard(&format!("shard-{number}")).await?;
+            this.add_shard(number)?;
+        }
+        this.add_mx()?;
+        this.add_proxy()?;
+        for member in this.tiers.iter_mut().skip(REPLICAS) {
+            member.start()?;
+        }
+        for member in &mut this.tiers {
+            member.ready(START).await?;
+        }
+        Ok(this)
+    }
+
+    /// An administrator who asks one of the directory's replicas.
+    pub fn admin(&self, replica: usize) -> Result<Admin> {
+        let folder = self.identity(Tier::Admin, "tester")?;
+        Admin::new(&folder, self.directories[replica], &directory_name(replica))
+    }
+
+    /// The member of that name.
+    pub fn member(&mut self, name: &str) -> Result<&mut Member> {
+        let found = self.tiers.iter_mut().find(|member| member.name() == name);
+        found.with_context(|| format!("there is no {name}"))
+    }
+
+    /// Trust in the public ports' certificate.
+    pub fn trust(&self) -> Result<Arc<ClientConfig>> {
+        pop3::trust(&self.folder.join("ca/ca.pem"))
+    }
+
+    /// The ends of all logs, for a failure's report.
+    pub fn logs(&self) -> String {
+        let all = self.tiers.iter().chain([&self.etcd]);
+        all.map(|member| member.log_tail(6_000))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn add_directory(&mut self, replica: usize, endpoint: &str) -> Result<()> {
+        let name = directory_name(replica);
+        let mut flags = vec![
+            ("--identity", path(&self.identity(Tier::Directory, &name)?)),
+            ("--listen", self.directories[replica].to_string()),
+            ("--store", format!("etcd:{endpoint}")),
+        ];
+        if replica == 0 {
+            flags.push(("--bootstrap", "true".to_owned()));
+        }
+        self.add("palomar-directory", &name, flags)
+    }
+
+    fn add_shard(&mut self, number: usize) -> Result<()> {
+        let name = format!("shard-{number}");
+        let flags = vec![
+            ("--identity", path(&self.identity(Tier::Storage, &name)?)),
+            ("--data", path(&self.folder.join(&name).join("data"))),
+            ("--directory", self.replicas()),
+            ("--rpc-listen", address()?.to_string()),
+            ("--pop3-listen", address()?.to_string()),
+        ];
+        self.add("palomar-storage", &name, flags)
+    }
+
+    fn add_mx(&mut self) -> Result<()> {
+        let flags = vec![
+            ("--identity", path(&self.identity(Tier::Mx, "mx-1")?)),
+            ("--data", path(&self.folder.join("mx-1").join("data"))),
+            ("--directory", self.replicas()),
+            ("--hostname", "mx.example.org".to_owned()),
+            ("--smtp-listen", self.smtp.to_string()),
+            ("--lmtp-listen", address()?.to_string()),
+            ("--rpc-listen", address()?.to_string()),
+            ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
+            ("--tls-key", path(&self.folder.join("public/key.pem"))),
+        ];
+        self.add("palomar-mx", "mx-1", flags)
+    }
+
+    fn add_proxy(&mut self) -> Result<()> {
+        let flags = vec![
+            ("--identity", path(&self.identity(Tier::Proxy, "proxy-1")?)),
+            ("--directory", self.replicas()),
+            ("--pop3-listen", address()?.to_string()),
+            ("--pop3s-listen", self.pop3s.to_string()),
+            ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
+            ("--tls-key", path(&self.folder.join("public/key.pem"))),
+        ];
+        self.add("palomar-proxy", "proxy-1", flags)
+    }
+
+    fn add(&mut self, program: &str, name: &str, flags: Vec<(&str, String)>) -> Result<()> {
+        let member = Member::tier(program, name, &self.folder, flags)?;
+        self.tiers.push(member);
+        Ok(())
+    }
+
+    /// The identity folder of a process or person, made at the first call.
+    fn identity(&self, tier: Tier, instance: &str) -> Result<PathBuf> {
+        let folder = self
+            .folder
+            .join("identities")
+            .join(format!("{tier}-{instance}"));
+        if !folder.exists() {
+            let identity = Identity::new(self.authority.cluster(), tier, instance)?;
+            self.authority.issue(&identity, &folder)?;
+        }
+        Ok(folder)
+    }
+
+    fn replicas(&self) -> String {
+        let replicas = self.directories.iter().enumerate();
+        let named = replicas.map(|(index, at)| format!("{}={at}", directory_name(index)));
+        named.collect::<Vec<_>>().join(",")
+    }
+}
+
+fn directory_name(replica: usize) -> String {
+    format!("directory-{}", replica + 1)
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn address() -> Result<SocketAddr> {
+    Ok((Ipv4Addr::LOCALHOST, ports::free()?).into())
+}
+
+fn addresses(count: usize) -> Result<Vec<SocketAddr>> {
+    (0..count).map(|_| address()).collect()
+}
+
+/// One etcd, and its endpoint.
+fn etcd(folder: &Path) -> Result<(Member, String)> {
+    let (client, peer) = (
+        format!("http://{}", address()?),
+        format!("http://{}", address()?),
+    );
+    let program = places::etcd().context("etcd 3.6 is needed: `cargo e2e test` builds it")?;
+    let flags = vec![
+        ("--data-dir", path(&folder.join("etcd-data"))),
+        ("--listen-client-urls", client.clone()),
+        ("--advertise-client-urls", client.clone()),
+        ("--listen-peer-urls", peer.clone()),
+        ("--initial-advertise-peer-urls", peer.clone()),
+        ("--initial-cluster", format!("default={peer}")),
+    ];
+    Ok((Member::other(program, "etcd", folder, flags), client))
+}

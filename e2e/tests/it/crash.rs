@@ -1,0 +1,249 @@
+//! Tiers are killed at random while mail flows and accounts move: every acknowledged message is
+//! there, once, and every move comes to its end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::cluster::{Admin, Cluster};
+use e2e::ledger::{Answer, Ledger};
+use e2e::message::{Random, compose, is_whole, number};
+use e2e::{pop3, say, smtp, wait};
+use tokio::task::JoinSet;
+use wire::rpc::MovePhase;
+
+const ACCOUNTS: u64 = 20;
+const SENDERS: u64 = 4;
+const KILLS: u32 = 60;
+const SHARDS: [&str; 2] = ["shard-1", "shard-2"];
+const PASSWORD: &str = "coo coo";
+const FROM: &str = "keeper@example.net";
+
+/// The largest message: some are longer than one chunk between tiers.
+const LARGEST: usize = 400 << 10;
+
+/// Between two kills, at most, in milliseconds; tiers start again within a second, so kills hit
+/// tiers at work and tiers that start.
+const PAUSE: u64 = 1_200;
+
+/// For what is left to do once nothing is killed any more.
+const SETTLE: Duration = Duration::from_secs(180);
+
+/// What runs while tiers are killed.
+struct Load {
+    smtp: std::net::SocketAddr,
+    ledger: Mutex<Ledger>,
+    stop: AtomicBool,
+    next: AtomicU64,
+    moves: AtomicU64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_or_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), SHARDS.len()).await.unwrap();
+    let outcome = crash(&mut cluster).await;
+    if outcome.is_err() {
+        say::line(&cluster.logs());
+    }
+    outcome.unwrap();
+}
+
+async fn crash(cluster: &mut Cluster) -> Result<()> {
+    let seed = seed();
+    say::line(&format!(
+        "crash test: seed {seed} (set PALOMAR_SEED to repeat its choices)"
+    ));
+    let admin = cluster.admin(0)?;
+    admin.add_domain("example.org").await?;
+    for account in 0..ACCOUNTS {
+        admin.add_account(&address(account), PASSWORD, "").await?;
+    }
+    let load = Arc::new(Load {
+        smtp: cluster.smtp,
+        ledger: Mutex::default(),
+        stop: AtomicBool::new(false),
+        next: AtomicU64::new(1),
+        moves: AtomicU64::new(0),
+    });
+    let mut work = JoinSet::new();
+    for sender in 0..SENDERS {
+        work.spawn(send(load.clone(), Random::new(seed ^ sender)));
+    }
+    for replica in 0..2 {
+        let random = Random::new(seed ^ 100 ^ replica as u64);
+        work.spawn(start_moves(load.clone(), cluster.admin(replica)?, random));
+    }
+    let mut random = Random::new(seed ^ 200);
+    kill_at_random(cluster, &mut random).await?;
+    for member in &mut cluster.tiers {
+        member.revive()?;
+        member.ready(SETTLE).await?;
+    }
+    load.stop.store(true, Ordering::Relaxed);
+    while let Some(done) = work.join_next().await {
+        done??;
+    }
+    let moved = moves_end(&admin).await?;
+    let asked = load.moves.load(Ordering::Relaxed);
+    ensure!(
+        asked > 0 && moved > 0,
+        "{asked} moves were asked for, {moved} done"
+    );
+    verify(cluster, &load).await?;
+    say::line(&format!(
+        "crash test: {KILLS} kills, {asked} moves asked for"
+    ));
+    Ok(())
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("PALOMAR_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| u64::from(std::process::id()))
+}
+
+fn address(account: u64) -> String {
+    format!("user{account}@example.org")
+}
+
+/// Kills one member after the other; each is started again a moment later.
+async fn kill_at_random(cluster: &mut Cluster, random: &mut Random) -> Result<()> {
+    let mut kills = 0;
+    let mut by_name: HashMap<String, u32> = HashMap::new();
+    while kills < KILLS {
+        let members = cluster.tiers.len() as u64;
+        let victim = &mut cluster.tiers[usize::try_from(random.below(members))?];
+        if victim.kill()? {
+            kills += 1;
+            *by_name.entry(victim.name().to_owned()).or_default() += 1;
+        }
+        // Not a wait for anything: the moments between kills are what is random.
+        tokio::time::sleep(Duration::from_millis(random.below(PAUSE))).await;
+        for member in &mut cluster.tiers {
+            member.revive()?;
+        }
+    }
+    say::line(&format!("crash test: killed {by_name:?}"));
+    Ok(())
+}
+
+/// Sends one message after the other, each until it is accepted, as a mail server does.
+async fn send(load: Arc<Load>, mut random: Random) -> Result<()> {
+    while !load.stop.load(Ordering::Relaxed) {
+        let mark = load.next.fetch_add(1, Ordering::Relaxed);
+        let to = address(random.below(ACCOUNTS));
+        let text = compose(mark, FROM, &to, random.size(LARGEST));
+        wait::until("a message is accepted", SETTLE, || async {
+            let (answer, said) = attempt(&load, &to, &text).await;
+            load.ledger.lock().unwrap().sent(mark, &to, answer);
+            ensure!(answer == Answer::Accepted, "{said}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn attempt(load: &Load, to: &str, text: &str) -> (Answer, String) {
+    let sent = async {
+        let mut client = smtp::Client::connect(load.smtp, "EHLO client.example.net").await?;
+        let answered = client.send(FROM, to, text).await?;
+        client.quit().await;
+        Ok::<_, anyhow::Error>(answered)
+    };
+    match sent.await {
+        Ok((answer, reply)) => (answer, format!("{} {}", reply.code, reply.text)),
+        // Before the body: nothing was sent.
+        Err(error) => (Answer::Refused, format!("{error:#}")),
+    }
+}
+
+/// Asks for moves of random accounts; that some are refused belongs to it.
+async fn start_moves(load: Arc<Load>, admin: Admin, mut random: Random) -> Result<()> {
+    while !load.stop.load(Ordering::Relaxed) {
+        let (account, target) = (address(random.below(ACCOUNTS)), random.below(2));
+        let target = SHARDS[usize::try_from(target)?];
+        if admin.start_move(&account, target).await.is_ok() {
+            load.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(Duration::from_millis(random.below(500))).await;
+    }
+    Ok(())
+}
+
+/// Waits until no move is open; how many of those remembered are Done.
+async fn moves_end(admin: &Admin) -> Result<usize> {
+    wait::until("every move is over", SETTLE, || async {
+        let open = admin.moves(true).await.map_err(anyhow::Error::from)?;
+        ensure!(open.is_empty(), "open: {open:?}");
+        Ok(())
+    })
+    .await?;
+    let all = admin.moves(false).await?;
+    for one in &all {
+        let over = matches!(one.phase(), MovePhase::Done | MovePhase::Aborted);
+        ensure!(over, "neither Done nor Aborted: {one:?}");
+    }
+    Ok(all
+        .iter()
+        .filter(|one| one.phase() == MovePhase::Done)
+        .count())
+}
+
+/// Reads every mailbox until all that was accepted is there (the spool may still hold some), then
+/// looks once more that nothing is there twice.
+async fn verify(cluster: &Cluster, load: &Load) -> Result<()> {
+    wait::until("all that was accepted is there", SETTLE, || async {
+        let read = read_all(cluster).await?;
+        let mut ledger = load.ledger.lock().unwrap().clone();
+        for (mark, account) in read {
+            ledger.read(mark, &account);
+        }
+        let verdict = ledger.verdict();
+        ensure!(verdict.lost == 0, "{verdict}");
+        say::line(&format!("crash test: {verdict}"));
+        Ok(verdict)
+    })
+    .await
+    .and_then(|verdict| {
+        ensure!(verdict.is_good(), "{verdict}");
+        Ok(())
+    })
+}
+
+async fn read_all(cluster: &Cluster) -> Result<Vec<(u64, String)>> {
+    let tls = cluster.trust()?;
+    let mut all = Vec::new();
+    for account in 0..ACCOUNTS {
+        let address = address(account);
+        let mut client = pop3::Client::login(cluster.pop3s, &tls, &address, PASSWORD).await?;
+        for (_, octets) in client.read_all().await? {
+            let mark = number(&octets).context("a message that was never sent")?;
+            ensure!(whole(&octets, mark, &address), "message {mark} is damaged");
+            all.push((mark, address.clone()));
+        }
+        client.quit().await?;
+    }
+    Ok(all)
+}
+
+/// The text behind the servers' lines is what was sent: composed anew, at its own length.
+fn whole(octets: &[u8], mark: u64, to: &str) -> bool {
+    let sent = compose(mark, FROM, to, 0);
+    let header = sent.trim_end_matches("\r\n").as_bytes();
+    let Some(at) = octets
+        .windows(header.len())
+        .position(|window| window == header)
+    else {
+        return false;
+    };
+    let text = &octets[at..];
+    is_whole(
+        octets,
+        &compose(mark, FROM, to, text.len().saturating_sub(2)),
+    ) || is_whole(octets, &compose(mark, FROM, to, text.len()))
+}
