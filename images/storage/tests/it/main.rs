@@ -4,6 +4,7 @@ mod delivering;
 mod model;
 mod moving;
 mod net;
+mod pop3;
 mod recovering;
 mod rig;
 mod serving;

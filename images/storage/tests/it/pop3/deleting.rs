@@ -1,0 +1,67 @@
+//! DELE and QUIT: deleted is deleted, and what was not said to be is there.
+
+use std::time::Duration;
+
+use palomar_storage::records::proto::Holding;
+use tokio::time::timeout;
+
+use crate::pop3::site::{OWNER, Site};
+use crate::rig::{account, as_read, read_all};
+
+#[tokio::test]
+async fn quit_waits_for_the_disk() {
+    let mut site = Site::new(201, &[b"one\r\n", b"two\r\n"]).await;
+    let mut client = site.opened().await;
+    client.ask("DELE 1").await;
+    site.rig.sim.hold_syncs();
+    client.say("QUIT\r\n").await;
+    let early = timeout(Duration::from_millis(100), client.line()).await;
+    assert!(early.is_err(), "said before the sync");
+    site.rig.sim.release_syncs();
+    assert_eq!(client.line().await, "+OK bye");
+    // And the disk has it, whatever happens next.
+    site.rig.power_cut();
+    site.rig.open();
+    let owner = account(OWNER);
+    assert_eq!(
+        read_all(site.rig.shard(), owner).await,
+        [(2, as_read(owner, b"two\r\n"))]
+    );
+}
+
+#[tokio::test]
+async fn leaving_without_quit_deletes_nothing() {
+    let site = Site::new(202, &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    assert_eq!(client.ask("DELE 1").await, "+OK message 1 marked");
+    drop(client);
+    crate::pop3::locking::free(&site).await;
+    let mut client = site.opened().await;
+    assert!(client.ask("STAT").await.starts_with("+OK 1 "));
+}
+
+#[tokio::test]
+async fn a_quit_that_cannot_be_kept_deletes_nothing() {
+    let site = Site::new(203, &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    client.ask("DELE 1").await;
+    // A move has begun its last phase: this shard takes no more writes.
+    site.rig.become_(account(OWNER), Holding::Fenced, 1).await;
+    let answer = client.ask("QUIT").await;
+    assert!(answer.starts_with("-ERR [SYS/TEMP] "), "{answer}");
+    assert_eq!(client.line().await, "closed");
+    assert_eq!(site.rig.shard().totals().messages, 1);
+}
+
+#[tokio::test]
+async fn a_failed_disk_is_no_success() {
+    let site = Site::new(204, &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    client.ask("DELE 1").await;
+    site.rig.sim.fail_next_sync(log::sim::Fault::Broken);
+    let answer = client.ask("QUIT").await;
+    assert!(
+        answer.starts_with("-ERR [SYS/TEMP] ") || answer == "closed",
+        "{answer}"
+    );
+}

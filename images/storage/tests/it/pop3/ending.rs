@@ -1,0 +1,66 @@
+//! What ends a session from the shard's side is said as the answer to the next command.
+
+use std::time::Duration;
+
+use palomar_storage::account::access::Place;
+use palomar_storage::records::proto::Holding;
+use wire::ids::Incarnation;
+
+use crate::pop3::site::{OWNER, Site, auth, config};
+use crate::rig::account;
+
+const ENDED: &str = "-ERR [SYS/TEMP] this session has ended, log in again";
+
+#[tokio::test]
+async fn a_removed_account() {
+    let mut site = Site::new(401, &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    site.rig.assign(account(OWNER), 2, Place::Removed);
+    assert_eq!(client.line().await, ENDED);
+    assert_eq!(client.line().await, "closed");
+}
+
+#[tokio::test]
+async fn a_moved_account_and_its_new_epoch() {
+    let site = Site::new(402, &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    client.ask("DELE 1").await;
+    site.rig.become_(account(OWNER), Holding::Released, 2).await;
+    // The client's QUIT, said at the same time, gets this for its answer.
+    assert_eq!(client.line().await, ENDED);
+    assert_eq!(client.line().await, "closed");
+    let mut client = site.proxy().await;
+    let answer = client.ask(&auth(account(OWNER), 1)).await;
+    assert_eq!(answer, "-ERR [MOVED/2] the account is elsewhere");
+}
+
+#[tokio::test]
+async fn a_superseded_shard_answers_nothing_more() {
+    let site = Site::new(403, &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    site.rig.shard().lease().clone().superseded(Incarnation(9));
+    assert_eq!(client.ask("RETR 1").await, ENDED);
+}
+
+#[tokio::test]
+async fn a_closing_shard_gives_sessions_their_time() {
+    let mut config = config();
+    config.drain = Duration::from_millis(50);
+    let site = Site::with(404, config, &[b"one\r\n"]).await;
+    let mut fresh = site.proxy().await;
+    let mut client = site.opened().await;
+    assert_eq!(client.ask("NOOP").await, "+OK");
+    site.shutdown.trigger();
+    assert_eq!(client.line().await, ENDED);
+    assert_eq!(fresh.line().await, ENDED);
+    site.shutdown.drained(crate::rig::SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_shown_out() {
+    let mut config = config();
+    config.login = Duration::from_millis(50);
+    let site = Site::with(405, config, &[]).await;
+    let mut client = site.proxy().await;
+    assert_eq!(client.line().await, "closed");
+}

@@ -1,0 +1,9 @@
+//! POP3 over real sockets and TLS, on a shard over a disk whose syncs can be held.
+
+mod deleting;
+mod ending;
+mod hostile;
+mod locking;
+mod reading;
+mod site;
+mod strangers;
