@@ -1,6 +1,7 @@
 //! Shards at work over real sockets, and a directory whose words the test chooses.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -147,6 +148,7 @@ pub(crate) struct Cluster {
 
 /// One shard at work.
 pub(crate) struct Running {
+    heap: PathBuf,
     pub(crate) name: String,
     pub(crate) rpc: SocketAddr,
     shutdown: Shutdown,
@@ -208,10 +210,13 @@ impl Cluster {
     }
 
     pub(crate) fn start(&self, shard: &str) -> Running {
-        let storage = Storage::bind(self.config(shard)).unwrap();
+        let config = self.config(shard);
+        let heap = config.data.join("heap");
+        let storage = Storage::bind(config).unwrap();
         let shutdown = Shutdown::new(Duration::ZERO);
         Running {
             name: shard.to_owned(),
+            heap,
             rpc: storage.rpc_addr(),
             shutdown: shutdown.clone(),
             task: tokio::spawn(storage.serve(shutdown)),
@@ -304,7 +309,10 @@ impl Drop for Cluster {
 impl Running {
     pub(crate) async fn stop(self) {
         self.shutdown.trigger_now();
+        let heap = File::open(&self.heap).unwrap();
         self.ended().await.unwrap();
+        // Sessions that were cut off may hold the volume for a moment longer.
+        until("the volume is free", || heap.try_lock().is_ok()).await;
     }
 
     pub(crate) async fn ended(self) -> Result<(), Error> {
