@@ -56,8 +56,8 @@ pub struct AdminConfig {
     pub sweep: Duration,
 }
 
-/// A shard that starts again is back within ten seconds.
-const CREATE_WAIT: Duration = Duration::from_secs(10);
+/// A shard that starts again is back within seconds, and callers wait ten for an answer.
+const CREATE_WAIT: Duration = Duration::from_secs(6);
 
 /// A person waits for it.
 const USAGE_WAIT: Duration = Duration::from_secs(1);

@@ -157,19 +157,19 @@ impl Authenticator {
     async fn verify(&self, login: &str, found: &Login, password: &Secret) -> Option<Outcome> {
         let phc = match found {
             Login::Known(_, phc) => phc,
-            Login::Nobody => &self.nobody,
-            Login::Creating => return Some(unsure("the account is being created")),
+            Login::Nobody | Login::Creating => &self.nobody,
         };
-        // A password longer than any that is set is wrong; it costs the same.
         let right = self.pool.verify(password.clone(), phc.clone()).await;
         let Ok(right) = right else {
             return Some(Outcome::Busy(Busy {}));
         };
         match found {
+            // A password longer than any that is set is wrong; it has cost the same.
             Login::Known(id, phc) if right && !password.is_too_long() => {
                 self.granted(login, *id, phc, password)
             }
-            _ => None,
+            Login::Creating => Some(unsure("the account is being created")),
+            Login::Known(..) | Login::Nobody => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Domains: names by number, counts, and the order of their addresses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use crate::model::records::DomainRecord;
@@ -49,18 +49,24 @@ pub(super) struct Domains {
     by_name: HashMap<Box<str>, u32, hashbrown::DefaultHashBuilder>,
     /// Those with a record, in order.
     names: BTreeMap<Box<str>, u32>,
+    /// Those with a record, by the time they were made, in milliseconds since 1970.
+    ages: BTreeSet<(i64, Box<str>)>,
 }
 
 impl Domains {
     /// Sets or removes a domain's record.
     pub(super) fn set(&mut self, name: &str, record: Option<DomainRecord>) {
         let number = self.intern(name);
-        if record.is_some() {
-            self.names.insert(name.into(), number);
-        } else {
+        let slot = &mut self.slots[number as usize];
+        if let Some(old) = &slot.record {
             self.names.remove(name);
+            self.ages.remove(&(old.created_at_ms, name.into()));
         }
-        self.slots[number as usize].record = record;
+        if let Some(new) = &record {
+            self.names.insert(name.into(), number);
+            self.ages.insert((new.created_at_ms, name.into()));
+        }
+        slot.record = record;
         self.tidy(number);
     }
 
@@ -130,8 +136,8 @@ impl super::Map {
 
     /// The domain that was made first: mail to `postmaster` without a domain goes there.
     pub fn first_domain(&self) -> Option<Domain<'_>> {
-        self.domains_from("")
-            .min_by_key(|domain| (domain.record.created_at_ms, domain.name))
+        let (_, name) = self.domains.ages.first()?;
+        self.domain(name)
     }
 
     /// Number of domains.

@@ -1,6 +1,12 @@
 //! The directory against real stores: embedded on a real folder, and a real etcd.
 
 mod access;
+mod admin_accounts;
+mod admin_aliases;
+mod admin_domains;
+mod admin_import;
+mod admin_shards;
+mod cluster;
 mod election;
 mod etcd;
 mod freshness;

@@ -1,6 +1,7 @@
 //! A directory over an embedded store, real certificates, and a shard that obeys it.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kit::authority::Authority;
@@ -61,13 +62,19 @@ impl World {
         }
     }
 
-    /// Stops and starts it again on what it kept.
-    pub(crate) async fn restart(self) -> Self {
+    /// Stops it; what it kept stays.
+    pub(crate) async fn stop(self) -> TempDir {
         self.shutdown.trigger();
         self.serving.await.unwrap().unwrap();
-        let config = config(&self.authority, self.folder.path());
-        let directory = Directory::open(config).await.unwrap();
-        Self::serve(self.folder, self.authority, directory)
+        self.folder
+    }
+
+    /// Stops and starts it again on what it kept.
+    pub(crate) async fn restart(self) -> Self {
+        let folder = self.stop().await;
+        let authority = Authority::open(&folder.path().join("ca")).unwrap();
+        let directory = Directory::open(config(&authority, folder.path())).await;
+        Self::serve(folder, authority, directory.unwrap())
     }
 
     /// A channel to the directory from a process of this tier.
@@ -166,6 +173,8 @@ pub(crate) fn id() -> bytes::Bytes {
 
 /// A shard that keeps no mail: it takes the lease, follows the directory and confirms each order.
 pub(crate) struct Shard {
+    /// What it was told, in order.
+    pub(crate) told: Arc<Mutex<Vec<AccountEntry>>>,
     following: JoinHandle<()>,
 }
 
@@ -183,8 +192,9 @@ impl Shard {
         let Some(Lease::Granted(granted)) = reply.result else {
             panic!("{reply:?}");
         };
-        let following = tokio::spawn(follow(registry, granted.incarnation));
-        Self { following }
+        let told = Arc::default();
+        let following = tokio::spawn(follow(registry, granted.incarnation, Arc::clone(&told)));
+        Self { told, following }
     }
 }
 
@@ -194,11 +204,16 @@ impl Drop for Shard {
     }
 }
 
-async fn follow(mut registry: RegistryClient<Channel>, incarnation: u64) {
+async fn follow(
+    mut registry: RegistryClient<Channel>,
+    incarnation: u64,
+    told: Arc<Mutex<Vec<AccountEntry>>>,
+) {
     let request = WatchRequest { incarnation };
     let mut stream = registry.watch(request).await.unwrap().into_inner();
     while let Ok(Some(reply)) = stream.message().await {
         let confirmations: Vec<_> = reply.entries.iter().filter_map(confirmation).collect();
+        told.lock().unwrap().extend(reply.entries);
         if !confirmations.is_empty() {
             let request = ConfirmRequest {
                 incarnation,
@@ -222,4 +237,21 @@ fn confirmation(entry: &AccountEntry) -> Option<Confirmation> {
         epoch: route.epoch,
         what: what.into(),
     })
+}
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again until there is an answer.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, asking).await;
+    found.unwrap_or_else(|_| panic!("waited too long: {what}"))
 }
