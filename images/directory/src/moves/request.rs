@@ -5,7 +5,7 @@ use wire::rpc::{Move, ShardState};
 
 use super::facts::MoveFacts;
 use super::look::{LookError, read_account, read_move, read_shard};
-use super::transition::{MoveAt, StartError, abort, start};
+use super::transition::{MoveAt, StartError, abort, aborted, start};
 use crate::store::{Store, Txn};
 
 /// Why a move is not started or aborted.
@@ -83,7 +83,8 @@ fn not_active(shard: &ShardName, state: ShardState) -> RequestError {
     }
 }
 
-/// The transaction that aborts an account's open move: commit it; on a conflict ask again.
+/// The move as it is once aborted, and the transaction that aborts it: commit it; on a conflict ask
+/// again.
 pub async fn abort_request(
     store: &dyn Store,
     account: AccountId,
@@ -102,8 +103,8 @@ pub async fn abort_request(
         .await?
         .ok_or(RequestError::NoAccount)?;
     let reason = "aborted by an administrator".to_owned();
-    let txn = abort(&current, &found, reason, now_ms);
-    Ok((current.facts, txn))
+    let txn = abort(&current, &found, reason.clone(), now_ms);
+    Ok((aborted(&current.facts, reason, now_ms), txn))
 }
 
 /// The account's move, when it is open and before its switch: removing the account has to abort it

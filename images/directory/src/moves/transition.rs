@@ -237,7 +237,8 @@ pub fn abort_within(txn: Txn, current: &MoveAt, reason: &str, now_ms: i64) -> Tx
     put_move(unchanged(txn, current), &aborted)
 }
 
-fn aborted(facts: &MoveFacts, reason: String, now_ms: i64) -> MoveFacts {
+/// The move as it is once aborted.
+pub(crate) fn aborted(facts: &MoveFacts, reason: String, now_ms: i64) -> MoveFacts {
     MoveFacts {
         reason,
         ..facts.enter(MovePhase::Aborted, now_ms)
