@@ -1,5 +1,6 @@
 //! What the end-to-end tests, the demo and the benchmarks are made of.
 
+pub mod bench;
 pub mod binaries;
 pub mod cluster;
 pub mod demo;

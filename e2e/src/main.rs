@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use e2e::{demo, say, test};
+use e2e::{bench, demo, say, test};
 
 /// Palomar's demo, tests and benchmarks.
 #[derive(Parser)]
@@ -19,12 +19,15 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the unit and integration tests.
     Test(test::TestArgs),
+    /// Measure, in a release build.
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
         Command::Test(args) => test::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -143,6 +143,11 @@ impl Site {
         self.process.as_ref().map(tail).unwrap_or_default()
     }
 
+    /// The id of its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Its ports.
     pub fn ports(&self) -> Ports {
         self.ports

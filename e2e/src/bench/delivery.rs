@@ -1,0 +1,156 @@
+//! `bench delivery`: durable deliveries a second, through MX to the shards of a `palomar local`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::cpu;
+use super::load::{Done, Load};
+use crate::say;
+use crate::site::{Site, feed};
+
+/// How much load.
+#[derive(Debug, Args)]
+pub struct DeliveryArgs {
+    /// Connections that deliver at the same time.
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Accounts that mail is for, on two shards.
+    #[arg(long, default_value_t = 1000)]
+    pub accounts: u32,
+    /// Seconds of load.
+    #[arg(long, default_value_t = 20)]
+    pub seconds: u64,
+    /// The largest message, in octets; sizes are log-normal with a median of 9,282.
+    #[arg(long, default_value_t = 1 << 20)]
+    pub largest: usize,
+}
+
+/// Measures and prints.
+pub(super) async fn run(args: DeliveryArgs, folder: &Path) -> Result<()> {
+    say::line("starting, adding accounts…");
+    let mut site = Site::start(folder, &[]).await?;
+    let recipients = people(&site, args.accounts)?;
+    let palomar = site.id().context("it runs")?.to_string();
+    let (cpu, ours, syncs) = (cpu::used(&palomar)?, cpu::used("self")?, syncs(&site)?);
+    let began = Instant::now();
+    let until = began + Duration::from_secs(args.seconds);
+    let load = Load::new(Site::at(site.ports().smtp), recipients, args.largest, until);
+    let done = load.run(args.connections).await?;
+    let report = Report {
+        took: began.elapsed(),
+        cpu: cpu::used(&palomar)? - cpu,
+        ours: cpu::used("self")? - ours,
+        syncs: self::syncs(&site)? - syncs,
+        done,
+    };
+    report.print();
+    stored(&site, report.done.messages)?;
+    site.stop().await
+}
+
+struct Report {
+    done: Done,
+    took: Duration,
+    cpu: Duration,
+    ours: Duration,
+    syncs: u64,
+}
+
+impl Report {
+    fn print(&self) {
+        let messages = self.done.messages as f64;
+        let thousands = messages / 1000.0;
+        let seconds = self.took.as_secs_f64();
+        let mib = self.done.octets as f64 / f64::from(1 << 20);
+        say::line(&format!(
+            "deliveries   {:.0} a second ({} in {seconds:.1} s, mean {:.1} KiB, {:.1} MiB/s)",
+            messages / seconds,
+            self.done.messages,
+            mib * 1024.0 / messages,
+            mib / seconds
+        ));
+        say::line(&format!(
+            "latency      p50 {} ms, p90 {} ms, p99 {} ms",
+            self.time(50),
+            self.time(90),
+            self.time(99)
+        ));
+        say::line(&format!(
+            "CPU          {:.2} s per 1,000, all tiers; the load generator took {:.2} s",
+            self.cpu.as_secs_f64() / thousands,
+            self.ours.as_secs_f64() / thousands
+        ));
+        say::line(&format!(
+            "syncs        {:.0} per 1,000",
+            self.syncs as f64 / thousands
+        ));
+    }
+
+    fn time(&self, percent: usize) -> u128 {
+        let times = &self.done.times;
+        let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        times.get(index).map_or(0, Duration::as_millis)
+    }
+}
+
+/// Makes the accounts; who they are.
+fn people(site: &Site, count: u32) -> Result<Vec<String>> {
+    site.add_domain("example.org")?;
+    let people: Vec<String> = (0..count).map(|n| format!("dove{n}@example.org")).collect();
+    let mut rows = "address\n".to_owned();
+    for address in &people {
+        let _written = writeln!(rows, "{address}");
+    }
+    std::fs::write(site.folder().join("users.csv"), rows)?;
+    site.ask(&["import", "users.csv"], "")?;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) {
+        let list = site.ask(&["account", "list"], "")?;
+        let active = |list: &Vec<serde_json::Value>| list.iter().all(|a| a["state"] == "active");
+        if list.as_array().is_some_and(active) {
+            return Ok(people);
+        }
+    }
+    bail!("the shards do not make the accounts")
+}
+
+/// Every answered message is there.
+fn stored(site: &Site, sent: u64) -> Result<()> {
+    // Shards tell the directory their load every few seconds.
+    let began = Instant::now();
+    loop {
+        let shards = site.ask(&["shards"], "")?;
+        let shards = shards.as_array().context("a list")?.iter();
+        let there: u64 = shards.filter_map(|shard| shard["messages"].as_u64()).sum();
+        if there == sent {
+            return Ok(());
+        }
+        if began.elapsed() > Duration::from_secs(60) {
+            bail!("{sent} were acknowledged, {there} are there");
+        }
+    }
+}
+
+/// Syncs of all heaps and of the spool so far, from the admin port.
+fn syncs(site: &Site) -> Result<u64> {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--fail"]);
+    curl.arg(format!("http://127.0.0.1:{}/metrics", site.ports().admin));
+    let metrics = feed(curl, "")?;
+    let text = String::from_utf8_lossy(&metrics.stdout).into_owned();
+    let counter = |line: &str| {
+        let name = line.split(['{', ' ']).next()?;
+        let counts = name.starts_with("palomar_") && name.ends_with("_syncs_total");
+        counts.then(|| line.rsplit(' ').next()?.parse::<u64>().ok())?
+    };
+    let counts: Vec<u64> = text.lines().filter_map(counter).collect();
+    if counts.is_empty() {
+        bail!("no tier counts its syncs:\n{text}");
+    }
+    Ok(counts.iter().sum())
+}
