@@ -47,11 +47,26 @@ pub fn build() -> Result<PathBuf> {
     beside_us()
 }
 
-/// Cargo, as it was called to run us.
+/// Cargo, as it was called to run us, without what it told us of our own package: build scripts
+/// that look at that (ring's) would take it for a change, and all that stands on them be rebuilt.
 pub fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = Command::new(program);
     cargo.current_dir(places::workspace());
+    let ours = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ];
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| ours.iter().any(|prefix| name.starts_with(prefix)))
+        {
+            cargo.env_remove(&name);
+        }
+    }
     cargo
 }
 
