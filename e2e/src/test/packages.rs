@@ -17,11 +17,19 @@ const WANTED: [(&str, &str); 7] = [
     ("swaks", "swaks"),
 ];
 
+/// A Perl module, and the package it is in: swaks needs it for TLS and only recommends it.
+const WANTED_OF_PERL: [(&str, &str); 1] = [("Net::SSLeay", "libnet-ssleay-perl")];
+
 /// Installs what is missing, after asking.
 pub(super) fn provide(yes: bool) -> Result<()> {
-    let missing: Vec<&str> = WANTED
+    let programs = WANTED
         .iter()
-        .filter(|(program, _)| places::on_path(program).is_none())
+        .filter(|(program, _)| places::on_path(program).is_none());
+    let modules = WANTED_OF_PERL
+        .iter()
+        .filter(|(module, _)| !perl_has(module));
+    let missing: Vec<&str> = programs
+        .chain(modules)
         .map(|(_, package)| *package)
         .collect();
     if missing.is_empty() {
@@ -35,6 +43,13 @@ pub(super) fn provide(yes: bool) -> Result<()> {
     apt_get(&["update", "-q"])?;
     let install = ["install", "-q", "-y", "--no-install-recommends"];
     apt_get(&[install.as_slice(), &missing].concat())
+}
+
+fn perl_has(module: &str) -> bool {
+    let mut perl = Command::new("perl");
+    perl.args(["-M".to_owned() + module, "-e1".to_owned()]);
+    perl.stderr(Stdio::null());
+    perl.status().is_ok_and(|status| status.success())
 }
 
 /// As root, or through sudo. Postfix would ask how it is to be configured; the tests bring their

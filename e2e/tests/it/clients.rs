@@ -50,8 +50,9 @@ async fn swaks_sends_over_starttls() {
     let output = feed(swaks, &compose(1, FROM, ANA, 1000)).unwrap();
     assert!(
         output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
     assert_eq!(site.numbers(ANA).await.unwrap(), [1]);
 }
