@@ -146,6 +146,7 @@ impl Directory {
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.listener.metrics().register(registry);
+        self.credentials.reloads().register("identity", registry);
     }
 
     /// Serves until `shutdown` closes. While the store is away the answers are `unsure`.

@@ -21,7 +21,7 @@ mod ticket;
 
 pub use crate::disk::{Disk, DiskFile, RealDisk};
 pub use crate::error::{LogError, OpenError, ReadError, VisitError};
-pub use crate::log::{Log, Stats, Visit};
+pub use crate::log::{Counters, Log, Stats, Visit};
 pub use crate::options::Options;
 pub use crate::position::Position;
 pub use crate::record::{MAX_PAYLOAD, Record};

@@ -48,13 +48,13 @@ pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) queue: Queue,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     segments: RwLock<Segments>,
 }
 
-/// What [`Stats`] is read from.
-#[derive(Default)]
-pub(crate) struct Counters {
+/// What [`Stats`] is read from. It outlives the log, and keeps nothing of it open.
+#[derive(Debug, Default)]
+pub struct Counters {
     sync_nanos: AtomicU64,
     groups: AtomicU64,
     records: AtomicU64,
@@ -62,6 +62,17 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// What was done since the log was opened.
+    pub fn stats(&self) -> Stats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            groups: get(&self.groups),
+            records: get(&self.records),
+            bytes: get(&self.bytes),
+            sync_time: Duration::from_nanos(get(&self.sync_nanos)),
+        }
+    }
+
     /// Counts a group of records that is durable.
     pub(crate) fn count(&self, records: &[Record], sync_time: Duration) {
         let bytes: usize = records.iter().map(Record::len).sum();
@@ -105,7 +116,7 @@ impl Log {
             disk,
             queue: Queue::new(options.clone()),
             options,
-            counters: Counters::default(),
+            counters: Arc::default(),
             segments: RwLock::new(Segments::new(sealed, &tail)),
         });
         let mut committer = Committer {
@@ -216,14 +227,12 @@ impl Log {
 
     /// What was done since the log was opened.
     pub fn stats(&self) -> Stats {
-        let counters = &self.inner.shared.counters;
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            groups: get(&counters.groups),
-            records: get(&counters.records),
-            bytes: get(&counters.bytes),
-            sync_time: Duration::from_nanos(get(&counters.sync_nanos)),
-        }
+        self.inner.shared.counters.stats()
+    }
+
+    /// What [`Log::stats`] is read from, for who watches longer than the log is open.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.inner.shared.counters)
     }
 
     /// The file and seed of the segment that has the position, if it is durable there.

@@ -1,12 +1,11 @@
 //! What MX counts. The doc comment is the metric's help text.
 
-use std::fmt;
-
+use kit::admin::{LookedUp, Number, Value};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -94,45 +93,38 @@ impl Metrics {
 }
 
 /// The spool in numbers, looked at when they are asked for.
-pub(crate) struct SpoolMetrics(pub(crate) Spool);
-
-impl fmt::Debug for SpoolMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpoolMetrics")
-    }
-}
-
-impl Collector for SpoolMetrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let counts = self.0.counts();
-        let gauges = [
-            (
+pub(crate) fn of_spool(spool: Spool) -> Box<dyn Collector> {
+    Box::new(LookedUp(move || {
+        let counts = spool.counts();
+        let number = |name, help, value| Number { name, help, value };
+        let gauge = |name, help, value| number(name, help, Value::Gauge(value));
+        vec![
+            gauge(
                 "spool_messages",
                 "Messages in the spool",
                 counts.entries as u64,
             ),
-            ("spool_bytes", "Their octets", counts.bytes),
-            (
+            gauge("spool_bytes", "Their octets", counts.bytes),
+            gauge(
                 "spool_pending",
                 "Recipients that wait for their shard",
                 counts.pending as u64,
             ),
-            (
+            gauge(
                 "spool_dead_letters",
                 "Recipients that were given up",
                 counts.dead as u64,
             ),
-            (
+            gauge(
                 "spool_failed",
                 "1 when its log broke: restart",
-                u64::from(self.0.failed()),
+                u64::from(spool.failed()),
             ),
-        ];
-        for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-            gauge.encode(metric)?;
-        }
-        Ok(())
-    }
+            number(
+                "spool_syncs",
+                "Syncs of the spool",
+                Value::Counter(spool.syncs()),
+            ),
+        ]
+    }))
 }

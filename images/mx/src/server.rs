@@ -24,7 +24,7 @@ use crate::body::BodyStore;
 use crate::config::{Config, Timeouts};
 use crate::connection;
 use crate::deliver::{Courier, CourierOptions, SpoolCourier};
-use crate::metrics::{Metrics, SpoolMetrics};
+use crate::metrics::{Metrics, of_spool};
 use crate::recipients::Recipients;
 use crate::session::{Policy, Protocol, Resolved};
 use crate::spool::{self, Spool};
@@ -118,10 +118,14 @@ impl Mx {
             .metrics
             .register(credentials.identity(), |registry| {
                 server.metrics.register(registry);
-                registry.register_collector(Box::new(SpoolMetrics(server.spool.clone())));
+                registry.register_collector(of_spool(server.spool.clone()));
                 mail.iter()
                     .for_each(|(_, listener)| listener.metrics().register(registry));
                 rpc.metrics().register(registry);
+                credentials.reloads().register("identity", registry);
+                if let Some(tls) = &server.public_tls {
+                    tls.reloads().register("public", registry);
+                }
             });
         Ok(Self {
             server: Arc::new(server),

@@ -190,12 +190,12 @@ impl Storage {
         &self.name
     }
 
-    /// Adds its counters, each with the prefix `palomar_storage_` if `registry` has `palomar_`.
+    /// Adds its counters; `registry` gives them the prefix `palomar_storage_`.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("storage");
         self.metrics.register(registry);
         self.rpc.metrics().register(registry);
         self.pop3.metrics().register(registry);
+        self.credentials.reloads().register("identity", registry);
         self.pop3_metrics.register(registry);
     }
 
@@ -217,7 +217,9 @@ impl Storage {
         let open = move || {
             let volume = volume::open(heap(&data)?, options, &data.join("index"))?;
             let replayed = volume.replayed;
-            let shard = Shard::start(name, volume, lease, settings, metrics)?;
+            let shard = Shard::start(name, volume, lease, settings, metrics.clone())?;
+            // Opened once a process: there is nothing to replace.
+            let _first = metrics.heap.set(shard.log().counters());
             let totals = shard.totals();
             tracing::info!(shard = %shard.name(), replayed, ?totals, "the volume is open");
             Ok::<_, Error>(shard)

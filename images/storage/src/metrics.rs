@@ -1,5 +1,9 @@
 //! What a shard counts. The doc comment is the metric's help text.
 
+use std::sync::{Arc, OnceLock};
+
+use kit::admin::{LookedUp, Number, Value};
+use log::Counters;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -40,8 +44,8 @@ pub struct Metrics {
     pub sessions: Gauge,
     /// 1 while the lease is held.
     pub lease_held: Gauge,
-    /// Syncs of the heap.
-    pub heap_syncs: Gauge,
+    /// What the heap counts, once it is open.
+    pub heap: Arc<OnceLock<Arc<Counters>>>,
 }
 
 impl Metrics {
@@ -60,7 +64,7 @@ impl Metrics {
             volume_free,
             sessions,
             lease_held,
-            heap_syncs,
+            heap,
         } = self.clone();
         registry.register(
             "deliveries",
@@ -88,6 +92,31 @@ impl Metrics {
         );
         registry.register("sessions", "Live POP3 sessions", sessions);
         registry.register("lease_held", "1 while the lease is held", lease_held);
-        registry.register("heap_syncs", "Syncs of the heap", heap_syncs);
+        registry.register_collector(Box::new(LookedUp(move || heap_numbers(&heap))));
     }
+}
+
+fn heap_numbers(heap: &OnceLock<Arc<Counters>>) -> Vec<Number> {
+    let stats = heap
+        .get()
+        .map(|counters| counters.stats())
+        .unwrap_or_default();
+    let number = |name, help, value| Number { name, help, value };
+    vec![
+        number(
+            "heap_syncs",
+            "Syncs of the heap, each of a group of records",
+            Value::Counter(stats.groups),
+        ),
+        number(
+            "heap_records",
+            "Records in the heap's groups",
+            Value::Counter(stats.records),
+        ),
+        number(
+            "heap_sync_seconds",
+            "Time that the heap's syncs took",
+            Value::Seconds(stats.sync_time.as_secs_f64()),
+        ),
+    ]
 }

@@ -39,7 +39,6 @@ impl Space {
             set(&metrics.octets, totals.octets);
             set(&metrics.messages, totals.messages);
             set(&metrics.sessions, shard.sessions() as u64);
-            set(&metrics.heap_syncs, shard.log().stats().groups);
             set(&metrics.lease_held, u64::from(shard.lease().is_held()));
             tokio::time::sleep(every).await;
         }

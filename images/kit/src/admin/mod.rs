@@ -23,10 +23,12 @@ use tower::ServiceExt;
 use crate::lifecycle::{DRAIN, Shutdown};
 use crate::listener::{Accepted, Admission, BindError, Listener, ListenerConfig, Permit};
 
+mod looked_up;
 mod merge;
 mod metrics;
 mod readiness;
 
+pub use looked_up::{LookedUp, Number, Value};
 pub use metrics::Metrics;
 pub use readiness::{Condition, Readiness};
 

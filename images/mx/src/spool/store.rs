@@ -202,6 +202,11 @@ impl Spool {
         segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// Syncs of its log since it was opened.
+    pub fn syncs(&self) -> u64 {
+        self.inner.log.stats().groups
+    }
+
     /// Whether its log broke: nothing more is accepted until the process starts anew.
     pub fn failed(&self) -> bool {
         self.inner.log.failed()
