@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod demo;
 pub mod ledger;
 pub mod message;
+pub mod metrics;
 pub mod places;
 pub mod pop3;
 pub mod ports;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,8 +9,8 @@ use clap::Args;
 
 use super::cpu;
 use super::load::{Done, Load};
-use crate::say;
-use crate::site::{Site, feed};
+use crate::site::Site;
+use crate::{metrics, say};
 
 /// How much load.
 #[derive(Debug, Args)]
@@ -136,21 +135,10 @@ fn stored(site: &Site, sent: u64) -> Result<()> {
     }
 }
 
-/// Syncs of all heaps and of the spool so far, from the admin port.
+/// Syncs of all heaps and of the spool so far.
 fn syncs(site: &Site) -> Result<u64> {
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail"]);
-    curl.arg(format!("http://127.0.0.1:{}/metrics", site.ports().admin));
-    let metrics = feed(curl, "")?;
-    let text = String::from_utf8_lossy(&metrics.stdout).into_owned();
-    let counter = |line: &str| {
-        let name = line.split(['{', ' ']).next()?;
-        let counts = name.starts_with("palomar_") && name.ends_with("_syncs_total");
-        counts.then(|| line.rsplit(' ').next()?.parse::<u64>().ok())?
-    };
-    let counts: Vec<u64> = text.lines().filter_map(counter).collect();
-    if counts.is_empty() {
-        bail!("no tier counts its syncs:\n{text}");
-    }
-    Ok(counts.iter().sum())
+    let text = metrics::text(site.ports().admin)?;
+    let count = |name: &str| metrics::counter(&text, name).with_context(|| format!("no {name}"));
+    let heaps = count("palomar_storage_heap_syncs_total")?;
+    Ok(heaps + count("palomar_mx_spool_syncs_total")?)
 }

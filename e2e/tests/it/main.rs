@@ -9,6 +9,7 @@ mod duplicates;
 mod fetchmail;
 mod frozen;
 mod hostile;
+mod metrics;
 mod pasted;
 mod postfix;
 mod restart;
