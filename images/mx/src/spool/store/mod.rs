@@ -1,0 +1,196 @@
+//! The spool itself: the queue, its log, and who waits for either.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use log::{Disk, Log, LogError, Options};
+use tokio::sync::Notify;
+
+use crate::spool::body::Body;
+use crate::spool::config::{Clock, Config};
+use crate::spool::queue::{BodyAt, Counts, Entry, EntryId, Event, Queue};
+use crate::spool::record;
+
+mod accept;
+mod attempts;
+
+pub use self::accept::{AcceptError, NewEntry, NewTarget};
+
+/// Why the spool does not open.
+pub type OpenError = log::OpenError;
+
+/// The spool. Cheap to clone.
+#[derive(Clone)]
+pub struct Spool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Log,
+    config: Config,
+    clock: Clock,
+    /// Something is due earlier than the runner knew.
+    changed: Notify,
+    /// Somebody was refused for want of space.
+    short: Notify,
+    state: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    queue: Queue,
+    /// Entries on their way to the disk: their octets, and the earliest segment they may be in.
+    coming: BTreeMap<EntryId, (u64, u64)>,
+}
+
+impl Spool {
+    /// Recovers the queue from its log, or starts a new one. Blocks.
+    pub fn open(disk: Arc<dyn Disk>, config: Config, clock: Clock) -> Result<Self, OpenError> {
+        let options = Options {
+            segment_bytes: config.segment_bytes,
+            ..Options::default()
+        };
+        let mut state = Inside::default();
+        let log = Log::open(disk, options, None, &mut |at, record| {
+            state.queue.apply(record::decode(at, &record)?);
+            Ok(())
+        })?;
+        let inner = Inner {
+            log,
+            config,
+            clock,
+            changed: Notify::new(),
+            short: Notify::new(),
+            state: Mutex::new(state),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Drops an entry for good, dead letters too. False if it is not there.
+    pub fn remove(&self, id: EntryId) -> Result<bool, LogError> {
+        let mut state = self.lock();
+        let known = state.queue.get(id).is_some();
+        if known {
+            self.record(&mut state, Event::Removed(id))?;
+        }
+        Ok(known)
+    }
+
+    /// At most `limit` entries after this one that `wanted` takes.
+    pub fn list(
+        &self,
+        after: EntryId,
+        limit: usize,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Vec<Entry> {
+        let state = self.lock();
+        let entries = state.queue.after(after).filter(|entry| wanted(entry));
+        entries.take(limit).cloned().collect()
+    }
+
+    /// An entry.
+    pub fn show(&self, id: EntryId) -> Option<Entry> {
+        self.lock().queue.get(id).cloned()
+    }
+
+    /// The body of an entry.
+    pub fn body(&self, entry: &Entry) -> Body {
+        Body::new(self.clone(), entry)
+    }
+
+    /// The spool in numbers.
+    pub fn counts(&self) -> Counts {
+        self.lock().queue.counts()
+    }
+
+    /// Octets on disk, with what is delivered and not reclaimed yet.
+    pub fn disk_bytes(&self) -> u64 {
+        let segments = self.inner.log.segments();
+        segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Syncs of its log since it was opened.
+    pub fn syncs(&self) -> u64 {
+        self.inner.log.stats().groups
+    }
+
+    /// Whether its log broke: nothing more is accepted until the process starts anew.
+    pub fn failed(&self) -> bool {
+        self.inner.log.failed()
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.inner.log
+    }
+
+    /// Where an entry's body is now.
+    pub(super) fn body_at(&self, id: EntryId) -> Option<BodyAt> {
+        self.lock().queue.get(id).map(|entry| entry.body)
+    }
+
+    /// Waits until something is due that was not.
+    pub(super) async fn changed(&self) {
+        self.inner.changed.notified().await;
+    }
+
+    /// Waits until somebody is refused for want of space.
+    pub(super) async fn short_of_space(&self) {
+        self.inner.short.notified().await;
+    }
+
+    /// Writes an entry with its present state at the end of the log, to free its old segment.
+    pub(super) async fn rewrite(&self, id: EntryId, body: Bytes) -> Result<(), LogError> {
+        let (ticket, start, length) = {
+            let state = self.lock();
+            let Some(entry) = state.queue.get(id) else {
+                return Ok(());
+            };
+            let length = body.len() as u64;
+            let (record, start) = record::accepted(entry, [body]);
+            (self.inner.log.submit(record)?, start, length)
+        };
+        let position = ticket.await?;
+        let body = BodyAt {
+            position,
+            start,
+            length,
+        };
+        self.lock().queue.moved(id, body);
+        Ok(())
+    }
+
+    /// Entries in a segment; none if entries may be in it that the queue does not know yet.
+    pub(super) fn in_segment(&self, segment: u64) -> Option<Vec<Entry>> {
+        let state = self.lock();
+        if state.coming.values().any(|(_, from)| *from <= segment) {
+            return None;
+        }
+        let ids = state.queue.in_segment(segment).into_iter();
+        Some(ids.filter_map(|id| state.queue.get(id).cloned()).collect())
+    }
+
+    /// Records an event and applies it, in the same order as all others.
+    fn record(&self, state: &mut Inside, event: Event) -> Result<(), LogError> {
+        let answer = self.inner.log.submit(record::event(&event));
+        state.queue.apply(event);
+        answer.map(drop)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
