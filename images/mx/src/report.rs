@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::session::{Delivered, Transaction};
 
 impl Server {
-    /// A recipient that was refused at RCPT.
+    /// A recipient that was refused, at RCPT as a rule.
     pub(crate) fn log_refused_recipient(
         &self,
         peer: SocketAddr,
@@ -30,6 +30,21 @@ impl Server {
             Duration::ZERO,
         )
         .log();
+    }
+
+    /// A message that was refused before its body was whole.
+    pub(crate) fn log_refused_message(
+        &self,
+        peer: SocketAddr,
+        transaction: &Transaction,
+        replies: &[Reply],
+    ) {
+        for (index, recipient) in transaction.recipients.iter().enumerate() {
+            self.metrics.outcome("refused");
+            if let Some(reply) = replies.get(index).or(replies.first()) {
+                self.log_refused_recipient(peer, transaction, &recipient.path, reply);
+            }
+        }
     }
 
     /// A message that was refused after its body.

@@ -14,7 +14,7 @@ use super::wire::{Broken, Wire};
 use crate::accept::Message;
 use crate::received::Received;
 use crate::server::Server;
-use crate::session::{Action, Line, Resolved, SKIPPED_SIZES, Session, Transaction, Verdict};
+use crate::session::{Action, Line, SKIPPED_SIZES, Session, Transaction, Verdict};
 
 /// How a conversation ended.
 pub(super) enum Ended {
@@ -144,12 +144,23 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
                 self.skip(size).await?;
                 replies.iter().for_each(|reply| self.wire.say(reply));
             }
-            Action::Close(reply) => {
-                self.wire.say(&reply);
-                return Ok(Next::End(Ended::Closed));
+            Action::RefuseChunk(size, transaction, replies) => {
+                self.skip(size).await?;
+                self.refuse(&transaction, &replies);
             }
+            Action::Close(reply) => return Ok(self.close(&session, reply)),
         }
         Ok(Next::GoOn(session))
+    }
+
+    /// The last word; a no is one to an open transaction too.
+    fn close(&mut self, session: &Session, reply: Reply) -> Next {
+        let replies = [reply];
+        match session.transaction() {
+            Some(transaction) if !replies[0].is_positive() => self.refuse(transaction, &replies),
+            _ => replies.iter().for_each(|reply| self.wire.say(reply)),
+        }
+        Next::End(Ended::Closed)
     }
 
     /// Asks the directory for the batch, and answers its recipients in order.
@@ -157,20 +168,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
         let batch = std::mem::take(&mut self.batch);
         let answers = self.server.resolve(session.protocol(), &batch).await;
         for (path, answer) in batch.into_iter().zip(answers) {
-            let refused = (!matches!(answer, Resolved::Known(_))).then(|| path.clone());
+            let asked = path.clone();
             let (next, action) = session.resolved(path, answer);
-            let (Action::Reply(reply) | Action::Close(reply)) = &action else {
-                session = next;
-                continue;
+            let (reply, closes) = match action {
+                Action::Reply(reply) => (reply, false),
+                Action::Close(reply) => (reply, true),
+                _ => {
+                    session = next;
+                    continue;
+                }
             };
-            self.wire.say(reply);
-            if let (Some(path), Some(transaction)) = (refused, next.transaction()) {
+            if let (false, Some(transaction)) = (reply.is_positive(), next.transaction()) {
                 self.server
-                    .log_refused_recipient(self.peer, transaction, &path, reply);
+                    .log_refused_recipient(self.peer, transaction, &asked, &reply);
             }
-            if matches!(action, Action::Close(_)) {
-                return Ok(Next::End(Ended::Closed));
+            if closes {
+                return Ok(self.close(&next, reply));
             }
+            self.wire.say(&reply);
             session = next;
         }
         Ok(Next::GoOn(session))
@@ -195,9 +210,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
                 }
             }
             if intake.octets() > bound {
-                self.wire
-                    .say(&Reply::new(552, 3, 4, "the message is far too large"));
-                return Ok(Next::End(Ended::Closed));
+                return Ok(self.close(&session, session.body_endless()));
             }
         }
     }
@@ -231,11 +244,20 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
                 Ok(Next::GoOn(session))
             }
             Some(_) => {
-                let (session, reply) = session.chunk_failed();
-                self.wire.say(&reply);
+                let (session, verdict) = session.chunk_failed();
+                if let Some(Verdict::Refuse(transaction, replies)) = verdict {
+                    self.refuse(&transaction, &replies);
+                }
                 Ok(Next::GoOn(session))
             }
         }
+    }
+
+    /// Says no to a message that was not taken in whole.
+    fn refuse(&mut self, transaction: &Transaction, replies: &[Reply]) {
+        replies.iter().for_each(|reply| self.wire.say(reply));
+        self.server
+            .log_refused_message(self.peer, transaction, replies);
     }
 
     async fn skip(&mut self, size: u64) -> Result<(), Broken> {

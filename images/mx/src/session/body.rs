@@ -53,22 +53,37 @@ pub enum Delivered {
 impl Session {
     pub(super) fn chunk(mut self, size: u64, last: bool) -> (Self, Action) {
         let limit = self.policy.max_message_size;
-        let Some(transaction) = &mut self.transaction else {
+        let Some(mut transaction) = self.transaction.take() else {
             return self.skip_chunk(size, vec![replies::need_mail()]);
         };
         let total = transaction.chunked.unwrap_or(0).saturating_add(size);
         if total > limit {
-            let count = if last {
-                transaction.recipients.len()
-            } else {
-                1
-            };
-            let replies = self.repeated(replies::too_large(), count);
-            return self.reset().skip_chunk(size, replies);
+            return self.refuse_chunk(size, last, transaction);
         }
         transaction.chunked = Some(total);
+        self.transaction = Some(transaction);
         let reply = (!last).then(|| replies::chunk_ok(size));
         (self, Action::Chunk(size, reply))
+    }
+
+    /// The message is too large, and over.
+    fn refuse_chunk(self, size: u64, last: bool, transaction: Transaction) -> (Self, Action) {
+        let count = if last {
+            transaction.recipients.len()
+        } else {
+            1
+        };
+        let replies = self.repeated(replies::too_large(), count);
+        let (mut session, action) = self.skip_chunk(size, replies);
+        match action {
+            Action::SkipChunk(size, replies) => {
+                (session, Action::RefuseChunk(size, transaction, replies))
+            }
+            close => {
+                session.transaction = Some(transaction);
+                (session, close)
+            }
+        }
     }
 
     /// The octets of a refused BDAT are read and dropped, never parsed.
@@ -86,8 +101,15 @@ impl Session {
 
     /// A chunk that is not the last could not be kept: the transaction ends.
     #[must_use]
-    pub fn chunk_failed(self) -> (Self, Reply) {
-        (self.reset(), replies::no_room())
+    pub fn chunk_failed(mut self) -> (Self, Option<Verdict>) {
+        let transaction = self.transaction.take();
+        let refuse = |transaction| Verdict::Refuse(transaction, vec![replies::no_room()]);
+        (self, transaction.map(refuse))
+    }
+
+    /// The body has no end within reason: the connection does not outlive it.
+    pub fn body_endless(&self) -> Reply {
+        replies::far_too_large()
     }
 
     /// The body is whole.

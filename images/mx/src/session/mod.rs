@@ -111,6 +111,8 @@ pub enum Action {
     Chunk(u64, Option<Reply>),
     /// Read so many octets and drop them, then send this.
     SkipChunk(u64, Vec<Reply>),
+    /// Likewise; the transaction that the octets were for has ended.
+    RefuseChunk(u64, Transaction, Vec<Reply>),
     /// Send this and close.
     Close(Reply),
 }

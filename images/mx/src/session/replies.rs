@@ -155,6 +155,10 @@ pub(super) fn too_large() -> Reply {
     Reply::new(552, 3, 4, "the message is too large")
 }
 
+pub(super) fn far_too_large() -> Reply {
+    Reply::new(552, 3, 4, "the message is far too large")
+}
+
 pub(super) fn bad_endings(flaws: Flaws) -> Reply {
     let what = match flaws {
         Flaws { nul: true, .. } => "the message has NUL octets",

@@ -9,6 +9,7 @@ mod harness;
 mod hostile;
 mod limits;
 mod lmtp;
+mod outcomes;
 mod recipients;
 mod shutdown;
 mod spooling;

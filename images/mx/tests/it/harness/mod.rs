@@ -2,6 +2,7 @@
 
 mod client;
 mod directory;
+pub(crate) mod logs;
 mod shard;
 
 use std::sync::Arc;
