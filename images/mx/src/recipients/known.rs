@@ -38,6 +38,14 @@ impl Known {
         self.young.insert(key, targets.to_vec());
     }
 
+    /// The directory says no: mail for it would end as a dead letter.
+    pub(super) fn forget(&mut self, key: Option<Box<str>>) {
+        if let Some(key) = key {
+            self.young.remove(&key);
+            self.old.remove(&key);
+        }
+    }
+
     /// What was last known, marked as stale.
     pub(super) fn recall(&self, key: &Option<Box<str>>) -> Resolved {
         let held = key
@@ -85,6 +93,8 @@ mod tests {
             panic!()
         };
         assert!(targets[0].stale);
+        known.forget(key(4));
+        assert_eq!(known.recall(&key(4)), Resolved::Unsure);
         known.remember(key(9), &vec![target(); MAX_TARGETS + 1]);
         assert_eq!(known.recall(&key(9)), Resolved::Unsure);
     }

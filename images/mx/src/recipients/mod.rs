@@ -55,6 +55,10 @@ impl Recipients {
                 known.remember(key(path), &targets);
                 Resolved::Known(targets)
             }
+            no @ (Resolved::Unknown | Resolved::Foreign) => {
+                known.forget(key(path));
+                no
+            }
             other => other,
         });
         each.collect()
