@@ -54,7 +54,10 @@ impl Server {
             Protocol::Smtp => self.timeouts.spool_after,
             Protocol::Lmtp => self.timeouts.lmtp_answer,
         };
-        let fates = self.attempt(&parcel, &copies.all, started + patience).await;
+        let deadline = started + patience;
+        let fates = self
+            .attempt(message.protocol, &parcel, &copies.all, deadline)
+            .await;
         let queued = match message.protocol {
             Protocol::Smtp => {
                 self.spool_rest(message, &parcel, &copies.all, &fates, started)
@@ -71,7 +74,7 @@ impl Server {
         }
     }
 
-    /// Spools what no shard has, all in one entry; says which copies are durable there. What was
+    /// Spools what no shard has; says which copies are durable there. What was
     /// for a removed account goes too: the spool finds it gone again and keeps it as a dead letter.
     async fn spool_rest(
         &self,
@@ -81,7 +84,7 @@ impl Server {
         fates: &[Fate],
         started: Instant,
     ) -> Vec<bool> {
-        let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Gone);
+        let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Away(_) | Fate::Gone);
         let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
         let targets: Vec<_> = rest.map(|(copy, _)| new_target(copy)).collect();
         if targets.is_empty() {
@@ -115,47 +118,68 @@ impl Server {
             .await
             .map_err(|_| NotSpooled::Slow)?;
         let body: Vec<Bytes> = parcel.body.parts().try_collect().await?;
-        let entry = NewEntry {
-            transaction_id: message.transaction.id.clone(),
-            delivery_id: parcel.delivery,
-            reverse_path: message.transaction.from.to_string(),
-            received_at_ms: parcel.received_at_ms,
-            body,
-            targets,
-        };
-        self.spool.accept(entry).await?;
+        for targets in targets.chunks(ENTRY_TARGETS) {
+            let entry = NewEntry {
+                transaction_id: message.transaction.id.clone(),
+                delivery_id: parcel.delivery,
+                reverse_path: message.transaction.from.to_string(),
+                received_at_ms: parcel.received_at_ms,
+                body: body.clone(),
+                targets: targets.to_vec(),
+            };
+            self.spool.accept(entry).await?;
+        }
         Ok(())
     }
 
-    /// Copies whose route is only remembered are not tried: nobody answers who could correct it.
-    async fn attempt(&self, parcel: &Parcel, copies: &[Copy], deadline: Instant) -> Vec<Fate> {
-        if !copies.iter().any(|copy| copy.target.stale) {
+    /// Tries every copy that it makes sense to try.
+    async fn attempt(
+        &self,
+        protocol: Protocol,
+        parcel: &Parcel,
+        copies: &[Copy],
+        deadline: Instant,
+    ) -> Vec<Fate> {
+        let untried: Vec<_> = copies
+            .iter()
+            .map(|copy| self.untried(protocol, copy))
+            .collect();
+        if untried.iter().all(Option::is_none) {
             return self.courier.deliver(parcel, copies, deadline).await;
         }
-        let fresh: Vec<Copy> = copies
-            .iter()
-            .filter(|copy| !copy.target.stale)
-            .cloned()
-            .collect();
-        let mut tried = self
+        let tried = copies.iter().zip(&untried);
+        let tried = tried.filter(|(_, untried)| untried.is_none());
+        let tried: Vec<Copy> = tried.map(|(copy, _)| copy.clone()).collect();
+        let mut fates = self
             .courier
-            .deliver(parcel, &fresh, deadline)
+            .deliver(parcel, &tried, deadline)
             .await
             .into_iter();
-        let mut fate = |copy: &Copy| {
-            let untried = || Fate::Pending("no directory replica answers".into());
-            if copy.target.stale {
-                untried()
-            } else {
-                tried.next().unwrap_or_else(untried)
-            }
-        };
-        copies.iter().map(&mut fate).collect()
+        let missing = || Fate::Pending("not tried".into());
+        untried
+            .into_iter()
+            .map(|untried| untried.unwrap_or_else(|| fates.next().unwrap_or_else(missing)))
+            .collect()
+    }
+
+    /// Why a copy goes to the spool at once. When its route is only remembered, nobody answers who
+    /// could correct it. When its shard is away, the spool is probing it, and clients that wait for
+    /// it too would only take the places of others. LMTP has no spool to fall back on.
+    fn untried(&self, protocol: Protocol, copy: &Copy) -> Option<Fate> {
+        if copy.target.stale {
+            return Some(Fate::Pending("no directory replica answers".into()));
+        }
+        let away = protocol == Protocol::Smtp && self.spool.is_away(&copy.target.shard);
+        away.then(|| Fate::Away("the shard does not answer the spool".into()))
     }
 }
 
 /// After the final dot, until spooling is given up, so that the answer comes within 60 s.
 const LATEST: Duration = Duration::from_secs(55);
+
+/// Accounts of one entry in the spool; a message for more, by large aliases, is several. With the
+/// longest addresses they leave a record room for the largest message.
+const ENTRY_TARGETS: usize = 250;
 
 /// Why a message is not in the spool.
 #[derive(Debug, thiserror::Error)]

@@ -116,6 +116,11 @@ pub(crate) fn of_spool(spool: Spool) -> Box<dyn Collector> {
                 counts.dead as u64,
             ),
             gauge(
+                "spool_shards_away",
+                "Shards whose queues wait for them to answer",
+                spool.away() as u64,
+            ),
+            gauge(
                 "spool_failed",
                 "1 when its log broke: restart",
                 u64::from(spool.failed()),

@@ -56,7 +56,7 @@ impl Copies {
                 Fate::Stored(_) => Delivered::Stored,
                 Fate::Duplicate(_) => Delivered::Duplicate,
                 Fate::Gone => Delivered::Gone,
-                Fate::Pending(_) => Delivered::Deferred,
+                Fate::Pending(_) | Fate::Away(_) => Delivered::Deferred,
             });
             each.min_by_key(|delivered| rank(*delivered))
                 .unwrap_or(Delivered::Deferred)
@@ -145,6 +145,7 @@ mod tests {
             (Fate::Duplicate(place), false, Delivered::Stored),
             (Fate::Gone, false, Delivered::Stored),
             (pending.clone(), false, Delivered::Deferred),
+            (Fate::Away("down".into()), false, Delivered::Deferred),
             (pending, true, Delivered::Queued),
         ] {
             let fates = [stored.clone(), second];

@@ -114,7 +114,7 @@ impl Courier {
         match self.channels.get(shard, endpoint) {
             Ok(channel) => shard::deliver(channel, parcel, copies, deadline).await,
             // A shard that was never up has no endpoint yet.
-            Err(error) => shard::all_pending(copies, &error.to_string()),
+            Err(error) => shard::all_away(copies, &error.to_string()),
         }
     }
 

@@ -35,8 +35,10 @@ pub enum Fate {
     Duplicate(Place),
     /// The account is removed.
     Gone,
-    /// Not now: the shard is slow, away or says so. Why, for the log.
+    /// Not now: the shard says so, or nobody knows where the account is. Why, for the log.
     Pending(String),
+    /// Not now: the shard does not answer. Why, for the log.
+    Away(String),
 }
 
 /// Where a copy is in its account.

@@ -8,6 +8,7 @@ use futures::stream::{self, Stream, StreamExt as _};
 use kit::rpc::Channel;
 use kit::services::shard_client::ShardClient;
 use tokio::time::Instant;
+use tonic::Code;
 use wire::ids::Epoch;
 use wire::rpc::deliver_outcome::Outcome;
 use wire::rpc::deliver_part::Part;
@@ -25,7 +26,8 @@ pub(super) enum Attempt {
     Moved(Epoch),
 }
 
-/// Sends the copies; one attempt each, in order. What goes wrong is [`Fate::Pending`].
+/// Sends the copies; one attempt each, in order. What goes wrong is [`Fate::Pending`], or
+/// [`Fate::Away`] when that is no fault of this message.
 pub(super) async fn deliver(
     channel: Channel,
     parcel: &Parcel,
@@ -37,13 +39,23 @@ pub(super) async fn deliver(
     let mut client = ShardClient::new(channel);
     match tokio::time::timeout_at(deadline, client.deliver(request)).await {
         Ok(Ok(reply)) => understand(copies, reply.into_inner()),
-        Ok(Err(status)) => all_pending(copies, &format!("{}: {}", status.code(), status.message())),
-        Err(_) => all_pending(copies, "the shard is slow"),
+        Ok(Err(status)) => {
+            let reason = format!("{}: {}", status.code(), status.message());
+            match status.code() {
+                Code::Unavailable | Code::DeadlineExceeded => all_away(copies, &reason),
+                _ => all_pending(copies, &reason),
+            }
+        }
+        Err(_) => all_away(copies, "the shard is slow"),
     }
 }
 
 pub(super) fn all_pending(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
     vec![Attempt::Done(Fate::Pending(reason.to_owned())); copies.len()]
+}
+
+pub(super) fn all_away(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
+    vec![Attempt::Done(Fate::Away(reason.to_owned())); copies.len()]
 }
 
 /// Header, chunks, commit. When the body cannot be read there is no commit, so nothing happened.

@@ -70,15 +70,6 @@ impl Deliverer for SpoolCourier {
                     None => Outcome::Retry("not tried".into()),
                 },
             };
-            if let Outcome::Dead(reason) = &outcome {
-                log(
-                    &job,
-                    target,
-                    None,
-                    &format!("dead letter: {reason}"),
-                    started.elapsed(),
-                );
-            }
             outcomes.push(outcome);
         }
         outcomes
@@ -109,7 +100,7 @@ fn settled(job: &Job, target: &Target, copy: &Copy, fate: Fate, took: Duration) 
             log(
                 job,
                 target,
-                Some((copy, place.uid)),
+                (copy, place.uid),
                 "delivered from the spool",
                 took,
             );
@@ -119,7 +110,7 @@ fn settled(job: &Job, target: &Target, copy: &Copy, fate: Fate, took: Duration) 
             log(
                 job,
                 target,
-                Some((copy, place.uid)),
+                (copy, place.uid),
                 "duplicate from the spool",
                 took,
             );
@@ -127,10 +118,11 @@ fn settled(job: &Job, target: &Target, copy: &Copy, fate: Fate, took: Duration) 
         }
         Fate::Gone => Outcome::Dead(REMOVED.into()),
         Fate::Pending(reason) => Outcome::Retry(reason),
+        Fate::Away(reason) => Outcome::Away(reason),
     }
 }
 
-fn log(job: &Job, target: &Target, stored: Option<(&Copy, u32)>, reply: &str, took: Duration) {
+fn log(job: &Job, target: &Target, (copy, uid): (&Copy, u32), reply: &str, took: Duration) {
     let delivery: DeliveryId = job.entry.delivery_id;
     Logged {
         transaction: &job.entry.transaction_id,
@@ -141,8 +133,8 @@ fn log(job: &Job, target: &Target, stored: Option<(&Copy, u32)>, reply: &str, to
         size: Some(job.entry.body.length),
         message_id: None,
         account: Some(target.account),
-        shard: Some(stored.map_or(&target.shard, |(copy, _)| &copy.target.shard)),
-        uid: stored.map(|(_, uid)| uid),
+        shard: Some(&copy.target.shard),
+        uid: Some(uid),
         reply,
         took,
     }

@@ -17,18 +17,21 @@
 pub mod admin;
 mod body;
 mod config;
+mod outcome;
 pub mod queue;
 mod reclaim;
 mod record;
+mod report;
 pub mod runner;
 pub mod schedule;
 mod store;
 
 pub use self::body::{Body, BodyError, CHUNK};
 pub use self::config::{Clock, Config, Sleep};
+pub use self::outcome::Outcome;
 pub use self::queue::{BodyAt, Counts, Entry, EntryId, State, Target};
 pub use self::record::fuzz;
-pub use self::runner::{Deliverer, Job, Outcome};
+pub use self::runner::{Deliverer, Job};
 pub use self::schedule::Schedule;
 pub use self::store::{AcceptError, NewEntry, NewTarget, OpenError, Spool};
 

@@ -1,5 +1,5 @@
 //! Delivers what is due: one queue per shard, some at once each, and a slow shard holds up no
-//! other.
+//! other. The queue of a shard that does not answer is probed with one message at a time.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
 use tokio::task::{self, JoinSet};
-use wire::ids::{Epoch, ShardName};
+use wire::ids::ShardName;
 
 use crate::spool::body::{Body, BodyError};
-use crate::spool::queue::{Entry, Event, Retry, Target};
-use crate::spool::schedule::Schedule;
-use crate::spool::store::Spool;
-
-/// Longest error text that is kept.
-const MAX_ERROR: usize = 500;
+use crate::spool::outcome::Outcome;
+use crate::spool::queue::{Entry, EntryId, Round, Target};
+use crate::spool::store::{Spool, Taken};
 
 /// A clock that was set does not make the runner sleep through what is due: it looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -36,68 +33,6 @@ pub struct Job {
     pub targets: Vec<Target>,
     /// The message's body, verified.
     pub body: Body,
-}
-
-/// How an attempt went for one target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The account has it, durably; perhaps it had it before.
-    Done,
-    /// Not now, for this reason.
-    Retry(String),
-    /// The account is elsewhere now.
-    Moved {
-        /// Where.
-        shard: ShardName,
-        /// By which epoch.
-        epoch: Epoch,
-    },
-    /// Never, for this reason: the account was removed.
-    Dead(String),
-}
-
-impl Outcome {
-    /// What is to be recorded. An account that moved is tried at once; if it moves again, with
-    /// delay. What is too old becomes a dead letter.
-    pub(super) fn event(
-        self,
-        entry: &Entry,
-        target: &Target,
-        schedule: &Schedule,
-        now_ms: i64,
-        chance: f64,
-    ) -> Event {
-        let attempts = target.attempts.saturating_add(1);
-        let later = schedule.next_attempt(attempts, now_ms, chance);
-        let (last_error, shard, epoch, next_attempt_ms) = match self {
-            Self::Done => return Event::Done(entry.id, target.index),
-            Self::Dead(reason) => return Event::Dead(entry.id, target.index, shortened(reason)),
-            Self::Retry(error) => (error, target.shard.clone(), target.epoch, later),
-            Self::Moved { shard, epoch } => {
-                let text = format!("moved to {shard}, epoch {epoch}");
-                let next = if epoch > target.epoch { now_ms } else { later };
-                (text, shard, epoch, next)
-            }
-        };
-        if schedule.expired(entry.received_at_ms, now_ms) {
-            let reason = format!("given up after {attempts} attempts: {last_error}");
-            return Event::Dead(entry.id, target.index, shortened(reason));
-        }
-        Event::Retry(Retry {
-            entry: entry.id,
-            target: target.index,
-            attempts,
-            last_error: shortened(last_error),
-            next_attempt_ms,
-            shard,
-            epoch,
-        })
-    }
-}
-
-fn shortened(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(MAX_ERROR));
-    text
 }
 
 /// Delivers until the process is to stop; then lets what is under way finish.
@@ -154,23 +89,28 @@ impl<D: Deliverer> Runner<D> {
 
     fn has_room(&self, shard: &ShardName) -> bool {
         let busy = self.busy.values().filter(|other| *other == shard).count();
-        busy < self.spool.config().concurrency.max(1)
+        let most = match self.spool.is_away(shard) {
+            true => 1,
+            false => self.spool.config().concurrency.max(1),
+        };
+        busy < most
     }
 
     /// Starts one delivery; false if nothing is due.
     fn start(&mut self, shard: &ShardName) -> bool {
-        let Some((entry, due)) = self.spool.take_due(shard) else {
+        let Some(taken) = self.spool.take_due(shard) else {
             return false;
         };
-        let targets = entry.targets.iter().filter(|t| due.contains(&t.index));
+        let attempt = Attempt::new(self.spool.clone(), shard.clone(), &taken);
+        let Taken { entry, targets, .. } = taken;
+        let due = entry.targets.iter().filter(|t| targets.contains(&t.index));
         let job = Job {
-            targets: targets.cloned().collect(),
+            targets: due.cloned().collect(),
             body: self.spool.body(&entry),
             entry,
         };
         let (spool, deliverer) = (self.spool.clone(), Arc::clone(&self.deliverer));
         let task = self.running.spawn(async move {
-            let attempt = Attempt::new(spool.clone(), &job);
             let outcomes = attempt_delivery(&spool, &*deliverer, job).await;
             attempt.settle(outcomes);
         });
@@ -193,34 +133,45 @@ impl<D: Deliverer> Runner<D> {
 /// The targets of an attempt; whatever happens to the task, they are settled.
 struct Attempt {
     spool: Spool,
-    entry: Entry,
+    shard: ShardName,
+    round: Round,
+    entry: EntryId,
     open: Vec<u32>,
 }
 
 impl Attempt {
-    fn new(spool: Spool, job: &Job) -> Self {
+    fn new(spool: Spool, shard: ShardName, taken: &Taken) -> Self {
         Self {
             spool,
-            entry: job.entry.clone(),
-            open: job.targets.iter().map(|target| target.index).collect(),
+            shard,
+            round: taken.round,
+            entry: taken.entry.id,
+            open: taken.targets.clone(),
         }
     }
 
     fn settle(mut self, outcomes: Vec<Outcome>) {
-        let mut outcomes = outcomes.into_iter();
-        for index in std::mem::take(&mut self.open) {
-            let missing = || Outcome::Retry("the delivery gave no outcome".to_owned());
-            let outcome = outcomes.next().unwrap_or_else(missing);
-            self.spool.settle(&self.entry, index, outcome);
-        }
+        let missing = || Outcome::Retry("the delivery gave no outcome".to_owned());
+        let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(missing));
+        let open = std::mem::take(&mut self.open);
+        self.record(open.into_iter().zip(outcomes).collect());
+    }
+
+    fn record(&self, outcomes: Vec<(u32, Outcome)>) {
+        let shard = (&self.shard, self.round);
+        self.spool.settle(self.entry, shard, outcomes);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        for index in std::mem::take(&mut self.open) {
+        let broken = |index| {
             let outcome = Outcome::Retry("the delivery was broken off".to_owned());
-            self.spool.settle(&self.entry, index, outcome);
+            (index, outcome)
+        };
+        let open = std::mem::take(&mut self.open);
+        if !open.is_empty() {
+            self.record(open.into_iter().map(broken).collect());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The spool over a simulated disk, with simulated time.
 
 mod admin;
+mod away;
 mod bounds;
 mod delivery;
 mod power_cut;

@@ -155,3 +155,145 @@ async fn a_full_spool_is_temporary() {
     let reply = client.mail(&["a@ours.example"], MESSAGE).await;
     assert!(reply.starts_with("451 4.3.0 id="), "{reply}");
 }
+
+/// What is remembered is for when nobody answers, not for when somebody is unsure; and a no ends it.
+#[tokio::test]
+async fn what_is_remembered_is_used_only_when_nobody_answers() {
+    let world = World::new().await;
+    world.account("known@ours.example", 0);
+    let gone = world.account("gone@ours.example", 0);
+    let mut client = world.client().await;
+    for recipient in ["known@ours.example", "gone@ours.example"] {
+        let reply = client.mail(&[recipient], MESSAGE).await;
+        assert!(reply.ends_with("stored"), "{reply}");
+    }
+    world.directory.be_unsure(true);
+    client.ask("MAIL FROM:<>", "250").await;
+    client
+        .ask("RCPT TO:<known@ours.example>", "451 4.4.3")
+        .await;
+    world.directory.be_unsure(false);
+    world.directory.remove(gone);
+    world.directory.unlead("gone@ours.example");
+    client.ask("RCPT TO:<gone@ours.example>", "550 5.1.1").await;
+    world.directory.vanish(true);
+    client.ask("RCPT TO:<gone@ours.example>", "451 4.4.3").await;
+    client.ask("RCPT TO:<known@ours.example>", "250").await;
+}
+
+/// One recipient of each kind in one transaction: a full one, a quick one, one whose shard hangs,
+/// one that moves meanwhile, and an alias that leads to two of them.
+#[tokio::test]
+async fn outcomes_of_every_kind_in_one_transaction() {
+    let world = World::with(impatient).await;
+    let full = world.account("full@ours.example", 0);
+    let quick = world.account("quick@ours.example", 0);
+    let slow = world.account("slow@ours.example", 1);
+    let moves = world.account("moves@ours.example", 1);
+    world.directory.fill(full);
+    world.directory.lead("all@ours.example", &[quick, slow]);
+    world.shards[1].set_mood(slow, Mood::Hangs);
+    let mut client = world.client().await;
+    client.ask("MAIL FROM:<sender@client.example>", "250").await;
+    for (recipient, answer) in [
+        ("full", "452 4.2.2"),
+        ("quick", "250"),
+        ("slow", "250"),
+        ("moves", "250"),
+        ("all", "250"),
+        ("nobody", "550 5.1.1"),
+    ] {
+        client
+            .ask(&format!("RCPT TO:<{recipient}@ours.example>"), answer)
+            .await;
+    }
+    world
+        .directory
+        .place(moves, "moves@ours.example", &world.shards[0], 2);
+    client.ask("DATA", "354").await;
+    client.send(format!("{MESSAGE}.\r\n")).await;
+    let reply = client.expect("250 2.0.0 id=").await;
+    assert!(reply.ends_with("queued"), "{reply}");
+    let counts = world.spool().counts();
+    assert_eq!((counts.entries, counts.dead), (1, 0));
+    world.shards[1].set_mood(slow, Mood::Stores);
+    world
+        .until("all are served", |world| {
+            world.spool().counts().entries == 0
+        })
+        .await;
+    let mut served: Vec<_> = world.shards.iter().flat_map(|shard| shard.kept()).collect();
+    served.sort_by_key(|kept| kept.account);
+    served.dedup_by_key(|kept| (kept.account, kept.delivery.clone()));
+    let mut accounts: Vec<_> = served.iter().map(|kept| kept.account).collect();
+    let mut expected = vec![quick, slow, moves];
+    expected.sort();
+    accounts.dedup();
+    assert_eq!(
+        accounts, expected,
+        "one copy each, and none for the full one"
+    );
+    assert_eq!(served.len(), 3);
+}
+
+/// Once the spool has found out that a shard does not answer, clients do not wait for it too.
+#[tokio::test]
+async fn clients_do_not_wait_for_a_shard_that_is_away() {
+    let world = World::with(|config| {
+        config.timeouts.spool_after = Duration::from_secs(5);
+        config.timeouts.spool_attempt = Duration::from_millis(100);
+    })
+    .await;
+    let hanging = world.account("a@ours.example", 0);
+    let other = world.account("b@ours.example", 1);
+    world.shards[0].set_mood(hanging, Mood::Hangs);
+    let mut client = world.client().await;
+    client.mail(&["a@ours.example"], MESSAGE).await;
+    let shard = world.shards[0].name.parse().unwrap();
+    world
+        .until("known to be away", |world| world.spool().is_away(&shard))
+        .await;
+    let asked = std::time::Instant::now();
+    let to = ["a@ours.example", "b@ours.example"];
+    let reply = client.mail(&to, "Subject: second\r\n\r\n").await;
+    assert!(reply.ends_with("queued"), "{reply}");
+    assert!(asked.elapsed() < Duration::from_secs(3), "{asked:?}");
+    assert_eq!(world.shards[1].kept()[0].account, other);
+    // LMTP has no spool: it asks the shard itself.
+    world.shards[0].set_mood(hanging, Mood::Stores);
+    let mut lmtp = world.lmtp_client().await;
+    let reply = lmtp
+        .mail(&["a@ours.example"], "Subject: third\r\n\r\n")
+        .await;
+    assert!(reply.ends_with("stored"), "{reply}");
+    world
+        .until("all delivered", |world| {
+            world.spool().counts().entries == 0 && world.spool().away() == 0
+        })
+        .await;
+    assert_eq!(world.shards[0].kept().len(), 3);
+}
+
+/// A message for more accounts than one entry of the spool holds.
+#[tokio::test]
+async fn large_aliases_are_spooled_too() {
+    let world = World::new().await;
+    let mut accounts = Vec::new();
+    for number in 0..600 {
+        let account = world.account(&format!("a{number}@ours.example"), 0);
+        world.shards[0].set_mood(account, Mood::Retry);
+        accounts.push(account);
+    }
+    world.directory.lead("all@ours.example", &accounts);
+    let mut client = world.client().await;
+    let reply = client.mail(&["all@ours.example"], MESSAGE).await;
+    assert!(reply.ends_with("queued"), "{reply}");
+    assert_eq!(world.spool().counts().pending, 600);
+    for account in accounts {
+        world.shards[0].set_mood(account, Mood::Stores);
+    }
+    world
+        .until("all delivered", |world| world.spool().counts().entries == 0)
+        .await;
+    assert_eq!(world.shards[0].kept().len(), 600);
+}

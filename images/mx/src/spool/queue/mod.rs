@@ -7,6 +7,7 @@
 //! 2. An entry is here while it has a target that is pending or dead, and no longer.
 //! 3. Counts are what counting gives.
 
+mod away;
 mod entry;
 mod index;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ids::{Epoch, ShardName};
 
+pub use self::away::{Away, Round};
 pub use self::entry::{BodyAt, Entry, EntryId, State, Target};
 pub use self::index::Counts;
 
@@ -111,6 +113,28 @@ impl Queue {
             }
         });
         Some((self.entries.get(&id)?.clone(), taken))
+    }
+
+    /// Targets of messages received before `received_ms` that are due in the shard's queue; at most
+    /// `limit` messages.
+    pub fn due_since_before(
+        &self,
+        received_ms: i64,
+        now_ms: i64,
+        shard: &ShardName,
+        limit: usize,
+    ) -> Vec<(EntryId, u32)> {
+        let due = |target: &&Target| {
+            target.shard == *shard && matches!(target.state, State::Due(at) if at <= now_ms)
+        };
+        let old = self.entries.values();
+        let old = old.filter(|entry| entry.received_at_ms <= received_ms);
+        let old = old.filter(|entry| entry.targets.iter().any(|target| due(&target)));
+        let targets = old.take(limit).flat_map(|entry| {
+            let due = entry.targets.iter().filter(due);
+            due.map(|target| (entry.id, target.index))
+        });
+        targets.collect()
     }
 
     /// When the next target of the shard is due.

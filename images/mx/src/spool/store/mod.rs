@@ -9,11 +9,14 @@ use tokio::sync::Notify;
 
 use crate::spool::body::Body;
 use crate::spool::config::{Clock, Config};
-use crate::spool::queue::{BodyAt, Counts, Entry, EntryId, Event, Queue};
+use crate::spool::queue::{Away, BodyAt, Counts, Entry, EntryId, Event, Queue};
 use crate::spool::record;
 
 mod accept;
 mod attempts;
+mod settle;
+
+pub(super) use self::attempts::Taken;
 
 pub use self::accept::{AcceptError, NewEntry, NewTarget};
 
@@ -40,6 +43,7 @@ struct Inner {
 #[derive(Default)]
 struct Inside {
     queue: Queue,
+    away: Away,
     /// Entries on their way to the disk: their octets, and the earliest segment they may be in.
     coming: BTreeMap<EntryId, (u64, u64)>,
 }
@@ -104,6 +108,11 @@ impl Spool {
     /// The spool in numbers.
     pub fn counts(&self) -> Counts {
         self.lock().queue.counts()
+    }
+
+    /// Shards that do not answer.
+    pub fn away(&self) -> usize {
+        self.lock().away.count()
     }
 
     /// Octets on disk, with what is delivered and not reclaimed yet.

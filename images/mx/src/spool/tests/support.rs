@@ -136,6 +136,8 @@ pub(super) struct Shards {
     /// (message, account) and milliseconds.
     pub(super) tried: Mutex<Vec<(u64, AccountId, u64)>>,
     pub(super) delivered: Mutex<HashMap<(u64, AccountId), usize>>,
+    /// Now, and at most.
+    under_way: Mutex<(usize, usize)>,
     time: Time,
 }
 
@@ -149,6 +151,7 @@ impl Shards {
             script: Box::new(script),
             tried: Mutex::default(),
             delivered: Mutex::default(),
+            under_way: Mutex::default(),
             time: time.clone(),
         })
     }
@@ -158,6 +161,20 @@ impl Shards {
         let tried = self.tried.lock().unwrap();
         let of_message = tried.iter().filter(|(number, ..)| *number == message);
         of_message.map(|(.., at)| at / 1000).collect()
+    }
+
+    /// How often anything was tried for an account.
+    pub(super) fn tries(&self, account: AccountId) -> usize {
+        let tried = self.tried.lock().unwrap();
+        tried
+            .iter()
+            .filter(|(_, tried, _)| *tried == account)
+            .count()
+    }
+
+    /// Deliveries that were under way at the same time, over all shards.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.under_way.lock().unwrap().1
     }
 
     /// How many messages were delivered to how many accounts, each how often at most.
@@ -170,6 +187,7 @@ impl Shards {
 
 impl Deliverer for Shards {
     async fn deliver(&self, job: Job) -> Vec<Outcome> {
+        let _under_way = UnderWay::new(self);
         let number = number(&job.entry);
         let mut read = Vec::new();
         loop {
@@ -198,6 +216,24 @@ impl Deliverer for Shards {
             outcomes.push(outcome);
         }
         outcomes
+    }
+}
+
+/// Counts a delivery while it lasts.
+struct UnderWay<'a>(&'a Shards);
+
+impl<'a> UnderWay<'a> {
+    fn new(shards: &'a Shards) -> Self {
+        let mut under_way = shards.under_way.lock().unwrap();
+        under_way.0 += 1;
+        under_way.1 = under_way.1.max(under_way.0);
+        Self(shards)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.lock().unwrap().0 -= 1;
     }
 }
 

@@ -59,6 +59,11 @@ impl FakeDirectory {
         addresses.insert(address.to_owned(), accounts.to_vec());
     }
 
+    /// The address is not there any more.
+    pub(crate) fn unlead(&self, address: &str) {
+        self.state.lock().unwrap().addresses.remove(address);
+    }
+
     pub(crate) fn remove(&self, account: AccountId) {
         self.state.lock().unwrap().removed.push(account);
     }
