@@ -4,7 +4,8 @@
 //! [`Spool::accept`] returns, and is there once after any crash until every target is delivered
 //! or a dead letter. Delivering twice is harmless: the shard knows the delivery id.
 //!
-//! - [`Spool::open`] recovers the queue from its log (blocking: call it on a blocking thread).
+//! - [`Spool::open`] recovers the queue from a snapshot and what its log says after it (blocking:
+//!   call it on a blocking thread).
 //! - [`Spool::accept`] takes a message with its pending targets; `Full` and `Failed` mean 451.
 //! - [`runner::run`] hands what is due to a [`Deliverer`], which MX implements: it asks the
 //!   directory where the account is now, delivers, and says how that went for each target.
@@ -24,16 +25,22 @@ mod record;
 mod report;
 pub mod runner;
 pub mod schedule;
+mod snapshot;
 mod store;
 
 pub use self::body::{Body, BodyError, CHUNK};
 pub use self::config::{Clock, Config, Sleep};
 pub use self::outcome::Outcome;
 pub use self::queue::{BodyAt, Counts, Entry, EntryId, State, Target};
-pub use self::record::fuzz;
 pub use self::runner::{Deliverer, Job};
 pub use self::schedule::Schedule;
 pub use self::store::{AcceptError, NewEntry, NewTarget, OpenError, Spool};
+
+/// Feeds any octets to the parsers of what the spool keeps on disk.
+pub fn fuzz(data: &[u8]) {
+    record::fuzz(data);
+    snapshot::fuzz(data);
+}
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use wire::ids::{AccountId, DeliveryId, Epoch, IdError};
 
 use crate::spool::queue::{BodyAt, Entry, EntryId, Event, Retry, State, Target};
 
-mod proto {
+pub(super) mod proto {
     #![allow(
         missing_docs,
         unreachable_pub,
@@ -48,14 +48,7 @@ impl From<prost::DecodeError> for RecordError {
 
 /// The record of a message just taken, or written forward; and where its body starts in it.
 pub(super) fn accepted(entry: &Entry, body: impl IntoIterator<Item = Bytes>) -> (Record, u64) {
-    let message = proto::Accepted {
-        entry: entry.id.0,
-        transaction_id: entry.transaction_id.clone(),
-        delivery_id: entry.delivery_id.to_field(),
-        reverse_path: entry.reverse_path.clone(),
-        received_at_ms: entry.received_at_ms,
-        targets: entry.targets.iter().map(target).collect(),
-    };
+    let message = accepted_message(entry);
     let length = message.encoded_len();
     let mut head = Vec::with_capacity(LENGTH + length);
     head.extend_from_slice(&(length as u32).to_le_bytes());
@@ -64,6 +57,18 @@ pub(super) fn accepted(entry: &Entry, body: impl IntoIterator<Item = Bytes>) -> 
     let parts = std::iter::once(Bytes::from(head)).chain(body).collect();
     let kind = ACCEPTED;
     (Record { kind, parts }, start)
+}
+
+/// What is recorded of a message, but for its body.
+pub(super) fn accepted_message(entry: &Entry) -> proto::Accepted {
+    proto::Accepted {
+        entry: entry.id.0,
+        transaction_id: entry.transaction_id.clone(),
+        delivery_id: entry.delivery_id.to_field(),
+        reverse_path: entry.reverse_path.clone(),
+        received_at_ms: entry.received_at_ms,
+        targets: entry.targets.iter().map(target).collect(),
+    }
 }
 
 /// The record of any other event; `Accepted` has [`accepted`], for it brings a body.
@@ -131,22 +136,25 @@ fn decode_accepted(position: Position, payload: Bytes) -> Result<Entry, RecordEr
     // Copied, so that the entry in memory does not hold the body there too.
     let message = proto::Accepted::decode(Bytes::copy_from_slice(&rest[..length]))?;
     let start = LENGTH + length;
+    let body = BodyAt {
+        position,
+        start: start as u64,
+        length: (whole - start) as u64,
+    };
+    entry(message, body)
+}
+
+/// The entry that [`accepted_message`] was made of.
+pub(super) fn entry(message: proto::Accepted, body: BodyAt) -> Result<Entry, RecordError> {
+    let targets = message.targets.into_iter().map(decode_target);
     Ok(Entry {
         id: EntryId(message.entry),
         transaction_id: message.transaction_id,
         delivery_id: DeliveryId::from_slice(&message.delivery_id)?,
         reverse_path: message.reverse_path,
         received_at_ms: message.received_at_ms,
-        body: BodyAt {
-            position,
-            start: start as u64,
-            length: (whole - start) as u64,
-        },
-        targets: message
-            .targets
-            .into_iter()
-            .map(decode_target)
-            .collect::<Result<_, _>>()?,
+        body,
+        targets: targets.collect::<Result<_, _>>()?,
     })
 }
 
@@ -200,7 +208,7 @@ fn retry(retry: &Retry) -> proto::Retry {
 }
 
 /// Feeds any octets to the parser of records; what it accepts must be written as it reads.
-pub fn fuzz(data: &[u8]) {
+pub(super) fn fuzz(data: &[u8]) {
     let position = Position {
         segment: 1,
         offset: 64,

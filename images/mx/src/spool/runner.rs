@@ -38,7 +38,7 @@ pub struct Job {
 /// Delivers until the process is to stop; then lets what is under way finish.
 pub async fn run<D: Deliverer>(spool: Spool, deliverer: Arc<D>, shutdown: Shutdown) {
     let _guard = shutdown.guard("spool");
-    let reclaiming = tokio::spawn(reclaim_forever(spool.clone()));
+    let house = tokio::spawn(keep_house(spool.clone()));
     let mut runner = Runner {
         spool,
         deliverer,
@@ -46,7 +46,7 @@ pub async fn run<D: Deliverer>(spool: Spool, deliverer: Arc<D>, shutdown: Shutdo
         busy: HashMap::new(),
     };
     runner.work(&shutdown).await;
-    reclaiming.abort();
+    house.abort();
     while let Some(ended) = runner.running.join_next_with_id().await {
         runner.ended(ended);
     }
@@ -196,15 +196,22 @@ async fn attempt_delivery<D: Deliverer>(spool: &Spool, deliverer: &D, job: Job) 
     }
 }
 
-/// Gives back the space of what was delivered, now and then, and when there is too little.
-async fn reclaim_forever(spool: Spool) {
+/// Gives back the space of what was delivered, and keeps the next opening short: now and then, and
+/// when it is time. One after the other, see [`Spool::snapshot_if_grown`].
+async fn keep_house(spool: Spool) {
     loop {
         tokio::select! {
             () = spool.clock().sleep(LOOK_AGAIN) => {}
             () = spool.short_of_space() => {}
+            () = spool.grown() => {}
         }
         if let Err(error) = spool.reclaim().await {
             tracing::warn!(%error, "the spool's space was not given back");
+        }
+        let of = spool.clone();
+        let written = task::spawn_blocking(move || of.snapshot_if_grown()).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the spool's snapshot was not written");
         }
     }
 }

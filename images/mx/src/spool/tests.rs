@@ -5,4 +5,5 @@ mod away;
 mod bounds;
 mod delivery;
 mod power_cut;
+mod snapshots;
 mod support;

@@ -95,6 +95,10 @@ impl Index {
         self.due.keys().cloned().collect()
     }
 
+    pub(super) fn segments(&self) -> impl Iterator<Item = u64> {
+        self.segments.keys().copied()
+    }
+
     pub(super) fn in_segment(&self, segment: u64) -> BTreeSet<EntryId> {
         self.segments.get(&segment).cloned().unwrap_or_default()
     }

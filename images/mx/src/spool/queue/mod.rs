@@ -185,6 +185,21 @@ impl Queue {
         self.update(id, |entry| entry.body = body);
     }
 
+    /// The highest number given so far.
+    pub fn last_id(&self) -> EntryId {
+        EntryId(self.last_id)
+    }
+
+    /// Numbers up to this one were given.
+    pub fn skip_to(&mut self, last: EntryId) {
+        self.last_id = self.last_id.max(last.0);
+    }
+
+    /// Segments that entries' records are in.
+    pub fn segments(&self) -> impl Iterator<Item = u64> {
+        self.index.segments()
+    }
+
     fn insert(&mut self, entry: Entry) {
         self.last_id = self.last_id.max(entry.id.0);
         if let Some(old) = self.entries.remove(&entry.id) {

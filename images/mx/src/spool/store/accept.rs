@@ -77,6 +77,7 @@ impl Spool {
             state.queue.apply(Event::Accepted(entry));
             drop(state);
             spool.inner.changed.notify_one();
+            spool.check_growth();
             Ok(id)
         });
         stored
@@ -108,7 +109,7 @@ impl Spool {
             length,
         };
         let ticket = self.inner.log.submit(record)?;
-        let coming = (entry.bytes(), position.segment);
+        let coming = (entry.bytes(), position);
         state.coming.insert(entry.id, coming);
         Ok((entry, ticket))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use log::{Disk, Log, LogError, Options};
+use log::{Disk, Log, LogError, Position};
 use tokio::sync::Notify;
 
 use crate::spool::body::Body;
@@ -14,9 +14,12 @@ use crate::spool::record;
 
 mod accept;
 mod attempts;
+mod open;
 mod settle;
+mod snapshots;
 
 pub(super) use self::attempts::Taken;
+use self::snapshots::Growth;
 
 pub use self::accept::{AcceptError, NewEntry, NewTarget};
 
@@ -30,6 +33,7 @@ pub struct Spool {
 }
 
 struct Inner {
+    disk: Arc<dyn Disk>,
     log: Log,
     config: Config,
     clock: Clock,
@@ -37,6 +41,9 @@ struct Inner {
     changed: Notify,
     /// Somebody was refused for want of space.
     short: Notify,
+    /// The log has grown so much that a snapshot is worth its octets.
+    grown: Notify,
+    growth: Growth,
     state: Mutex<Inside>,
 }
 
@@ -44,35 +51,11 @@ struct Inner {
 struct Inside {
     queue: Queue,
     away: Away,
-    /// Entries on their way to the disk: their octets, and the earliest segment they may be in.
-    coming: BTreeMap<EntryId, (u64, u64)>,
+    /// Entries on their way to the disk: their octets, and the earliest place they may be at.
+    coming: BTreeMap<EntryId, (u64, Position)>,
 }
 
 impl Spool {
-    /// Recovers the queue from its log, or starts a new one. Blocks.
-    pub fn open(disk: Arc<dyn Disk>, config: Config, clock: Clock) -> Result<Self, OpenError> {
-        let options = Options {
-            segment_bytes: config.segment_bytes,
-            ..Options::default()
-        };
-        let mut state = Inside::default();
-        let log = Log::open(disk, options, None, &mut |at, record| {
-            state.queue.apply(record::decode(at, &record)?);
-            Ok(())
-        })?;
-        let inner = Inner {
-            log,
-            config,
-            clock,
-            changed: Notify::new(),
-            short: Notify::new(),
-            state: Mutex::new(state),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
-    }
-
     /// Drops an entry for good, dead letters too. False if it is not there.
     pub fn remove(&self, id: EntryId) -> Result<bool, LogError> {
         let mut state = self.lock();
@@ -182,7 +165,11 @@ impl Spool {
     /// Entries in a segment; none if entries may be in it that the queue does not know yet.
     pub(super) fn in_segment(&self, segment: u64) -> Option<Vec<Entry>> {
         let state = self.lock();
-        if state.coming.values().any(|(_, from)| *from <= segment) {
+        if state
+            .coming
+            .values()
+            .any(|(_, from)| from.segment <= segment)
+        {
             return None;
         }
         let ids = state.queue.in_segment(segment).into_iter();
