@@ -15,3 +15,9 @@ pub mod spool;
 
 pub use config::Config;
 pub use server::{Error, Mx, run};
+
+/// Feeds any octets to the parsers and the machine of this crate.
+pub fn fuzz(data: &[u8]) {
+    session::fuzz(data);
+    spool::fuzz(data);
+}

@@ -38,6 +38,11 @@ use shard::Shards;
 use throttle::{Rules, Throttle};
 use users::Users;
 
+/// Feeds any octets to the parsers and the machine of this crate.
+pub fn fuzz(data: &[u8]) {
+    pop3::fuzz(data);
+}
+
 /// Why a proxy does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -209,8 +209,27 @@ pub(crate) fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// Feeds any octets to the parsers; what they accept must print as it was understood.
+pub fn fuzz(data: &[u8]) {
+    if let Ok(id) = AccountId::from_slice(data) {
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(id) = text.parse::<AccountId>() {
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+    match text.parse::<ShardName>() {
+        Ok(name) => assert_eq!(name.as_str(), text),
+        Err(error) => assert!(error.text.len() <= 4 * 80),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -235,5 +254,17 @@ mod tests {
         let id = TransactionId::random();
         assert_eq!(id.as_str().len(), 16);
         assert_ne!(id, TransactionId::random());
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+
+        #[test]
+        fn near_ids(text in "[0-9a-fA-F-]{30,40}|[a-z0-9-]{0,66}|\\PC{0,100}") {
+            fuzz(text.as_bytes());
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! consumes the session and gives the next one, with what its driver has to do.
 
 mod body;
+mod fuzz;
 mod replies;
 mod table;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use wire::smtp::{Command, CommandError, ForwardPath, HeloName, Mail, Reply, Verb};
 
 pub use body::{BodySummary, Delivered, Kept, Verdict};
+pub use fuzz::fuzz;
 use table::{Phase, Rule};
 pub use transaction::{Recipient, Resolved, Target, Transaction};
 

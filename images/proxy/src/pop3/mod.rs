@@ -5,4 +5,4 @@ mod machine;
 mod record;
 
 pub(crate) use client::{Entry, Front, Limits, serve};
-pub(crate) use machine::Refusal;
+pub(crate) use machine::{Refusal, fuzz};

@@ -23,6 +23,7 @@ pub use verb::Verb;
 pub fn fuzz(data: &[u8]) {
     framer::fuzz(data);
     command::fuzz(data);
+    path::fuzz(data);
     content::fuzz(data);
     header::fuzz(data);
     reply::fuzz(data);
@@ -50,6 +51,11 @@ mod tests {
             line in "(?i)(MAIL FROM:|RCPT TO:|BDAT |EHLO )[<>@:,a\" .=0-9]{0,20}( (SIZE|BODY)=[0-9B]{1,21})?",
         ) {
             fuzz(line.as_bytes());
+        }
+
+        #[test]
+        fn near_paths(path in "<(@[ab,@.]{0,6}:)?[ab.\"\\\\@> %!]{0,12}(@[ab.\\[\\]:1]{0,6})?>?.{0,3}") {
+            fuzz(path.as_bytes());
         }
 
         #[test]

@@ -112,6 +112,21 @@ fn mailbox(text: &str) -> Result<Address, PathError> {
         .map_err(|error: crate::address::AddressError| PathError(error.to_string()))
 }
 
+/// What is read as a path prints as one that is read alike, and what follows it is untouched.
+pub(super) fn fuzz(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok((path, rest)) = ReversePath::parse(text) {
+        assert!(text.ends_with(rest));
+        assert_eq!(ReversePath::parse(&format!("<{path}>")), Ok((path, "")));
+    }
+    if let Ok((path, rest)) = ForwardPath::parse(text) {
+        assert!(text.ends_with(rest));
+        assert_eq!(ForwardPath::parse(&format!("<{path}>")), Ok((path, "")));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,10 @@ use wire::pop3::reply::{Code, Reply};
 use wire::sasl::{self, Mechanism, Plain, SaslError};
 use wire::secret::Secret;
 
+mod fuzz;
+
+pub(crate) use fuzz::fuzz;
+
 /// How many lines without sense are answered before the connection closes: no mail client sends
 /// one, and what speaks HTTP to us sends some.
 const MAX_MISTAKES: u32 = 10;
