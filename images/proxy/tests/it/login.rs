@@ -1,12 +1,17 @@
 //! Logging in: to the right shard with the right words, or a refusal that says which.
 
+use std::time::{Duration, Instant};
+
+use palomar_proxy::Limits;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use wire::ids::Epoch;
-use wire::rpc::Busy;
 use wire::rpc::authenticate_reply::Result as Answer;
+use wire::rpc::{self, Busy};
 use wire::sasl;
 
-use crate::world::{LOGIN, PASSWORD, World, until};
+use crate::shard::HANG;
+use crate::world::{ANY, LOGIN, PASSWORD, PATIENCE, World, until};
 
 const CHECK_LATER: &str = "-ERR [SYS/TEMP] cannot check the password now, try again later";
 const REACH_LATER: &str = "-ERR [SYS/TEMP] the mailbox cannot be reached now, try again later";
@@ -124,6 +129,38 @@ async fn a_shard_that_is_away_is_temporary() {
     route.pop3_endpoint = String::new();
     world.directory.knows(LOGIN, PASSWORD, route);
     assert_eq!(client.login().await, REACH_LATER);
+}
+
+/// One that takes the connection and says nothing, one whose TLS stands and who then says nothing,
+/// one that hangs where the account has moved to: each is given up in time.
+#[tokio::test]
+async fn a_shard_that_hangs_is_temporary() {
+    let limits = Limits {
+        handover: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    let mute = TcpListener::bind(ANY).await.unwrap();
+    let mut route = world.route(0, 7);
+    route.pop3_endpoint = mute.local_addr().unwrap().to_string();
+    let mut client = world.pop3s().await;
+    let began = Instant::now();
+    world.directory.knows(LOGIN, PASSWORD, route.clone());
+    assert_eq!(client.login().await, REACH_LATER);
+    world.directory.knows(LOGIN, PASSWORD, world.route(0, 7));
+    world.shards[0].will_say(HANG);
+    assert_eq!(client.login().await, REACH_LATER);
+    world.shards[0].will_say("-ERR [MOVED/8] elsewhere");
+    world
+        .directory
+        .routes(vec![rpc::Route { epoch: 8, ..route }]);
+    assert_eq!(client.login().await, REACH_LATER);
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_millis(900) && took < PATIENCE / 2,
+        "{took:?}"
+    );
+    assert_eq!(client.login().await, "+OK 0 messages");
 }
 
 /// A stale route leads to a shard that has since got another's address: it must not be spoken to.

@@ -64,6 +64,9 @@ impl Shard {
     }
 }
 
+/// An answer that never comes.
+pub(crate) const HANG: &str = "hang";
+
 /// After login each line is echoed behind `+OK `; QUIT ends; FLOOD sends a megabyte.
 async fn session(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
     let Ok(stream) = tls.accept(stream).await else {
@@ -81,6 +84,11 @@ async fn session(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
     script.handoffs.lock().unwrap().push(handoff);
     let answer = script.answers.lock().unwrap().pop_front();
     let answer = answer.unwrap_or_else(|| "+OK 0 messages".to_owned());
+    if answer == HANG {
+        // Until the proxy has had enough.
+        let _ended = lines.next_line().await;
+        return;
+    }
     writer
         .write_all(format!("{answer}\r\n").as_bytes())
         .await
