@@ -333,6 +333,24 @@ mod tests {
         .unwrap();
     }
 
+    /// RFC 5321 section 4.5.3.2; and our answer comes within a minute of the final dot.
+    #[test]
+    fn no_timeout_is_shorter_than_clients_may_need() {
+        for (key, least, below) in [
+            ("timeouts-command", "300s", "299s"),
+            ("timeouts-data", "180s", "179s"),
+            ("timeouts-spool-after", "59s", "60s"),
+            ("timeouts-lmtp-answer", "59s", "60s"),
+        ] {
+            let with = |value| load_with(&[&NEEDED[..], &[&format!("--{key}={value}")]].concat());
+            with(least).unwrap();
+            let error = with(below).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        let timeouts = Timeouts::default();
+        assert!(timeouts.command >= COMMAND && timeouts.data >= Duration::from_secs(180));
+    }
+
     #[test]
     fn everything_wrong_is_said_at_once() {
         let error = load_with(&["--hostname=a b", "--limits-max-recipients=99"]).unwrap_err();

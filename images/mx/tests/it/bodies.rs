@@ -156,6 +156,58 @@ async fn sizes_are_kept() {
     assert_eq!(world.shards[0].kept().len(), 1);
 }
 
+/// In one chunk and in two, by DATA too: exactly as large as allowed, and an octet more.
+#[tokio::test]
+async fn the_limit_is_exact() {
+    const LIMIT: usize = 100_000;
+    let world = World::new().await;
+    world.account("a@ours.example", 0);
+    let mut client = world.client().await;
+    let start = "MAIL FROM:<>\r\nRCPT TO:<a@ours.example>\r\n";
+    for (octets, answer) in [(LIMIT, "250 2.0.0 id="), (LIMIT + 1, "552 5.3.4")] {
+        let message = format!("{}\r\n", "x".repeat(octets - 2));
+        let (first, rest) = message.split_at(60_000);
+        for sent in [
+            format!("BDAT {octets} LAST\r\n{message}"),
+            format!(
+                "BDAT {}\r\n{first}BDAT {} LAST\r\n{rest}",
+                first.len(),
+                rest.len()
+            ),
+        ] {
+            client.send(format!("{start}{sent}")).await;
+            client.expect("250 2.1.0").await;
+            client.expect("250 2.1.5").await;
+            let mut reply = client.reply().await.unwrap();
+            if reply.ends_with("60000 octets received") {
+                reply = client.reply().await.unwrap();
+            }
+            assert!(reply.starts_with(answer), "{octets}: {reply}");
+        }
+        let reply = client.mail(&["a@ours.example"], &message).await;
+        assert!(reply.starts_with(answer), "{octets}: {reply}");
+        client
+            .ask(&format!("MAIL FROM:<> SIZE={octets}"), &answer[..3])
+            .await;
+        client.ask("RSET", "250").await;
+    }
+    assert_eq!(world.shards[0].kept().len(), 3);
+    let kept = world.shards[0].kept();
+    assert!(kept.iter().all(|kept| kept.body.len() > LIMIT));
+}
+
+#[tokio::test]
+async fn what_a_client_calls_itself_is_made_harmless() {
+    let world = World::new().await;
+    world.account("a@ours.example", 0);
+    let mut client = world.client().await;
+    client.ask("EHLO evil (by x) with <y>; id", "250").await;
+    client.mail(&["a@ours.example"], "Subject: a\r\n\r\n").await;
+    let text = world.shards[0].kept()[0].text();
+    let start = "Received: from evil??by?x??with??y???id ([127.0.0.1])\r\n";
+    assert!(text.starts_with(start), "{text}");
+}
+
 #[tokio::test]
 async fn an_endless_body_is_cut_off() {
     let world = World::with(|config| config.limits.max_message_size = 1000).await;

@@ -33,6 +33,17 @@ impl Client {
         self.stream.flush().await.unwrap();
     }
 
+    /// Sends an octet now and then for as long as the connection stands.
+    pub(crate) async fn drip_until_closed(&mut self) {
+        let dripping = async {
+            let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+            while self.stream.write_all(b"x").await.is_ok() {
+                pause.tick().await;
+            }
+        };
+        timeout(PATIENCE, dripping).await.expect("never shown out");
+    }
+
     /// The next reply, lines joined by LF; `None` when the connection ended.
     pub(crate) async fn reply(&mut self) -> Option<String> {
         let mut lines = Vec::new();

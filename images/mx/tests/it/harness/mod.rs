@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) lmtp: std::net::SocketAddr,
     pub(crate) folder: TempDir,
     pub(crate) config: Config,
+    admin: Admin,
     serving: Option<JoinHandle<Result<(), palomar_mx::Error>>>,
     spool: Option<Spool>,
     others: Shutdown,
@@ -127,6 +128,7 @@ impl World {
             lmtp: config.smtp_listen,
             folder,
             config,
+            admin: Admin::default(),
             serving: None,
             spool: None,
             others,
@@ -137,8 +139,9 @@ impl World {
 
     async fn start(&mut self) {
         self.shutdown = Shutdown::new(Duration::ZERO);
+        self.admin = Admin::default();
         let process = Process {
-            admin: Admin::default(),
+            admin: self.admin.clone(),
             shutdown: self.shutdown.clone(),
         };
         let mx = palomar_mx::Mx::bind(&self.config, &process).await.unwrap();
@@ -160,6 +163,20 @@ impl World {
     /// The spool of the running MX.
     pub(crate) fn spool(&self) -> &Spool {
         self.spool.as_ref().unwrap()
+    }
+
+    /// A metric of the MX, by its name without prefix and by texts that its labels have.
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        let text = self.admin.metrics.text();
+        let found = text.lines().find(|line| {
+            line.strip_prefix(&format!("palomar_mx_{name}{{")).is_some()
+                && labels
+                    .iter()
+                    .all(|label| line.contains(&format!("\"{label}\"")))
+        });
+        let value = found.and_then(|line| line.rsplit(' ').next());
+        let value = value.unwrap_or_else(|| panic!("no {name} {labels:?} in {text}"));
+        value.parse().unwrap()
     }
 
     /// Waits until something holds.
