@@ -1,5 +1,6 @@
 //! After the final dot: every copy to its shard, or else to the spool.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ impl Server {
         fates: &[Fate],
         started: Instant,
     ) -> Vec<bool> {
-        let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Away(_) | Fate::Gone);
+        let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Away { .. } | Fate::Gone);
         let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
         let targets: Vec<_> = rest.map(|(copy, _)| new_target(copy)).collect();
         if targets.is_empty() {
@@ -144,22 +145,32 @@ impl Server {
             .iter()
             .map(|copy| self.untried(protocol, copy))
             .collect();
-        if untried.iter().all(Option::is_none) {
-            return self.courier.deliver(parcel, copies, deadline).await;
-        }
-        let tried = copies.iter().zip(&untried);
-        let tried = tried.filter(|(_, untried)| untried.is_none());
-        let tried: Vec<Copy> = tried.map(|(copy, _)| copy.clone()).collect();
-        let mut fates = self
-            .courier
-            .deliver(parcel, &tried, deadline)
-            .await
-            .into_iter();
+        let tried: Cow<'_, [Copy]> = match untried.iter().all(Option::is_none) {
+            true => copies.into(),
+            false => {
+                let tried = copies.iter().zip(&untried);
+                let tried = tried.filter(|(_, untried)| untried.is_none());
+                tried.map(|(copy, _)| copy.clone()).collect()
+            }
+        };
+        let fates = self.courier.deliver(parcel, &tried, deadline).await;
+        self.note_absences(protocol, &fates);
+        let mut fates = fates.into_iter();
         let missing = || Fate::Pending("not tried".into());
         untried
             .into_iter()
             .map(|untried| untried.unwrap_or_else(|| fates.next().unwrap_or_else(missing)))
             .collect()
+    }
+
+    /// One client's wait for a shard is enough: the next message for it goes to the spool, which
+    /// finds out when the shard is back. What comes by LMTP leaves the spool nothing to ask with.
+    fn note_absences(&self, protocol: Protocol, fates: &[Fate]) {
+        for fate in fates {
+            if let (Protocol::Smtp, Fate::Away { shard, reason }) = (protocol, fate) {
+                self.spool.note_absence(shard, reason);
+            }
+        }
     }
 
     /// Why a copy goes to the spool at once. When its route is only remembered, nobody answers who
@@ -169,8 +180,9 @@ impl Server {
         if copy.target.stale {
             return Some(Fate::Pending("no directory replica answers".into()));
         }
-        let away = protocol == Protocol::Smtp && self.spool.is_away(&copy.target.shard);
-        away.then(|| Fate::Away("the shard does not answer the spool".into()))
+        let shard = &copy.target.shard;
+        let away = protocol == Protocol::Smtp && self.spool.is_away(shard);
+        away.then(|| Fate::Pending(format!("{shard} does not answer the spool")))
     }
 }
 

@@ -95,7 +95,7 @@ fn log_copy(message: &Message, outcome: &Outcome, (recipient, copy): (&str, usiz
     let (uid, reason) = match &outcome.fates[copy] {
         Fate::Stored(place) | Fate::Duplicate(place) => (Some(place.uid), None),
         Fate::Gone => (None, Some("the account is removed")),
-        Fate::Pending(reason) | Fate::Away(reason) => (None, Some(reason.as_str())),
+        Fate::Pending(reason) | Fate::Away { reason, .. } => (None, Some(reason.as_str())),
     };
     if let Some(reason) = reason {
         let transaction = message.transaction.id.as_str();

@@ -21,7 +21,7 @@ use wire::identity::Tier;
 use wire::smtp::ForwardPath;
 
 use crate::body::BodyStore;
-use crate::config::{Config, Timeouts};
+use crate::config::{ANSWER, Config, Timeouts};
 use crate::connection;
 use crate::deliver::{Courier, CourierOptions, SpoolCourier};
 use crate::metrics::{Metrics, of_spool};
@@ -226,6 +226,9 @@ async fn accept(server: Arc<Server>, protocol: Protocol, listener: Listener) {
                     admitted(server, protocol, stream, peer).await;
                     drop(permit);
                 }
+                // Whoever begins with TLS could not read our words.
+                Admission::Refused(_)
+                    if protocol == Protocol::Lmtp && server.lmtp_tls.is_some() => {}
                 Admission::Refused(refusal) => {
                     let line = format!("421 4.3.2 {}\r\n", refusal.reason());
                     refusal.say(stream, line.as_bytes()).await;
@@ -239,10 +242,10 @@ async fn accept(server: Arc<Server>, protocol: Protocol, listener: Listener) {
 async fn admitted(server: Arc<Server>, protocol: Protocol, stream: TcpStream, peer: SocketAddr) {
     server.metrics.sessions.inc();
     let session = connection::serve(server.clone(), protocol, peer, stream);
-    if tokio::time::timeout(server.timeouts.session, session)
-        .await
-        .is_err()
-    {
+    // It says good-bye itself, unless it is then busy with an answer that nobody reads.
+    let timeouts = &server.timeouts;
+    let longest = timeouts.session + timeouts.write + ANSWER;
+    if tokio::time::timeout(longest, session).await.is_err() {
         tracing::debug!(%peer, "a session took too long");
     }
     server.metrics.sessions.dec();

@@ -316,6 +316,9 @@ mod tests {
         let config = load_with(&NEEDED).unwrap();
         assert_eq!(config.lmtp_listen, None);
         assert_eq!(config.limits.max_message_size, 50 << 20);
+        assert_eq!(config.limits.max_unknown, 20);
+        assert_eq!(config.limits.max_recipients, 100);
+        assert_eq!(config.limits.max_received, 100);
     }
 
     #[test]

@@ -10,13 +10,20 @@ use std::sync::Arc;
 use ::wire::smtp::Reply;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::server::Server;
 use crate::session::{Protocol, Session};
 use conversation::{Conversation, Ended};
 use wire::{Broken, Wire};
+
+/// Who is connected, and for how long at most.
+#[derive(Debug, Clone, Copy)]
+struct Client {
+    peer: SocketAddr,
+    until: Instant,
+}
 
 /// Serves a connection from its greeting to its end.
 pub(crate) async fn serve(
@@ -25,19 +32,21 @@ pub(crate) async fn serve(
     peer: SocketAddr,
     on: TcpStream,
 ) {
+    let until = Instant::now() + server.timeouts.session;
+    let client = Client { peer, until };
     let ended = match (protocol, &server.lmtp_tls) {
         (Protocol::Lmtp, Some(credentials)) => {
             let acceptor = TlsAcceptor::from(credentials.server_config());
             over_tls(
                 &server,
                 Session::for_tls(server.policy.clone(), protocol),
-                peer,
+                client,
                 on,
                 acceptor,
             )
             .await
         }
-        _ => plain(&server, protocol, peer, on).await,
+        _ => plain(&server, protocol, client, on).await,
     };
     match ended {
         Ok(()) | Err(Broken::Eof) => {}
@@ -48,13 +57,13 @@ pub(crate) async fn serve(
 async fn plain(
     server: &Arc<Server>,
     protocol: Protocol,
-    peer: SocketAddr,
+    client: Client,
     stream: TcpStream,
 ) -> Result<(), Broken> {
     let session = Session::new(server.policy.clone(), protocol, server.public_tls.is_some());
-    let mut wire = Wire::new(stream, server.timeouts.clone());
+    let mut wire = Wire::new(stream, server.timeouts.clone(), client.until);
     wire.say(&session.greeting());
-    let session = match converse(server, &mut wire, session, peer).await? {
+    let session = match converse(server, &mut wire, session, client.peer).await? {
         Ended::Closed => return Ok(()),
         Ended::StartTls(session) => session,
     };
@@ -66,8 +75,8 @@ async fn plain(
     let stream = wire.into_stream();
     let acceptor = TlsAcceptor::from(tls.server_config());
     let stream = handshake(server, acceptor, stream).await?;
-    let mut wire = Wire::new(stream, server.timeouts.clone());
-    converse(server, &mut wire, session.tls_started(), peer)
+    let mut wire = Wire::new(stream, server.timeouts.clone(), client.until);
+    converse(server, &mut wire, session.tls_started(), client.peer)
         .await
         .map(drop)
 }
@@ -76,14 +85,16 @@ async fn plain(
 async fn over_tls(
     server: &Arc<Server>,
     session: Session,
-    peer: SocketAddr,
+    client: Client,
     stream: TcpStream,
     acceptor: TlsAcceptor,
 ) -> Result<(), Broken> {
     let stream = handshake(server, acceptor, stream).await?;
-    let mut wire = Wire::new(stream, server.timeouts.clone());
+    let mut wire = Wire::new(stream, server.timeouts.clone(), client.until);
     wire.say(&session.greeting());
-    converse(server, &mut wire, session, peer).await.map(drop)
+    converse(server, &mut wire, session, client.peer)
+        .await
+        .map(drop)
 }
 
 async fn handshake(
@@ -106,6 +117,10 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(Ended::Closed) => wire.close().await,
         Err(Broken::Timeout) => {
             wire.say(&Reply::new(421, 4, 2, "you were silent for too long"));
+            wire.close().await;
+        }
+        Err(Broken::Overdue) => {
+            wire.say(&Reply::new(421, 4, 2, "the session took too long"));
             wire.close().await;
         }
         Ok(Ended::StartTls(_)) | Err(_) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::wire::smtp::{Frame, Framer, Reply};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::Timeouts;
 
@@ -24,6 +24,8 @@ pub(super) struct Wire<S> {
     input: BytesMut,
     output: BytesMut,
     timeouts: Arc<Timeouts>,
+    /// When the session ends, whatever it does.
+    until: Instant,
 }
 
 /// The connection is of no more use.
@@ -35,13 +37,16 @@ pub(super) enum Broken {
     /// The client was silent for too long.
     #[error("the client was silent for too long")]
     Timeout,
+    /// The session lasted as long as one may.
+    #[error("the session took too long")]
+    Overdue,
     /// The network or TLS failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S, timeouts: Arc<Timeouts>) -> Self {
+    pub(super) fn new(stream: S, timeouts: Arc<Timeouts>, until: Instant) -> Self {
         let (framer, input, output) = (Framer::default(), BytesMut::new(), BytesMut::new());
         Self {
             stream,
@@ -49,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             input,
             output,
             timeouts,
+            until,
         }
     }
 
@@ -105,8 +111,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     async fn read(&mut self, limit: Duration) -> Result<(), Broken> {
         self.input.reserve(READ);
-        let read = timeout(limit, self.stream.read_buf(&mut self.input)).await;
-        match read.map_err(|_| Broken::Timeout)?? {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let read = timeout(limit.min(left), self.stream.read_buf(&mut self.input)).await;
+        let late = if left < limit {
+            Broken::Overdue
+        } else {
+            Broken::Timeout
+        };
+        match read.map_err(|_| late)?? {
             0 => Err(Broken::Eof),
             _ => Ok(()),
         }

@@ -56,7 +56,7 @@ impl Copies {
                 Fate::Stored(_) => Delivered::Stored,
                 Fate::Duplicate(_) => Delivered::Duplicate,
                 Fate::Gone => Delivered::Gone,
-                Fate::Pending(_) | Fate::Away(_) => Delivered::Deferred,
+                Fate::Pending(_) | Fate::Away { .. } => Delivered::Deferred,
             });
             each.min_by_key(|delivered| rank(*delivered))
                 .unwrap_or(Delivered::Deferred)
@@ -140,12 +140,16 @@ mod tests {
             uid: 1,
         };
         let (stored, pending) = (Fate::Stored(place), Fate::Pending("slow".into()));
+        let away = Fate::Away {
+            shard: "shard-1".parse().unwrap(),
+            reason: "down".into(),
+        };
         for (second, queued, expected) in [
             (stored.clone(), false, Delivered::Stored),
             (Fate::Duplicate(place), false, Delivered::Stored),
             (Fate::Gone, false, Delivered::Stored),
             (pending.clone(), false, Delivered::Deferred),
-            (Fate::Away("down".into()), false, Delivered::Deferred),
+            (away, false, Delivered::Deferred),
             (pending, true, Delivered::Queued),
         ] {
             let fates = [stored.clone(), second];

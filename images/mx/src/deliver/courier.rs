@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use kit::rpc::ShardChannels;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use wire::ids::Epoch;
 
+use super::calls::Calls;
 use super::shard::{self, Attempt};
 use super::{Copy, Fate, Parcel};
 use crate::recipients::{Located, Recipients};
@@ -19,7 +19,7 @@ use crate::session::Target;
 pub struct Courier {
     recipients: Arc<Recipients>,
     channels: ShardChannels,
-    calls: Arc<Semaphore>,
+    calls: Arc<Calls>,
     options: CourierOptions,
 }
 
@@ -42,7 +42,7 @@ impl Courier {
         channels: ShardChannels,
         options: CourierOptions,
     ) -> Self {
-        let calls = Arc::new(Semaphore::new(options.max_calls));
+        let calls = Arc::new(Calls::new(options.max_calls));
         Self {
             recipients,
             channels,
@@ -108,7 +108,7 @@ impl Courier {
         else {
             return Vec::new();
         };
-        let Ok(Ok(_permit)) = timeout_at(deadline, self.calls.acquire()).await else {
+        let Ok(Some(_permits)) = timeout_at(deadline, self.calls.enter(shard)).await else {
             return shard::all_pending(copies, "too many deliveries under way");
         };
         match self.channels.get(shard, endpoint) {

@@ -1,11 +1,12 @@
 //! A message to the shards that own its accounts.
 
+mod calls;
 mod copies;
 mod courier;
 mod shard;
 mod spooled;
 
-use wire::ids::DeliveryId;
+use wire::ids::{DeliveryId, ShardName};
 
 use crate::body::Body;
 
@@ -37,8 +38,13 @@ pub enum Fate {
     Gone,
     /// Not now: the shard says so, or nobody knows where the account is. Why, for the log.
     Pending(String),
-    /// Not now: the shard does not answer. Why, for the log.
-    Away(String),
+    /// Not now: the shard does not answer.
+    Away {
+        /// Which shard: the account may have moved to it meanwhile.
+        shard: ShardName,
+        /// Why, for the log.
+        reason: String,
+    },
 }
 
 /// Where a copy is in its account.

@@ -55,7 +55,11 @@ pub(super) fn all_pending(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
 }
 
 pub(super) fn all_away(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
-    vec![Attempt::Done(Fate::Away(reason.to_owned())); copies.len()]
+    let away = |copy: &&Copy| {
+        let (shard, reason) = (copy.target.shard.clone(), reason.to_owned());
+        Attempt::Done(Fate::Away { shard, reason })
+    };
+    copies.iter().map(away).collect()
 }
 
 /// Header, chunks, commit. When the body cannot be read there is no commit, so nothing happened.

@@ -118,7 +118,9 @@ fn settled(job: &Job, target: &Target, copy: &Copy, fate: Fate, took: Duration) 
         }
         Fate::Gone => Outcome::Dead(REMOVED.into()),
         Fate::Pending(reason) => Outcome::Retry(reason),
-        Fate::Away(reason) => Outcome::Away(reason),
+        Fate::Away { shard, reason } if shard == target.shard => Outcome::Away(reason),
+        // It moved while we tried; its new shard has a queue of its own.
+        Fate::Away { reason, .. } => Outcome::Retry(reason),
     }
 }
 

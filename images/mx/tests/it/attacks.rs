@@ -209,7 +209,8 @@ async fn a_dripping_client_is_shown_out() {
     client.ask("MAIL FROM:<>", "250").await;
     client.ask("RCPT TO:<a@ours.example>", "250").await;
     client.ask("DATA", "354").await;
-    client.drip_until_closed().await;
+    let reply = client.drip_until_reply().await;
+    assert!(reply.starts_with("421 4.4.2"), "{reply}");
     world
         .until("its place is free", |world| {
             world.metric("connections", &["smtp"]) == 0

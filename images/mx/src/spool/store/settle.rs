@@ -59,15 +59,36 @@ impl Spool {
             Outcome::Away(reason) => Some(reason.clone()),
             _ => None,
         })?;
+        let news = self.absent(state, (shard, round), &reason, (now_ms, chance));
+        news.then_some(reason)
+    }
+
+    /// A client's message got no answer from its shard: the queue need not find that out again.
+    pub fn note_absence(&self, shard: &ShardName, reason: &str) {
+        let now_ms = self.inner.clock.now();
+        let chance = (self.inner.clock.chance)();
+        let mut state = self.lock();
+        if state.away.until(shard).is_none() {
+            let round = state.away.round(shard);
+            self.absent(&mut state, (shard, round), reason, (now_ms, chance));
+        }
+    }
+
+    /// True if the shard's absence is news.
+    fn absent(
+        &self,
+        state: &mut Inside,
+        (shard, round): (&ShardName, Round),
+        reason: &str,
+        (now_ms, chance): (i64, f64),
+    ) -> bool {
         let first = state.away.until(shard).is_none();
         let schedule = &self.inner.config.schedule;
-        if !state.away.failed(shard, round, schedule, now_ms, chance) {
-            return None;
-        }
-        if first {
+        let news = state.away.failed(shard, round, schedule, now_ms, chance);
+        if news && first {
             tracing::warn!(%shard, reason, "a shard does not answer; its mail waits in the spool");
         }
-        Some(reason)
+        news
     }
 
     fn settle_one(

@@ -33,15 +33,20 @@ impl Client {
         self.stream.flush().await.unwrap();
     }
 
-    /// Sends an octet now and then for as long as the connection stands.
-    pub(crate) async fn drip_until_closed(&mut self) {
+    /// Sends an octet now and then until there is a reply.
+    pub(crate) async fn drip_until_reply(&mut self) -> String {
+        let (mut read, mut write) = tokio::io::split(&mut self.stream);
         let dripping = async {
             let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
-            while self.stream.write_all(b"x").await.is_ok() {
+            while write.write_all(b"x").await.is_ok() {
                 pause.tick().await;
             }
         };
-        timeout(PATIENCE, dripping).await.expect("never shown out");
+        tokio::select! {
+            _octets = timeout(PATIENCE, read.read_buf(&mut self.read)) => {}
+            () = dripping => {}
+        }
+        self.reply().await.expect("never shown out")
     }
 
     /// The next reply, lines joined by LF; `None` when the connection ended.
