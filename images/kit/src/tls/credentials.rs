@@ -44,7 +44,7 @@ impl Credentials {
         let set = Set::load(dir)?;
         let identity = Arc::new(set.identity.clone());
         let reloads = Reloads::default();
-        reloads.note_expiry(&set.pair);
+        reloads.note_validity(&set.pair);
         Ok(Self {
             dir: Arc::new(dir.to_owned()),
             identity,
@@ -152,7 +152,7 @@ impl Source for Credentials {
                 found: set.identity,
             });
         }
-        self.reloads.note_expiry(&set.pair);
+        self.reloads.note_validity(&set.pair);
         self.current.replace(set);
         Ok(())
     }

@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 
 mod credentials;
 mod error;
+mod expiry;
 mod files;
 pub mod peer;
 mod public;

@@ -20,12 +20,6 @@ pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<Identity, PeerError
     }
 }
 
-/// When a certificate expires, in seconds since 1970; 0 for one that cannot be read.
-pub(super) fn expiry(certificate: &CertificateDer<'_>) -> i64 {
-    let parsed = X509Certificate::from_der(certificate);
-    parsed.map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp())
-}
-
 /// The URIs among a certificate's alternative names.
 pub(crate) fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<&'a str>, PeerError> {
     let names = certificate

@@ -36,7 +36,7 @@ impl PublicTls {
         let first_stamps = vec![files::stamp(cert), files::stamp(key)];
         let pair = Arc::new(files::load_pair(cert, key)?);
         let reloads = Reloads::default();
-        reloads.note_expiry(&pair);
+        reloads.note_validity(&pair);
         Ok(Self {
             files: Arc::new(Files {
                 cert: cert.to_owned(),
@@ -92,7 +92,7 @@ impl Source for PublicTls {
 
     fn reload(&self) -> Result<(), LoadError> {
         let pair = files::load_pair(&self.files.cert, &self.files.key)?;
-        self.reloads.note_expiry(&pair);
+        self.reloads.note_validity(&pair);
         self.current.replace(pair);
         Ok(())
     }

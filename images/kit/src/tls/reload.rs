@@ -1,6 +1,7 @@
 //! Notices that certificate files changed, and takes them once they are whole.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -8,8 +9,9 @@ use prometheus_client::registry::Registry;
 use rustls::sign::CertifiedKey;
 
 use super::error::LoadError;
+use super::expiry::Validity;
 use super::files::Stamp;
-use super::peer::expiry;
+use crate::clock;
 use crate::lifecycle::Shutdown;
 
 /// Something that is loaded from files.
@@ -32,6 +34,7 @@ pub struct Reloads {
     done: Counter,
     failed: Counter,
     expires: Gauge,
+    validity: Arc<Mutex<Validity>>,
 }
 
 impl Reloads {
@@ -59,10 +62,16 @@ impl Reloads {
         self.expires.get()
     }
 
-    /// Notes the end of the certificate that is in use from now on.
-    pub(super) fn note_expiry(&self, pair: &CertifiedKey) {
+    /// Notes how long the certificate is valid that is in use from now on.
+    pub(super) fn note_validity(&self, pair: &CertifiedKey) {
         let leaf = pair.cert.first();
-        self.expires.set(leaf.map_or(0, |leaf| expiry(leaf)));
+        let validity = leaf.map_or_else(Validity::default, |leaf| Validity::of(leaf));
+        self.expires.set(validity.until);
+        *self.validity() = validity;
+    }
+
+    fn validity(&self) -> MutexGuard<'_, Validity> {
+        self.validity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets taken over since the start.
@@ -76,11 +85,20 @@ impl Reloads {
     }
 }
 
-/// Looks at the files every `interval` until the process closes.
+/// How often a certificate that is about to expire is reported.
+const REMIND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Looks at the files every `interval` until the process closes. A certificate that is about to
+/// expire is reported at once, when it is loaded, and every day.
 pub(super) fn watch<S: Source>(source: S, interval: Duration, shutdown: Shutdown) {
     tokio::spawn(async move {
         let mut watched = Watched::new(source.first_stamps());
+        let mut reported: Option<Instant> = None;
         loop {
+            if reported.is_none_or(|reported| reported.elapsed() >= REMIND) {
+                report(&source);
+                reported = Some(Instant::now());
+            }
             tokio::select! {
                 () = shutdown.closing() => return,
                 () = tokio::time::sleep(interval) => {}
@@ -99,6 +117,12 @@ pub(super) fn watch<S: Source>(source: S, interval: Duration, shutdown: Shutdown
             }
         }
     });
+}
+
+/// Says so if the certificate in use is about to expire.
+fn report<S: Source>(source: &S) {
+    let validity = *source.reloads().validity();
+    validity.report(&source.name(), clock::unix_ms() / 1000);
 }
 
 /// What was seen, and what is loaded.
@@ -130,6 +154,7 @@ impl Watched {
             Ok(()) => {
                 source.reloads().done.inc();
                 tracing::info!(of = source.name(), "certificates reloaded");
+                report(source);
             }
             Err(error) => {
                 source.reloads().failed.inc();
