@@ -109,10 +109,9 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
     let record = shard.record();
     let load = record.and_then(|record| record.load).unwrap_or_default();
     let moves = |names: fn(&MoveRecord) -> &str| {
-        let named = map.moves().filter(|(_, record)| record.is_open());
-        named
-            .filter(|(_, record)| names(record) == shard.name().as_str())
-            .count() as u64
+        let named = |record: &MoveRecord| names(record) == shard.name().as_str();
+        let open = map.open_moves();
+        open.filter(|(_, record)| named(record)).count() as u64
     };
     ShardInfo {
         name: shard.name().to_string(),
@@ -160,10 +159,9 @@ fn check_change(name: &ShardName, now: ShardState, wanted: ShardState) -> Result
 /// No account, in any state, and no open move names the shard.
 fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
     let accounts = map.shard(name).map_or(0, Shard::accounts);
-    let names = |record: &MoveRecord| {
-        record.is_open() && (record.source == name.as_str() || record.target == name.as_str())
-    };
-    let moves = map.moves().filter(|(_, record)| names(record)).count();
+    let names =
+        |record: &MoveRecord| record.source == name.as_str() || record.target == name.as_str();
+    let moves = map.open_moves().filter(|(_, record)| names(record)).count();
     if accounts == 0 && moves == 0 {
         return Ok(());
     }

@@ -12,7 +12,6 @@ impl Admin {
         let map = self.shared.read();
         let domains = map.domains_from("");
         let accounts = domains.map(|domain| domain.accounts).sum();
-        let open = map.moves().filter(|(_, record)| record.is_open());
         Ok(StatusReply {
             cluster_id: map.cluster().map_or_else(String::new, |id| id.to_string()),
             store: self.store.kind().to_owned(),
@@ -20,7 +19,7 @@ impl Admin {
             domains: map.domain_count() as u64,
             accounts,
             aliases: map.alias_count(),
-            open_moves: open.count() as u64,
+            open_moves: map.open_moves().count() as u64,
             shards: infos(&map).collect(),
             mover: map
                 .mover()

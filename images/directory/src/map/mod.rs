@@ -57,6 +57,8 @@ pub struct Map {
     /// Removed and purging accounts, by the address they had.
     former: BTreeMap<Box<str>, Vec<AccountId>>,
     moves: HashMap<AccountId, MoveRecord>,
+    /// Those whose move is open.
+    moving: HashSet<AccountId>,
     /// When each request that is remembered was done, in milliseconds since 1970.
     requests: HashMap<RequestId, i64>,
     over_quota: HashSet<AccountId>,
@@ -118,11 +120,19 @@ impl Map {
             Key::ShardState(name) => self.shards.slot_mut(&name).state = read(value)?,
             Key::Shard(name) => self.shards.slot_mut(&name).record = read(value)?,
             Key::Lease(name) => self.shards.slot_mut(&name).lease = read(value)?,
-            Key::Move(id) => set(&mut self.moves, id, read(value)?),
+            Key::Move(id) => self.set_move(id, read(value)?),
             Key::Request(id) => set(&mut self.requests, id, done_at_ms(value)?),
             Key::Quota(id) => self.set_over_quota(id, value.is_some()),
         }
         Ok(None)
+    }
+
+    fn set_move(&mut self, account: AccountId, record: Option<MoveRecord>) {
+        match record.as_ref().is_some_and(MoveRecord::is_open) {
+            true => self.moving.insert(account),
+            false => self.moving.remove(&account),
+        };
+        set(&mut self.moves, account, record);
     }
 
     fn set_over_quota(&mut self, account: AccountId, over: bool) {
@@ -153,6 +163,12 @@ impl Map {
         self.moves
             .iter()
             .map(|(account, record)| (*account, record))
+    }
+
+    /// Every account's move that is open: cheap, however many there were.
+    pub fn open_moves(&self) -> impl Iterator<Item = (AccountId, &MoveRecord)> {
+        let open = self.moving.iter();
+        open.filter_map(|account| Some((*account, self.moves.get(account)?)))
     }
 
     /// Every request that is remembered, with the time it was done, in milliseconds since 1970.

@@ -14,7 +14,7 @@ use wire::rpc::{
 
 use super::facts::{Fence, MoveFacts};
 use super::look::ShardAt;
-use super::plan::Failure;
+use super::plan::{Failure, Order};
 
 /// How long a shard may take for a command: a fence waits for writes in flight, and every command
 /// for a sync. (`Import` has no limit of its own, but each of its reports has this one.)
@@ -42,7 +42,7 @@ impl Copying<'_> {
         let report = tokio::time::timeout(COMMAND_DEADLINE, self.reports.message())
             .await
             .map_err(|_| Failure::Away(format!("{name} stopped copying")))?
-            .map_err(|status| self.peer.failure(&status))?;
+            .map_err(|status| self.peer.failure(Order::Import, &status))?;
         report.ok_or_else(|| Failure::Away(format!("{name} ended the copy before it was complete")))
     }
 }
@@ -71,32 +71,32 @@ impl Peer<'_> {
 
     pub(crate) async fn prepare(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().prepare(Self::request(command)).await;
-        self.done(reply)
+        self.done(Order::Prepare, reply)
     }
 
     pub(crate) async fn activate(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().activate(Self::request(command)).await;
-        self.done(reply)
+        self.done(Order::Activate, reply)
     }
 
     pub(crate) async fn release(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().release(Self::request(command)).await;
-        self.done(reply)
+        self.done(Order::Release, reply)
     }
 
     pub(crate) async fn confirm_owner(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().confirm_owner(Self::request(command)).await;
-        self.done(reply)
+        self.done(Order::Confirm, reply)
     }
 
     pub(crate) async fn drop_data(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().drop(Self::request(command)).await;
-        self.done(reply)
+        self.done(Order::Drop, reply)
     }
 
     pub(crate) async fn discard(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().discard(Self::request(command)).await;
-        self.done(reply)
+        self.done(Order::Discard, reply)
     }
 
     /// Fences the account; what it answered has to be of the incarnation that the store knows.
@@ -105,7 +105,7 @@ impl Peer<'_> {
         let FenceReply {
             incarnation,
             change_number,
-        } = self.answer(reply)?;
+        } = self.answer(Order::Fence, reply)?;
         self.same_incarnation(incarnation)?;
         Ok(Fence {
             incarnation: Incarnation(incarnation),
@@ -116,7 +116,7 @@ impl Peer<'_> {
     /// The digest, from the incarnation that the store knows.
     pub(crate) async fn digest(&self, command: MoveCommand) -> Result<DigestReply, Failure> {
         let reply = self.mover().digest(Self::request(command)).await;
-        let digest = self.answer(reply)?;
+        let digest = self.answer(Order::Digest, reply)?;
         self.same_incarnation(digest.incarnation)?;
         Ok(digest)
     }
@@ -126,7 +126,7 @@ impl Peer<'_> {
         let asked = self.mover().import(Request::new(request)).await;
         Ok(Copying {
             peer: self,
-            reports: self.answer(asked)?,
+            reports: self.answer(Order::Import, asked)?,
         })
     }
 
@@ -144,22 +144,37 @@ impl Peer<'_> {
         usage.found.then_some(usage.bytes)
     }
 
-    fn done(&self, reply: Result<Response<MoveReply>, Status>) -> Result<(), Failure> {
-        self.answer(reply).map(|_| ())
+    /// Whether the shard obeyed; or refused what only takes away, since then there is nothing left
+    /// to take.
+    fn done(
+        &self,
+        order: Order,
+        reply: Result<Response<MoveReply>, Status>,
+    ) -> Result<(), Failure> {
+        match self.answer(order, reply) {
+            Err(Failure::Refused(order, why)) if order.is_settled_by_refusal() => {
+                tracing::warn!(
+                    ?order,
+                    why,
+                    "refused by a shard that has nothing of this move"
+                );
+                Ok(())
+            }
+            answer => answer.map(|_| ()),
+        }
     }
 
-    fn answer<T>(&self, reply: Result<Response<T>, Status>) -> Result<T, Failure> {
+    fn answer<T>(&self, order: Order, reply: Result<Response<T>, Status>) -> Result<T, Failure> {
         reply
             .map(Response::into_inner)
-            .map_err(|status| self.failure(&status))
+            .map_err(|status| self.failure(order, &status))
     }
 
-    fn failure(&self, status: &Status) -> Failure {
+    /// Only a refusal for good is one; all else may be another time.
+    fn failure(&self, order: Order, status: &Status) -> Failure {
         let why = format!("{}: {}", self.shard.name, status.message());
         match status.code() {
-            Code::FailedPrecondition | Code::InvalidArgument | Code::PermissionDenied => {
-                Failure::Refused(why)
-            }
+            Code::FailedPrecondition => Failure::Refused(order, why),
             Code::Aborted => Failure::OtherIncarnation(why),
             _ => Failure::Away(why),
         }

@@ -12,24 +12,53 @@
 //! | phase | step | next | when the step fails |
 //! |---|---|---|---|
 //! | Planned | check: T Active and live, room for the account, free places at S and T | Copying | waits; aborts when T is no longer Active |
-//! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused |
-//! | Fencing | S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or after `stall_limit` |
+//! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or after `stall_limit` |
+//! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or after `stall_limit` |
 //! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified | Switched | back to Fencing when an incarnation is another; aborts when T is no longer Active |
-//! | Switched | T `Activate`(e+1) first, then S `Release`(e+1) | Serving | again, for ever: there is no way back |
-//! | Serving | after the grace: T `ConfirmOwner`(e+1) under its lease, then S `Drop`(e+1) | Done | again, for ever |
+//! | Switched | T `Activate`(e+1) first, then S `Release` | Serving | again, for ever: there is no way back |
+//! | Serving | after the grace: T `ConfirmOwner` under its lease, then S `Drop` | Done | again, for ever |
 //! | Aborted | S `Activate`(e+1), T `Discard`(e+1), each recorded | settled | again, for ever |
+//!
+//! Once the account is decided, it may be removed, restored or purged at any time, each with a later
+//! epoch, which S and T hear from the directory too. So `Activate` is sent only while the account is
+//! Active at that shard at e+1, and `Release`, `ConfirmOwner` and `Drop` carry the account's newest
+//! epoch. A purge is over (and the account's record gone) only after its move, which also takes the
+//! data at the other shard.
+//!
+//! What follows when a shard refuses a command for good (`FAILED_PRECONDITION`); any other error is
+//! "not now" and the step is done again:
+//!
+//! | command | refused, because | then |
+//! |---|---|---|
+//! | `Prepare`(e) | T has seen a later epoch, or has the account | abort |
+//! | `Fence`(e) | S has seen a later epoch, or does not have the account | abort |
+//! | `Import`(e) | T does not build it for this move; or S, whom T asks, is not fenced as recorded: it started again | fence again: `Prepare` and `Fence` find out which, and abort or mend it |
+//! | `Digest`(e) | T or S is not complete and still for this move | fence again |
+//! | `Activate`(e+1), T | T lost what was verified: only S has the mail now | again, for ever; nothing is released or dropped, and a person must look |
+//! | `Activate`(e+1), T | the account was removed meanwhile, and T knows | the next look sees that; not sent again |
+//! | `Activate`(e+1), S | S lost the account: only T may have a copy | again, for ever; T's copy is not discarded, and a person must look |
+//! | `Activate`(e+1), S | the account was removed meanwhile, and S knows | the next look sees that; settled without |
+//! | `Release` | S is not fenced by this move: there is nothing to release | done |
+//! | `ConfirmOwner` | T does not have the account (yet) at this epoch | again, for ever; S keeps the data, and a person must look if it lasts |
+//! | `Drop` | S has no released data of this move | done |
+//! | `Discard`(e+1) | T builds nothing for this move | done |
 //!
 //! An abort is one transaction, possible before Switched only: the phase, and account (S, e) →
 //! (S, e+1), so that nothing sent for epoch e can act later. Removing an account aborts its move in
 //! the same transaction that removes it. In this version the fence covers the whole copy.
 
+mod admit;
 mod command;
+mod copy;
 mod driver;
+mod end;
 mod facts;
 mod look;
+mod places;
 mod plan;
 mod replica;
 mod request;
+mod start;
 mod transition;
 mod turn;
 
@@ -37,13 +66,15 @@ use std::time::Duration;
 
 use kit::rpc::{BadEndpoint, Channel};
 use wire::ids::{AccountId, ShardName};
+use wire::rpc::MovePhase;
 
 pub use self::driver::drive;
 pub use self::facts::{Evidence, Fence, MoveFacts, MoveFault, Progress};
 pub use self::look::LookError;
 pub use self::replica::Replica;
 pub use self::request::{RequestError, abort_request, abortable, describe, start_request};
-pub use self::transition::{AccountAt, MoveAt, StartError, abort_within};
+pub use self::start::StartError;
+pub use self::transition::{AccountAt, MoveAt, abort_within};
 
 /// How moves are driven.
 #[derive(Debug, Clone)]
@@ -52,7 +83,7 @@ pub struct MovesConfig {
     pub grace: Duration,
     /// A move that is before its switch and has made no progress for this long is aborted.
     pub stall_limit: Duration,
-    /// Most moves at once from one shard, and most to one shard.
+    /// Most moves at once from one shard, and most to one shard; they count until the switch.
     pub per_shard: usize,
     /// First pause after a failed step; it doubles up to `longest_pause`.
     pub first_pause: Duration,
@@ -87,17 +118,10 @@ impl Default for MovesConfig {
 
 /// What driving moves needs of the replica around it.
 pub trait World: Send + Sync + 'static {
-    /// The accounts whose moves are open, as the map has it.
-    fn open_moves(&self) -> Vec<AccountId>;
+    /// The accounts whose moves are open, and their phases, as the map has it.
+    fn open_moves(&self) -> Vec<(AccountId, MovePhase)>;
     /// Resolves when the map has changed since the last call.
     fn changed(&self) -> impl Future<Output = ()> + Send;
-    /// Other moves under way (beyond Planned): how many leave `source`, how many come to `target`.
-    fn under_way(
-        &self,
-        other_than: AccountId,
-        source: &ShardName,
-        target: &ShardName,
-    ) -> (usize, usize);
     /// A channel to a shard's RPC listener.
     fn channel(&self, shard: &ShardName, endpoint: &str) -> Result<Channel, BadEndpoint>;
     /// Milliseconds since 1970.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::rpc::{MovePhase, ShardState};
+use wire::rpc::MovePhase;
 
 use super::facts::{Fence, MoveFacts};
 
@@ -58,63 +58,43 @@ fn age(facts: &MoveFacts, now_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-/// What admission looks at.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Situation {
-    /// State of the target shard.
-    pub(crate) target: ShardState,
-    /// The target holds its lease.
-    pub(crate) target_live: bool,
-    /// The source holds its lease.
-    pub(crate) source_live: bool,
-    /// Free octets on the target's volume, when it has said so.
-    pub(crate) target_free: Option<u64>,
-    /// Octets of the account, when the source has said so.
-    pub(crate) account_bytes: Option<u64>,
-    /// Other moves under way that leave the source.
-    pub(crate) moves_out: usize,
-    /// Other moves under way that come to the target.
-    pub(crate) moves_in: usize,
+/// A command to a shard, by what its refusal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Target: make the account.
+    Prepare,
+    /// Source: stop writes.
+    Fence,
+    /// Target: pull the copy.
+    Import,
+    /// Either: what is there.
+    Digest,
+    /// Target after the switch, or source after an abort: serve.
+    Activate,
+    /// Source after the switch: send callers away.
+    Release,
+    /// Target: is the account there, under the lease?
+    Confirm,
+    /// Source at the end: no data.
+    Drop,
+    /// Target after an abort: nothing of this move.
+    Discard,
 }
 
-/// Whether a planned move begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Admission {
-    /// Now.
-    Begin,
-    /// Later; says what it waits for.
-    Wait(String),
-    /// Never; says why.
-    Abort(String),
-}
-
-/// A move needs this many times the account's octets free on the target: room for the records
-/// around the messages, and so that the copy does not fill the volume.
-const ROOM: u64 = 2;
-
-/// Decides whether a planned move begins; `limit` is for moves per source and per target.
-pub(crate) fn admit(facts: &MoveFacts, situation: &Situation, limit: usize) -> Admission {
-    let (source, target) = (&facts.source, &facts.target);
-    if situation.target != ShardState::Active {
-        return Admission::Abort(format!("{target} takes no accounts: it is not Active"));
-    }
-    if !situation.source_live {
-        return Admission::Wait(format!("{source} holds no lease"));
-    }
-    if !situation.target_live {
-        return Admission::Wait(format!("{target} holds no lease"));
-    }
-    if situation.moves_out >= limit {
-        return Admission::Wait(format!("{limit} other moves leave {source}"));
-    }
-    if situation.moves_in >= limit {
-        return Admission::Wait(format!("{limit} other moves come to {target}"));
-    }
-    match (situation.target_free, situation.account_bytes) {
-        (Some(free), Some(bytes)) if free < bytes.saturating_mul(ROOM) => Admission::Abort(
-            format!("{target} has {free} bytes free, the account has {bytes}"),
-        ),
-        _ => Admission::Begin,
+impl Order {
+    /// Whether a shard that durably refuses has nothing (any more) of what the command is to end:
+    /// these only take away what is this very move's. The others give, or confirm; what refuses
+    /// them does not have the mail that it should.
+    pub(crate) fn is_settled_by_refusal(self) -> bool {
+        match self {
+            Self::Release | Self::Drop | Self::Discard => true,
+            Self::Prepare
+            | Self::Fence
+            | Self::Import
+            | Self::Digest
+            | Self::Activate
+            | Self::Confirm => false,
+        }
     }
 }
 
@@ -123,12 +103,14 @@ pub(crate) fn admit(facts: &MoveFacts, situation: &Situation, limit: usize) -> A
 pub(crate) enum Failure {
     /// A shard did not answer, or said that it cannot now.
     Away(String),
-    /// A shard refuses: it has seen a later epoch or move, or never had the account.
-    Refused(String),
+    /// A shard refuses a command for good.
+    Refused(Order, String),
     /// An incarnation is another than the one recorded.
     OtherIncarnation(String),
     /// Source and target do not have the same.
     DigestsDiffer,
+    /// The account is gone, or another move's.
+    Lost(String),
 }
 
 /// What follows a failed step.
@@ -151,23 +133,34 @@ pub(crate) fn after(
     stall_limit: Duration,
 ) -> Consequence {
     let stalled = facts.phase != MovePhase::Planned && age(facts, now_ms) >= stall_limit;
-    match failure {
-        Failure::Away(why) | Failure::Refused(why) | Failure::OtherIncarnation(why)
+    let why = match failure {
+        Failure::DigestsDiffer => {
+            return Consequence::Abort("source and target differ after the copy".to_owned());
+        }
+        Failure::Lost(why) => return Consequence::Abort(why),
+        Failure::Away(why) | Failure::Refused(_, why) | Failure::OtherIncarnation(why)
             if !facts.is_before_switch() =>
         {
-            Consequence::Again(why)
+            return Consequence::Again(why);
         }
-        Failure::DigestsDiffer => {
-            Consequence::Abort("source and target differ after the copy".to_owned())
-        }
-        Failure::Away(why) | Failure::OtherIncarnation(why) if stalled => Consequence::Abort(
-            format!("no progress for {} s: {why}", stall_limit.as_secs()),
-        ),
-        Failure::OtherIncarnation(why) => Consequence::FenceAgain(why),
-        Failure::Away(why) if facts.fence.is_some() => Consequence::FenceAgain(why),
-        Failure::Away(why) => Consequence::Again(why),
-        Failure::Refused(why) => Consequence::Abort(why),
+        Failure::Refused(Order::Prepare | Order::Fence, why) => return Consequence::Abort(why),
+        Failure::Away(why) | Failure::Refused(_, why) | Failure::OtherIncarnation(why) => why,
+    };
+    if stalled {
+        let limit = stall_limit.as_secs();
+        return Consequence::Abort(format!("no progress for {limit} s: {why}"));
     }
+    match facts.phase {
+        MovePhase::Fencing | MovePhase::Verified if facts.fence.is_some() => {
+            Consequence::FenceAgain(why)
+        }
+        _ => Consequence::Again(why),
+    }
+}
+
+/// Whether a move whose account is decided has waited so long for a shard that a person must look.
+pub(crate) fn is_stuck(facts: &MoveFacts, now_ms: i64, stall_limit: Duration) -> bool {
+    !facts.is_before_switch() && age(facts, now_ms) >= stall_limit
 }
 
 #[cfg(test)]
@@ -177,18 +170,6 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(5);
     const STALL: Duration = Duration::from_secs(60);
-
-    fn free() -> Situation {
-        Situation {
-            target: ShardState::Active,
-            target_live: true,
-            source_live: true,
-            target_free: Some(1_000),
-            account_bytes: Some(100),
-            moves_out: 0,
-            moves_in: 0,
-        }
-    }
 
     #[test]
     fn each_phase_has_its_step() {
@@ -226,66 +207,66 @@ mod tests {
         );
     }
 
-    #[test]
-    fn admission_waits_or_aborts_with_a_reason() {
-        let admit = |situation| admit(&example(MovePhase::Planned), &situation, 2);
-        assert_eq!(admit(free()), Admission::Begin);
-        assert_eq!(
-            admit(Situation {
-                account_bytes: None,
-                ..free()
-            }),
-            Admission::Begin
-        );
-        for waits in [
-            Situation {
-                target_live: false,
-                ..free()
-            },
-            Situation {
-                source_live: false,
-                ..free()
-            },
-            Situation {
-                moves_in: 2,
-                ..free()
-            },
-            Situation {
-                moves_out: 2,
-                ..free()
-            },
-        ] {
-            assert!(matches!(admit(waits), Admission::Wait(_)), "{waits:?}");
-        }
-        for aborts in [
-            Situation {
-                target: ShardState::Cordoned,
-                ..free()
-            },
-            Situation {
-                target: ShardState::Retired,
-                ..free()
-            },
-            Situation {
-                account_bytes: Some(501),
-                ..free()
-            },
-        ] {
-            assert!(matches!(admit(aborts), Admission::Abort(_)), "{aborts:?}");
-        }
+    const ORDERS: [Order; 9] = [
+        Order::Prepare,
+        Order::Fence,
+        Order::Import,
+        Order::Digest,
+        Order::Activate,
+        Order::Release,
+        Order::Confirm,
+        Order::Drop,
+        Order::Discard,
+    ];
+
+    fn refused(order: Order) -> Failure {
+        Failure::Refused(order, "x".into())
     }
 
     #[test]
     fn after_the_switch_nothing_aborts() {
         for phase in [MovePhase::Switched, MovePhase::Serving, MovePhase::Aborted] {
-            for failure in [
+            let failures = [
                 Failure::Away("x".into()),
-                Failure::Refused("x".into()),
                 Failure::OtherIncarnation("x".into()),
-            ] {
+            ];
+            for failure in failures.into_iter().chain(ORDERS.map(refused)) {
                 let consequence = after(&example(phase), failure, i64::MAX, STALL);
                 assert_eq!(consequence, Consequence::Again("x".into()));
             }
+        }
+    }
+
+    /// The last column of the module's second table.
+    #[test]
+    fn every_command_refused() {
+        for order in ORDERS {
+            let found = match order.is_settled_by_refusal() {
+                true => "it is done",
+                false => match after(&example(phase_of(order)), refused(order), 2_001, STALL) {
+                    Consequence::Again(_) => "again",
+                    Consequence::FenceAgain(_) => "fence again",
+                    Consequence::Abort(_) => "abort",
+                },
+            };
+            let expected = match order {
+                Order::Prepare | Order::Fence => "abort",
+                Order::Import | Order::Digest => "fence again",
+                Order::Activate | Order::Confirm => "again",
+                Order::Release | Order::Drop | Order::Discard => "it is done",
+            };
+            assert_eq!(found, expected, "{order:?}");
+        }
+    }
+
+    /// Where the command is sent.
+    fn phase_of(order: Order) -> MovePhase {
+        match order {
+            Order::Prepare => MovePhase::Copying,
+            Order::Fence | Order::Import | Order::Digest => MovePhase::Fencing,
+            Order::Activate | Order::Release => MovePhase::Switched,
+            Order::Confirm | Order::Drop => MovePhase::Serving,
+            Order::Discard => MovePhase::Aborted,
         }
     }
 
@@ -301,8 +282,6 @@ mod tests {
             soon(MovePhase::Fencing, away()),
             Consequence::FenceAgain("x".into())
         );
-        let refused = soon(MovePhase::Copying, Failure::Refused("no".into()));
-        assert_eq!(refused, Consequence::Abort("no".into()));
         let other = soon(MovePhase::Verified, Failure::OtherIncarnation("x".into()));
         assert_eq!(other, Consequence::FenceAgain("x".into()));
         let differ = soon(MovePhase::Fencing, Failure::DigestsDiffer);
@@ -311,8 +290,25 @@ mod tests {
 
     #[test]
     fn a_stalled_move_ends_but_a_planned_one_waits() {
-        let late = |phase| after(&example(phase), Failure::Away("x".into()), 62_000, STALL);
-        assert!(matches!(late(MovePhase::Fencing), Consequence::Abort(_)));
-        assert_eq!(late(MovePhase::Planned), Consequence::Again("x".into()));
+        let late = |phase, failure| after(&example(phase), failure, 62_000, STALL);
+        let away = || Failure::Away("x".into());
+        let ended = late(MovePhase::Fencing, away());
+        assert!(matches!(ended, Consequence::Abort(_)));
+        let ended = late(MovePhase::Fencing, refused(Order::Import));
+        assert!(matches!(ended, Consequence::Abort(_)));
+        assert_eq!(
+            late(MovePhase::Planned, away()),
+            Consequence::Again("x".into())
+        );
+    }
+
+    #[test]
+    fn a_person_looks_after_a_decided_move_that_waits_for_long() {
+        let stuck = |phase, now_ms| is_stuck(&example(phase), now_ms, STALL);
+        assert!(!stuck(MovePhase::Serving, 61_999));
+        for phase in [MovePhase::Switched, MovePhase::Serving, MovePhase::Aborted] {
+            assert!(stuck(phase, 62_000), "{phase:?}");
+        }
+        assert!(!stuck(MovePhase::Fencing, 62_000));
     }
 }

@@ -9,7 +9,6 @@ use wire::rpc::MovePhase;
 
 use super::World;
 use crate::map::Shared;
-use crate::model::records::MoveRecord;
 use crate::store::Revision;
 
 /// A directory replica as the driver of moves sees it.
@@ -32,35 +31,17 @@ impl Replica {
 }
 
 impl World for Replica {
-    fn open_moves(&self) -> Vec<AccountId> {
+    fn open_moves(&self) -> Vec<(AccountId, MovePhase)> {
         let map = self.shared.read();
-        let open = map.moves().filter(|(_, record)| record.is_open());
-        open.map(|(account, _)| account).collect()
+        let open = map.open_moves();
+        open.map(|(account, record)| (account, record.phase()))
+            .collect()
     }
 
     async fn changed(&self) {
         let mut reached = self.reached.lock().await;
         // The map lives as long as this does, so its news do not end.
         let _ = reached.changed().await;
-    }
-
-    fn under_way(
-        &self,
-        other_than: AccountId,
-        source: &ShardName,
-        target: &ShardName,
-    ) -> (usize, usize) {
-        let map = self.shared.read();
-        let busy = |record: &MoveRecord| record.is_open() && record.phase() != MovePhase::Planned;
-        let others = map
-            .moves()
-            .filter(|(account, record)| *account != other_than && busy(record));
-        others.fold((0, 0), |(leaving, coming), (_, record)| {
-            (
-                leaving + usize::from(record.source == source.as_str()),
-                coming + usize::from(record.target == target.as_str()),
-            )
-        })
     }
 
     fn channel(&self, shard: &ShardName, endpoint: &str) -> Result<Channel, BadEndpoint> {

@@ -5,7 +5,8 @@ use wire::rpc::{Move, ShardState};
 
 use super::facts::MoveFacts;
 use super::look::{LookError, read_account, read_move, read_shard};
-use super::transition::{MoveAt, StartError, abort, aborted, start};
+use super::start::{StartError, start};
+use super::transition::{MoveAt, abort, aborted};
 use crate::store::{Store, Txn};
 
 /// Why a move is not started or aborted.

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
-use wire::rpc::{AccountState, DigestReply, ImportProgress, ImportRequest, MovePhase, ShardState};
+use wire::ids::AccountId;
+use wire::rpc::{MovePhase, ShardState};
 
-use super::command::{Copying, Peer, command};
-use super::facts::{Evidence, Fence, MoveFacts, Progress};
+use super::admit::{Admission, Situation, admit};
+use super::command::{Peer, command};
+use super::facts::MoveFacts;
 use super::look::{LookError, ShardAt, Sight, look};
-use super::plan::{Admission, Consequence, Failure, Situation, Step, admit, after, step};
-use super::transition::{AccountAt, MoveAt, abort, finish, rewrite, switch};
+use super::places::{Ends, Places};
+use super::plan::{Consequence, Failure, Step, after, is_stuck, step};
+use super::transition::{AccountAt, abort, abort_within, rewrite, switch};
 use super::{MovesConfig, World};
 use crate::model::Key;
 use crate::store::{self, Expect, Outcome, Revision, SharedStore, Txn};
@@ -17,12 +19,21 @@ use crate::store::{self, Expect, Outcome, Revision, SharedStore, Txn};
 /// How a turn ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
-    /// Something was written: look again at once.
+    /// The next phase is written: look again at once.
+    Entered,
+    /// Something else is written: look again at once.
     Again,
     /// Nothing can be done for this long.
     Wait(Duration),
-    /// A step failed; says why. Back off.
-    BackOff(String),
+    /// Other moves have the places that this one needs.
+    Crowded(Ends),
+    /// A step failed. Back off.
+    BackOff {
+        /// Why.
+        reason: String,
+        /// It has lasted so long that a person must look.
+        stuck: bool,
+    },
     /// Nothing is left to do.
     Over,
 }
@@ -40,7 +51,7 @@ pub(crate) enum TurnError {
 
 /// Why a step ended early.
 #[derive(Debug)]
-enum StepError {
+pub(super) enum StepError {
     /// It failed.
     Failed(Failure),
     /// The record is another by now.
@@ -69,6 +80,8 @@ pub(crate) struct Mover<W> {
     /// Revision of the election's key: what another replica has won since makes every write a
     /// conflict.
     pub(crate) term: Revision,
+    /// Who is under way.
+    pub(crate) places: Places,
 }
 
 impl<W: World> Mover<W> {
@@ -77,6 +90,7 @@ impl<W: World> Mover<W> {
         let Some(sight) = look(self.store.as_ref(), account).await? else {
             return Ok(Turned::Over);
         };
+        self.place(&sight.current.facts);
         match self.do_step(&sight).await {
             Ok(turned) => Ok(turned),
             Err(StepError::Changed) => Ok(Turned::Wait(AFTER_CONFLICT)),
@@ -100,11 +114,21 @@ impl<W: World> Mover<W> {
         }
     }
 
+    /// Where the account is decided, the move needs no place any more.
+    pub(super) fn place(&self, facts: &MoveFacts) {
+        match facts.phase {
+            MovePhase::Planned => {}
+            _ if facts.is_before_switch() => self.places.hold(facts.account, ends(facts)),
+            _ => self.places.leave(facts.account),
+        }
+    }
+
     async fn admit(&self, sight: &Sight) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
-        let (moves_out, moves_in) =
-            self.world
-                .under_way(facts.account, &facts.source, &facts.target);
+        if let Err(reason) = self.places.take(facts.account, ends(facts)) {
+            self.note(sight, facts.waiting_for(reason)).await?;
+            return Ok(Turned::Crowded(ends(facts)));
+        }
         let load = sight.target.record.load.as_ref();
         let source = self.peer(&sight.source)?;
         let situation = Situation {
@@ -113,12 +137,13 @@ impl<W: World> Mover<W> {
             source_live: sight.source.live,
             target_free: load.map(|load| load.volume_free),
             account_bytes: source.account_bytes(facts).await,
-            moves_out,
-            moves_in,
         };
-        match admit(facts, &situation, self.config.per_shard) {
+        match admit(facts, &situation) {
             Admission::Begin => self.enter(sight, MovePhase::Copying).await,
-            Admission::Wait(reason) => Err(Failure::Away(reason).into()),
+            Admission::Wait(reason) => {
+                self.places.leave(facts.account);
+                Err(Failure::Away(reason).into())
+            }
             Admission::Abort(reason) => self.abort(sight, reason).await,
         }
     }
@@ -131,8 +156,13 @@ impl<W: World> Mover<W> {
         self.enter(sight, MovePhase::Fencing).await
     }
 
+    /// The target is asked once more: when this is not the first time, it may have lost what it had,
+    /// and mail is not made to wait for a target that is away.
     async fn fence(&self, sight: &Sight) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
+        self.peer(&sight.target)?
+            .prepare(command(facts, facts.epoch))
+            .await?;
         let fence = self
             .peer(&sight.source)?
             .fence(command(facts, facts.epoch))
@@ -140,57 +170,6 @@ impl<W: World> Mover<W> {
         self.commit(rewrite(&sight.current, &facts.fenced(fence)))
             .await?;
         Ok(Turned::Again)
-    }
-
-    async fn copy(&self, sight: &Sight, fence: Fence) -> Result<Turned, StepError> {
-        let facts = &sight.current.facts;
-        let (source, target) = (self.peer(&sight.source)?, self.peer(&sight.target)?);
-        let request = ImportRequest {
-            command: Some(command(facts, facts.epoch)),
-            source_endpoint: sight.source.record.rpc_endpoint.clone(),
-            source_incarnation: fence.incarnation.0,
-            change_number: fence.change_number,
-        };
-        let current = self
-            .watch_copy(&sight.current, target.import(request).await?)
-            .await?;
-        let at_source = source.digest(command(facts, facts.epoch)).await?;
-        let at_target = target.digest(command(facts, facts.epoch)).await?;
-        let evidence = compare(fence, &at_source, &at_target)?;
-        let progress = Progress {
-            messages: at_target.messages,
-            bytes: at_target.bytes,
-            total_messages: at_source.messages,
-            total_bytes: at_source.bytes,
-        };
-        let verified = current
-            .facts
-            .verified(evidence, progress, self.world.now_ms());
-        self.commit(rewrite(&current, &verified)).await?;
-        Ok(Turned::Again)
-    }
-
-    /// Reads the copy's reports to the end and writes the progress now and then, which also shows
-    /// an abort that came in between.
-    async fn watch_copy(
-        &self,
-        before: &MoveAt,
-        mut copying: Copying<'_>,
-    ) -> Result<MoveAt, StepError> {
-        let mut current = before.clone();
-        let mut written_ms = self.world.now_ms();
-        loop {
-            let report = copying.report().await?;
-            if report.complete {
-                return Ok(current);
-            }
-            if self.world.now_ms() - written_ms < PROGRESS_MS {
-                continue;
-            }
-            written_ms = self.world.now_ms();
-            current.facts.progress = progress(&report);
-            current.revision = self.commit(rewrite(&current, &current.facts)).await?;
-        }
     }
 
     async fn switch(&self, sight: &Sight) -> Result<Turned, StepError> {
@@ -201,7 +180,7 @@ impl<W: World> Mover<W> {
                 .await;
         }
         verified_incarnations(sight)?;
-        let account = self.owned(sight)?;
+        let account = owned(sight)?;
         let witnesses = vec![
             target.state_witness(),
             target.record_witness(),
@@ -212,125 +191,54 @@ impl<W: World> Mover<W> {
             .await?;
         tracing::info!(account = %facts.account, source = %facts.source, target = %target.name,
             epoch = facts.epoch.next().0, "the account is switched");
-        Ok(Turned::Again)
-    }
-
-    /// The target first, so that nobody is sent to a shard that does not serve yet. An account that
-    /// was removed in between is stopped by the target itself, which sees the removal's epoch.
-    async fn hand_over(&self, sight: &Sight) -> Result<Turned, StepError> {
-        let facts = &sight.current.facts;
-        let after = facts.epoch.next();
-        if serves_at(sight, &facts.target, after) {
-            self.peer(&sight.target)?
-                .activate(command(facts, after))
-                .await?;
-        }
-        self.peer(&sight.source)?
-            .release(command(facts, after))
-            .await?;
-        self.enter(sight, MovePhase::Serving).await
-    }
-
-    async fn retire(&self, sight: &Sight) -> Result<Turned, StepError> {
-        let facts = &sight.current.facts;
-        let after = facts.epoch.next();
-        if let Some(account) = &sight.account {
-            let held = Epoch(account.record.epoch);
-            self.peer(&sight.target)?
-                .confirm_owner(command(facts, held))
-                .await?;
-        }
-        self.peer(&sight.source)?
-            .drop_data(command(facts, after))
-            .await?;
-        let done = facts.enter(MovePhase::Done, self.world.now_ms());
-        self.finish(sight, &done).await
-    }
-
-    async fn settle(&self, sight: &Sight) -> Result<Turned, StepError> {
-        let facts = &sight.current.facts;
-        let after = facts.epoch.next();
-        let mut settled = facts.clone();
-        if !facts.source_settled {
-            if serves_at(sight, &facts.source, after) {
-                self.peer(&sight.source)?
-                    .activate(command(facts, after))
-                    .await?;
-            }
-            settled.source_settled = true;
-            self.commit(rewrite(&sight.current, &settled)).await?;
-            return Ok(Turned::Again);
-        }
-        self.peer(&sight.target)?
-            .discard(command(facts, after))
-            .await?;
-        settled.target_settled = true;
-        self.finish(sight, &settled).await
+        Ok(Turned::Entered)
     }
 
     async fn abort(&self, sight: &Sight, reason: String) -> Result<Turned, StepError> {
-        tracing::warn!(account = %sight.current.facts.account, reason, "the move is aborted");
-        let account = self.owned(sight)?;
-        self.commit(abort(&sight.current, account, reason, self.world.now_ms()))
-            .await?;
-        Ok(Turned::Again)
+        let current = &sight.current;
+        tracing::warn!(account = %current.facts.account, reason, "the move is aborted");
+        let now_ms = self.world.now_ms();
+        let txn = match owned(sight) {
+            Ok(account) => abort(current, account, reason, now_ms),
+            Err(_) => abort_within(Txn::new(), current, &reason, now_ms),
+        };
+        self.commit(txn).await?;
+        Ok(Turned::Entered)
     }
 
     async fn after_failure(&self, sight: &Sight, failure: Failure) -> Result<Turned, TurnError> {
         let facts = &sight.current.facts;
-        let written = match after(facts, failure, self.world.now_ms(), self.config.stall_limit) {
-            Consequence::Again(reason) => {
-                self.note(
-                    sight,
-                    MoveFacts {
-                        reason: reason.clone(),
-                        ..facts.clone()
-                    },
-                    reason,
-                )
-                .await
-            }
-            Consequence::FenceAgain(reason) => {
-                self.note(sight, facts.unfenced(reason.clone()), reason)
-                    .await
-            }
+        let (now_ms, limit) = (self.world.now_ms(), self.config.stall_limit);
+        let written = match after(facts, failure, now_ms, limit) {
+            Consequence::Again(reason) => self.note(sight, facts.waiting_for(reason)).await,
+            Consequence::FenceAgain(reason) => self.note(sight, facts.unfenced(reason)).await,
             Consequence::Abort(reason) => self.abort(sight, reason).await,
         };
         match written {
             Ok(turned) => Ok(turned),
             Err(StepError::Turn(error)) => Err(error),
-            Err(StepError::Changed) => Ok(Turned::Wait(AFTER_CONFLICT)),
-            Err(StepError::Failed(failure)) => Ok(Turned::BackOff(format!("{failure:?}"))),
+            Err(StepError::Changed | StepError::Failed(_)) => Ok(Turned::Wait(AFTER_CONFLICT)),
         }
     }
 
     /// Writes what the move waits for, unless the record says so already.
-    async fn note(
-        &self,
-        sight: &Sight,
-        next: MoveFacts,
-        reason: String,
-    ) -> Result<Turned, StepError> {
+    async fn note(&self, sight: &Sight, next: MoveFacts) -> Result<Turned, StepError> {
         if next != sight.current.facts {
             self.commit(rewrite(&sight.current, &next)).await?;
         }
-        Ok(Turned::BackOff(reason))
+        let stuck = is_stuck(&next, self.world.now_ms(), self.config.stall_limit);
+        let reason = next.reason;
+        Ok(Turned::BackOff { reason, stuck })
     }
 
-    async fn enter(&self, sight: &Sight, phase: MovePhase) -> Result<Turned, StepError> {
+    pub(super) async fn enter(&self, sight: &Sight, phase: MovePhase) -> Result<Turned, StepError> {
         let next = sight.current.facts.enter(phase, self.world.now_ms());
         self.commit(rewrite(&sight.current, &next)).await?;
-        Ok(Turned::Again)
-    }
-
-    async fn finish(&self, sight: &Sight, over: &MoveFacts) -> Result<Turned, StepError> {
-        self.commit(finish(&sight.current, over, sight.account.as_ref()))
-            .await?;
-        Ok(Turned::Over)
+        Ok(Turned::Entered)
     }
 
     /// Commits under the election's term; a conflict means that the record is another by now.
-    async fn commit(&self, txn: Txn) -> Result<Revision, StepError> {
+    pub(super) async fn commit(&self, txn: Txn) -> Result<Revision, StepError> {
         let txn = txn.expect(Key::Mover.to_string(), Expect::At(self.term));
         match self.store.commit(txn).await? {
             Outcome::Committed(revision) => Ok(revision),
@@ -338,60 +246,33 @@ impl<W: World> Mover<W> {
         }
     }
 
-    fn peer<'a>(&self, shard: &'a ShardAt) -> Result<Peer<'a>, Failure> {
+    pub(super) fn peer<'a>(&self, shard: &'a ShardAt) -> Result<Peer<'a>, Failure> {
         let endpoint = &shard.record.rpc_endpoint;
         match self.world.channel(&shard.name, endpoint) {
             Ok(channel) => Ok(Peer { shard, channel }),
             Err(error) => Err(Failure::Away(format!("{}: {error}", shard.name))),
         }
     }
+}
 
-    /// The account, which before the switch is there: what removes or purges it ends the move in
-    /// the same transaction.
-    fn owned<'a>(&self, sight: &'a Sight) -> Result<&'a AccountAt, StepError> {
-        sight.account.as_ref().ok_or(StepError::Changed)
+/// The account, which before the switch is this move's: what removes it ends the move in the same
+/// transaction.
+fn owned(sight: &Sight) -> Result<&AccountAt, Failure> {
+    let facts = &sight.current.facts;
+    let mine = |account: &&AccountAt| account.record.move_id == facts.id.as_bytes().as_slice();
+    let account = sight.account.as_ref().filter(mine);
+    account.ok_or_else(|| Failure::Lost(format!("{} is no longer this move's", facts.account)))
+}
+
+fn ends(facts: &MoveFacts) -> Ends {
+    Ends {
+        source: facts.source.clone(),
+        target: facts.target.clone(),
     }
 }
 
 /// After a conflict: another replica may have been elected, and then this one learns it soon.
 const AFTER_CONFLICT: Duration = Duration::from_millis(50);
-
-/// How often a copy's progress is written, in milliseconds: often enough to watch it.
-const PROGRESS_MS: i64 = 1_000;
-
-fn progress(report: &ImportProgress) -> Progress {
-    Progress {
-        messages: report.messages,
-        bytes: report.bytes,
-        total_messages: report.total_messages,
-        total_bytes: report.total_bytes,
-    }
-}
-
-/// Whether the directory says that `shard` serves the account at this epoch.
-fn serves_at(sight: &Sight, shard: &ShardName, epoch: Epoch) -> bool {
-    sight.account.as_ref().is_some_and(|account| {
-        account.record.state() == AccountState::Active
-            && account.record.shard == shard.as_str()
-            && account.record.epoch == epoch.0
-    })
-}
-
-/// Both sides have the same, and the source is still the one that was fenced.
-fn compare(fence: Fence, source: &DigestReply, target: &DigestReply) -> Result<Evidence, Failure> {
-    if source.incarnation != fence.incarnation.0 {
-        return Err(Failure::OtherIncarnation(
-            "the source started again".to_owned(),
-        ));
-    }
-    if source.digest.is_empty() || source.digest != target.digest {
-        return Err(Failure::DigestsDiffer);
-    }
-    Ok(Evidence {
-        target_incarnation: Incarnation(target.incarnation),
-        digest: source.digest.to_vec(),
-    })
-}
 
 /// Both shards are still the ones that were compared.
 fn verified_incarnations(sight: &Sight) -> Result<(), Failure> {

@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | created | Creating | it is Active |
 //! | suspended | Removed | it is no longer pending |
-//! | dropped | Purging | it is gone, with all that is its own |
+//! | dropped | Purging, and not being moved | it is gone, with all that is its own |
 //!
-//! Whatever else is said is old, and nothing follows.
+//! Whatever else is said is old, and nothing follows. While a move is open, another shard has data
+//! of the account too; when that is dropped the move ends, the account's record changes, and its
+//! shard is told and confirms again.
 
 use prost::Message;
 use tonic::Status;
@@ -18,7 +20,6 @@ use super::Registry;
 use super::records::{ATTEMPTS, Found, busy, found};
 use crate::model::Key;
 use crate::model::records::{AccountRecord, AddressRecord, MoveRecord, address_record};
-use crate::moves::MoveFacts;
 use crate::store::{Expect, Txn};
 
 /// Most confirmations of one call.
@@ -123,10 +124,7 @@ impl Registry {
         {
             txn = delete_found(txn, &address, &found);
         }
-        // A move that was aborted is cleaned up at both shards first; its driver needs the record.
-        if let Some(found) = next().map(found::<MoveRecord>).transpose()?
-            && !MoveFacts::read(account, &found.record).is_ok_and(|facts| facts.is_open())
-        {
+        if let Some(found) = next().map(found::<MoveRecord>).transpose()? {
             txn = delete_found(txn, &Key::Move(account), &found);
         }
         tracing::info!(%account, address = record.address, "the account is gone");
@@ -154,7 +152,7 @@ fn step(shard: &ShardName, account: &AccountRecord, said: Said) -> Step {
         (What::Suspended, AccountState::Removed) if account.pending => {
             Step::Put(confirmed(AccountState::Removed))
         }
-        (What::Dropped, AccountState::Purging) => Step::Gone,
+        (What::Dropped, AccountState::Purging) if account.move_id.is_empty() => Step::Gone,
         _ => Step::Nothing,
     }
 }
@@ -228,6 +226,16 @@ mod tests {
                 assert_eq!(after, expected, "{what:?} {state:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_account_that_is_being_moved_is_not_gone_yet() {
+        let here: ShardName = "shard-1".parse().unwrap();
+        let moving = AccountRecord {
+            move_id: vec![1; 16].into(),
+            ..account(AccountState::Purging)
+        };
+        assert_eq!(step(&here, &moving, said(What::Dropped, 5)), Step::Nothing);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod etcd;
 mod freshness;
 mod lagging;
 mod lookups;
+mod moves;
 mod registry;
 mod store_embedded;
 mod store_etcd;

@@ -147,7 +147,13 @@ pub(crate) fn config(authority: &Authority, folder: &Path) -> Config {
     config
 }
 
-fn identity_folder(authority: &Authority, folder: &Path, tier: Tier, instance: &str) -> PathBuf {
+/// The identity folder of one process, made once.
+pub(crate) fn identity_folder(
+    authority: &Authority,
+    folder: &Path,
+    tier: Tier,
+    instance: &str,
+) -> PathBuf {
     let identity = Identity::new(authority.cluster(), tier, instance).unwrap();
     let folder = folder.join(format!("{tier}-{instance}"));
     if !folder.exists() {

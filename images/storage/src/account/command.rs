@@ -9,7 +9,7 @@
 //! | Fence | Owner c | Fenced c | Fenced c of this move |
 //! | Activate | finished Building < c, Fenced < c, Owner < c | Owner c | Owner c |
 //! | Release | Fenced < c of this move | Released c | Released or Tombstone c of this move |
-//! | Drop | Released c of this move | Tombstone c | Tombstone c of this move |
+//! | Drop | Released ≤ c of this move | Tombstone c | Tombstone c of this move |
 //! | Discard | nothing, Building < c of this move, Tombstone < c | Tombstone c | Tombstone c |
 
 use wire::ids::{Epoch, MoveId};
@@ -132,9 +132,7 @@ impl Command {
 
     fn drop_data(&self, held: Option<&Account>) -> Result<Step, Refusal> {
         match held.map(|account| account.holding) {
-            Some(Holding::Released) if self.is_mine(held) && self.is_epoch(held) => {
-                Ok(self.write(Holding::Tombstone))
-            }
+            Some(Holding::Released) if self.is_mine(held) => Ok(self.write(Holding::Tombstone)),
             Some(Holding::Tombstone) if self.is_mine(held) => Ok(Step::Already),
             _ => Err(self.never(held)),
         }
@@ -280,6 +278,7 @@ mod tests {
         (Verb::Release, "tombstone mine", 5, "already"),
         (Verb::Release, "tombstone mine", 6, "already"),
         (Verb::Drop, "released mine", 5, "tombstone"),
+        (Verb::Drop, "released mine", 6, "tombstone"),
         (Verb::Drop, "tombstone mine", 5, "already"),
         (Verb::Drop, "tombstone mine", 6, "already"),
         (Verb::Discard, "none", 5, "tombstone"),

@@ -1,0 +1,114 @@
+//! Whether a planned move begins: pure.
+
+use wire::rpc::ShardState;
+
+use super::facts::MoveFacts;
+
+/// What admission looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Situation {
+    /// State of the target shard.
+    pub(crate) target: ShardState,
+    /// The target holds its lease.
+    pub(crate) target_live: bool,
+    /// The source holds its lease.
+    pub(crate) source_live: bool,
+    /// Free octets on the target's volume, when it has said so.
+    pub(crate) target_free: Option<u64>,
+    /// Octets of the account, when the source has said so.
+    pub(crate) account_bytes: Option<u64>,
+}
+
+/// Whether a planned move begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Now.
+    Begin,
+    /// Later; says what it waits for.
+    Wait(String),
+    /// Never; says why.
+    Abort(String),
+}
+
+/// A move needs this many times the account's octets free on the target: room for the records
+/// around the messages, and so that the copy does not fill the volume.
+const ROOM: u64 = 2;
+
+/// Decides whether a planned move that has its place begins.
+pub(crate) fn admit(facts: &MoveFacts, situation: &Situation) -> Admission {
+    let (source, target) = (&facts.source, &facts.target);
+    if situation.target != ShardState::Active {
+        return Admission::Abort(format!("{target} takes no accounts: it is not Active"));
+    }
+    if !situation.source_live {
+        return Admission::Wait(format!("{source} holds no lease"));
+    }
+    if !situation.target_live {
+        return Admission::Wait(format!("{target} holds no lease"));
+    }
+    match (situation.target_free, situation.account_bytes) {
+        (Some(free), Some(bytes)) if free < bytes.saturating_mul(ROOM) => Admission::Abort(
+            format!("{target} has {free} bytes free, the account has {bytes}"),
+        ),
+        _ => Admission::Begin,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::rpc::MovePhase;
+
+    use super::super::facts::tests::example;
+    use super::*;
+
+    fn free() -> Situation {
+        Situation {
+            target: ShardState::Active,
+            target_live: true,
+            source_live: true,
+            target_free: Some(1_000),
+            account_bytes: Some(100),
+        }
+    }
+
+    #[test]
+    fn admission_waits_or_aborts_with_a_reason() {
+        let admit = |situation| admit(&example(MovePhase::Planned), &situation);
+        assert_eq!(admit(free()), Admission::Begin);
+        assert_eq!(
+            admit(Situation {
+                account_bytes: None,
+                ..free()
+            }),
+            Admission::Begin
+        );
+        for waits in [
+            Situation {
+                target_live: false,
+                ..free()
+            },
+            Situation {
+                source_live: false,
+                ..free()
+            },
+        ] {
+            assert!(matches!(admit(waits), Admission::Wait(_)), "{waits:?}");
+        }
+        for aborts in [
+            Situation {
+                target: ShardState::Cordoned,
+                ..free()
+            },
+            Situation {
+                target: ShardState::Retired,
+                ..free()
+            },
+            Situation {
+                account_bytes: Some(501),
+                ..free()
+            },
+        ] {
+            assert!(matches!(admit(aborts), Admission::Abort(_)), "{aborts:?}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Whoever drives a move may die at any line, and another goes on.
+
+use wire::rpc::MovePhase;
+
+use super::gate::{Gate, Hold};
+use super::stage::{FIRST, SHARDS, Stage};
+
+/// All that a driver does for a move, in order.
+const EFFECTS: [&str; 18] = [
+    "write copying",
+    "prepare at shard-2",
+    "write fencing",
+    "prepare at shard-2",
+    "fence at shard-1",
+    "write fencing, fenced",
+    "begin import at shard-2",
+    "end import at shard-2",
+    "digest at shard-1",
+    "digest at shard-2",
+    "write verified",
+    "write switched",
+    "activate at shard-2",
+    "release at shard-1",
+    "write serving",
+    "confirm_owner at shard-2",
+    "drop at shard-1",
+    "write done",
+];
+
+#[tokio::test]
+async fn what_a_driver_does() {
+    let stage = Stage::start().await;
+    let subject = stage.account("ana").await;
+    let mail = subject.mail().await;
+    let started = subject.start(SHARDS[1]).await;
+    let gate = Gate::new(Hold::Nowhere);
+    let _driver = stage.drive_through(&gate).await;
+    let over = subject.over(&started).await.unwrap();
+    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    assert_eq!(gate.names(), EFFECTS);
+    subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_driver_that_is_killed_after_any_step() {
+    let stage = Stage::start().await;
+    for (number, effect) in (1..).zip(EFFECTS) {
+        let subject = stage.account(&format!("a{number}")).await;
+        let mail = subject.mail().await;
+        let started = subject.start(SHARDS[1]).await;
+        let gate = Gate::new(Hold::After(number));
+        let killed = stage.drive_through(&gate).await;
+        gate.reached().await;
+        assert_eq!(gate.names().last().unwrap(), effect);
+        drop(killed);
+        let _driver = stage.drive().await;
+        let over = subject.over(&started).await.unwrap();
+        assert_eq!(over.phase(), MovePhase::Done, "after {effect}: {over:?}");
+        subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
+    }
+    stage.stop().await;
+}
+
+/// A driver that was frozen before a step goes on with it when the move is over long since.
+#[tokio::test]
+async fn a_driver_that_is_late_does_no_harm() {
+    let stage = Stage::start().await;
+    for (number, effect) in (1..).zip(EFFECTS) {
+        let subject = stage.account(&format!("a{number}")).await;
+        let mail = subject.mail().await;
+        let started = subject.start(SHARDS[1]).await;
+        let gate = Gate::new(Hold::Before(number));
+        let late = stage.drive_through(&gate).await;
+        gate.reached().await;
+        let driver = stage.drive().await;
+        let over = subject.over(&started).await.unwrap();
+        assert_eq!(over.phase(), MovePhase::Done, "without {effect}: {over:?}");
+        gate.open();
+        subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
+        drop((late, driver));
+        // What came late may be under way until now.
+        let now = subject.over(&started).await.unwrap();
+        assert_eq!(now.phase(), MovePhase::Done, "{effect} late: {now:?}");
+    }
+    stage.stop().await;
+}

@@ -1,0 +1,9 @@
+//! Moves between two real shards over a real embedded store, their driver killed at every step.
+
+mod aborted;
+mod gate;
+mod killed;
+mod mail;
+mod many;
+mod removed;
+mod stage;
