@@ -17,6 +17,10 @@ pub(crate) struct Situation {
     pub(crate) target_free: Option<u64>,
     /// Octets of the account, when the source has said so.
     pub(crate) account_bytes: Option<u64>,
+    /// The form of the copy that the source writes.
+    pub(crate) source_format: u32,
+    /// The newest form that the target reads.
+    pub(crate) target_format: u32,
 }
 
 /// Whether a planned move begins.
@@ -46,6 +50,9 @@ pub(crate) fn admit(facts: &MoveFacts, situation: &Situation) -> Admission {
     if !situation.target_live {
         return Admission::Wait(format!("{target} holds no lease"));
     }
+    if situation.target_format < situation.source_format {
+        return Admission::Wait(format!("{target} runs an older release than {source}"));
+    }
     match (situation.target_free, situation.account_bytes) {
         (Some(free), Some(bytes)) if free < bytes.saturating_mul(ROOM) => Admission::Abort(
             format!("{target} has {free} bytes free, the account has {bytes}"),
@@ -68,6 +75,8 @@ mod tests {
             source_live: true,
             target_free: Some(1_000),
             account_bytes: Some(100),
+            source_format: 2,
+            target_format: 2,
         }
     }
 
@@ -82,7 +91,18 @@ mod tests {
             }),
             Admission::Begin
         );
+        assert_eq!(
+            admit(Situation {
+                target_format: 3,
+                ..free()
+            }),
+            Admission::Begin
+        );
         for waits in [
+            Situation {
+                target_format: 1,
+                ..free()
+            },
             Situation {
                 target_live: false,
                 ..free()

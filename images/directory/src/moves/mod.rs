@@ -11,7 +11,7 @@
 //!
 //! | phase | step | next | when the step fails |
 //! |---|---|---|---|
-//! | Planned | check: T Active and live, room for the account, free places at S and T | Copying | waits; aborts when T is no longer Active |
+//! | Planned | check: T Active and live and no older release than S, room for the account, free places at S and T | Copying | waits; aborts when T is no longer Active |
 //! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or after `stall_limit` |
 //! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or after `stall_limit` |
 //! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified | Switched | back to Fencing when an incarnation is another; aborts when T is no longer Active |

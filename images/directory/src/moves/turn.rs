@@ -137,6 +137,8 @@ impl<W: World> Mover<W> {
             source_live: sight.source.live,
             target_free: load.map(|load| load.volume_free),
             account_bytes: source.account_bytes(facts).await,
+            source_format: sight.source.record.copy_format,
+            target_format: sight.target.record.copy_format,
         };
         match admit(facts, &situation) {
             Admission::Begin => self.enter(sight, MovePhase::Copying).await,

@@ -78,6 +78,7 @@ impl Registry {
             boot_id: request.boot_id.clone(),
             rpc_endpoint: request.rpc_endpoint.clone(),
             pop3_endpoint: request.pop3_endpoint.clone(),
+            copy_format: request.copy_format,
             ..earlier.unwrap_or_default()
         };
         // Names the state too: a shard that is being retired meanwhile gets nothing.

@@ -32,6 +32,10 @@ mod import;
 
 use self::import::Imports;
 
+/// The form of a copy: what is exported, and what the digest is over. It rises when either changes,
+/// and a move waits until its target is not older than its source.
+pub const COPY_FORMAT: u32 = 1;
+
 /// Exports, imports and digests at a time: each keeps a disk and some memory busy.
 const COPIES: usize = 8;
 

@@ -11,6 +11,7 @@ use wire::rpc::renew_lease_reply::Result as Renewed;
 use wire::rpc::{AcquireLeaseRequest, LeaseGranted, QuotaState, RenewLeaseRequest, ShardLoad};
 
 use crate::lease::Lease;
+use crate::moves::COPY_FORMAT;
 use crate::shard::Shard;
 
 /// Between two attempts that nobody answered: a fraction of the shortest sensible lease.
@@ -72,6 +73,7 @@ pub async fn acquire(
         rpc_endpoint: claim.rpc_endpoint.clone(),
         pop3_endpoint: claim.pop3_endpoint.clone(),
         volume_locked: true,
+        copy_format: COPY_FORMAT,
     };
     loop {
         let sent = lease.now();

@@ -112,6 +112,7 @@ impl World {
             rpc_endpoint: "127.0.0.1:1".to_owned(),
             pop3_endpoint: "127.0.0.1:2".to_owned(),
             volume_locked: true,
+            copy_format: 1,
         };
         let reply = self.registry.acquire_lease(from(shard, request)).await;
         reply.unwrap().into_inner().result.unwrap()
