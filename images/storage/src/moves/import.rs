@@ -91,6 +91,17 @@ pub(super) async fn start(
         source_incarnation: request.source_incarnation,
         change_number: request.change_number,
     };
+    let copied = |from: &proto::ImportedFrom| (from.source_incarnation, from.change_number);
+    if let Some(held) = account
+        .imported
+        .filter(|held| copied(held) > copied(&wanted))
+    {
+        // Incarnations and change numbers only rise: this command was late on its way.
+        return Err(Status::failed_precondition(format!(
+            "a later copy is here, from {:?}",
+            copied(&held)
+        )));
+    }
     tokio::spawn(async move {
         let last = match account.imported == Some(wanted) {
             true => Ok(complete(&service.shard, &account)),

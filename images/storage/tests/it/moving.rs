@@ -256,6 +256,31 @@ async fn there_and_back() {
     stage.stop().await;
 }
 
+#[tokio::test]
+async fn a_late_command_does_not_undo_a_later_copy() {
+    let mut stage = Stage::new().await;
+    let plan = there();
+    let (copy, rest) = STEPS.split_at(3);
+    for step in copy {
+        stage.step(&plan, *step).await;
+    }
+    let (incarnation, change_number) = stage.fenced.unwrap();
+    for late in [
+        (incarnation - 1, change_number),
+        (incarnation, change_number - 1),
+    ] {
+        stage.fenced = Some(late);
+        let refused = stage.import(&plan).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    }
+    stage.fenced = Some((incarnation, change_number));
+    for step in rest {
+        stage.step(&plan, *step).await;
+    }
+    stage.check("b", "a").await;
+    stage.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_the_source_after_any_step() {
     restarts("a").await;
