@@ -24,7 +24,9 @@ impl Admin {
         self.write(&request, || self.plan_shard(&name)).await
     }
 
+    /// What is answered of a shard comes from the map, so that has to be current first.
     async fn plan_shard(&self, name: &ShardName) -> Result<Plan<ShardInfo>, Status> {
+        self.current().await?;
         let Some(found) = self.shard_state(name).await? else {
             let key = Key::ShardState(name.clone()).to_string();
             let txn = Txn::new()
@@ -51,15 +53,15 @@ impl Admin {
         self.write(&request, || async {
             let found = self.shard_state(&name).await?;
             let found = found.ok_or_else(|| unknown(&name))?;
+            // The map is now at least at the revision of `found`: since then nothing can have come
+            // to a shard that is not Active.
+            self.current().await?;
             let now = found.record.state();
             if now == wanted {
                 return Ok(Plan::Done(self.info(&name, now)));
             }
             check_change(&name, now, wanted)?;
             if wanted == ShardState::Retired {
-                // The map is now at least at the revision of `found`: since then nothing can have
-                // come to this shard.
-                self.current().await?;
                 check_empty(&self.shared.read(), &name)?;
             }
             let txn = found.unchanged(Txn::new());

@@ -12,9 +12,12 @@ use wire::ids::ClusterId;
 use wire::rpc::authenticate_reply::Result as Login;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
-use wire::rpc::{AuthenticateRequest, No, ResolveAnswer, ResolveQuery, ResolveRequest};
+use wire::rpc::{
+    AddShardRequest, AuthenticateRequest, No, ResolveAnswer, ResolveQuery, ResolveRequest,
+    ShardInfo,
+};
 
-use crate::world::{World, config};
+use crate::world::{World, config, id};
 
 /// A replica that is current, and one over the same store that can be held back.
 async fn replicas() -> (World, World, Arc<Lagging>) {
@@ -26,6 +29,7 @@ async fn replicas() -> (World, World, Arc<Lagging>) {
     assert_eq!(lagging.kind(), "embedded");
     let mut settings = config(&authority, folder.path());
     settings.authenticate.proof = Duration::from_millis(200);
+    settings.admin.proof = Duration::from_secs(1);
     let first = Directory::open_over(settings.clone(), store).unwrap();
     let second = Directory::open_over(settings, Arc::clone(&lagging) as SharedStore).unwrap();
     let again = Authority::open(&folder.path().join("ca")).unwrap();
@@ -88,6 +92,27 @@ async fn what_a_lagging_replica_does_not_know_it_is_unsure_of() {
     let caught_up = resolve(&second, address("ana@example.org"), 0).await;
     assert!(matches!(caught_up, Answer::Yes(_)), "{caught_up:?}");
     assert!(matches!(login(&second).await, Login::Granted(_)));
+}
+
+#[tokio::test]
+async fn a_lagging_replica_does_not_speak_of_shards() {
+    let (first, second, lagging) = replicas().await;
+    lagging.hold();
+    let _shard = first.shard("shard-1").await;
+    let refused = add_shard(&second, "shard-1").await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    lagging.release();
+    let known = add_shard(&second, "shard-1").await.unwrap();
+    assert!(known.live && known.incarnation == 1, "{known:?}");
+}
+
+async fn add_shard(world: &World, name: &str) -> Result<ShardInfo, tonic::Status> {
+    let request = AddShardRequest {
+        request_id: id(),
+        name: name.to_owned(),
+    };
+    let added = world.admin().add_shard(request).await?;
+    Ok(added.into_inner())
 }
 
 #[tokio::test]
