@@ -16,6 +16,7 @@ use crate::store_suite::PATIENCE;
 /// One running etcd of one member.
 pub(crate) struct Server {
     child: Child,
+    scheme: &'static str,
     port: u16,
     _data: TempDir,
 }
@@ -44,10 +45,25 @@ impl Server {
 
     /// With more flags.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::spawn("http", flags)
+    }
+
+    /// One that clients reach by TLS only, with a certificate of the authority in `folder`
+    /// (`ca.pem`, beside its own `cert.pem` and `key.pem`).
+    pub(crate) fn start_tls(folder: &Path) -> Self {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
+        let ours = ["--cert-file", &cert, "--key-file", &key];
+        let theirs = ["--client-cert-auth", "--trusted-ca-file", &ca];
+        let flags: Vec<&str> = ours.into_iter().chain(theirs).collect();
+        Self::spawn("https", &flags)
+    }
+
+    fn spawn(scheme: &'static str, flags: &[&str]) -> Self {
         let binary = binary();
         let data = TempDir::new().unwrap();
         let (port, peer) = (free_port(), free_port());
-        let client = format!("http://127.0.0.1:{port}");
+        let client = format!("{scheme}://127.0.0.1:{port}");
         let peer = format!("http://127.0.0.1:{peer}");
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
@@ -83,13 +99,14 @@ impl Server {
             .unwrap_or_else(|error| panic!("setpriv (util-linux) starts etcd: {error}"));
         Self {
             child,
+            scheme,
             port,
             _data: data,
         }
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -9,6 +9,7 @@ mod admin_shards;
 mod cluster;
 mod election;
 mod etcd;
+mod etcd_tls;
 mod freshness;
 mod lagging;
 mod lookups;

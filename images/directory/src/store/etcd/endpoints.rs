@@ -79,6 +79,19 @@ impl Endpoints {
         Ok(Connection { channel, turn })
     }
 
+    /// As [`Self::connection`], and tries again while the TLS files do not fit together: they are
+    /// renewed one after the other.
+    async fn connected(&self, deadline: Instant) -> Result<Connection, Error> {
+        loop {
+            match self.connection() {
+                Err(Error::Unavailable(_)) if Instant::now() + RETRY_PAUSE < deadline => {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                connection => return connection,
+            }
+        }
+    }
+
     /// `failed` did not answer: the next member's turn, unless another caller was faster.
     pub(super) fn pass_over(&self, failed: &Connection) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +112,7 @@ impl Endpoints {
     {
         let deadline = Instant::now() + self.options.call_timeout.max(attempt_timeout);
         loop {
-            let connection = self.connection()?;
+            let connection = self.connected(deadline).await?;
             let attempt = timeout(attempt_timeout, call(connection.channel.clone())).await;
             let error = match attempt {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
@@ -124,7 +137,7 @@ impl Endpoints {
     {
         let deadline = Instant::now() + self.options.call_timeout;
         loop {
-            let connection = self.connection()?;
+            let connection = self.connected(deadline).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             let error = match timeout(left, call(connection.channel.clone())).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
@@ -160,7 +173,9 @@ impl Endpoints {
             .tcp_nodelay(true);
         if let Some(files) = &self.options.tls {
             let tls = client_tls(files)?;
-            endpoint = endpoint.tls_config(tls).map_err(|error| failed(&error))?;
+            endpoint = endpoint
+                .tls_config(tls)
+                .map_err(|error| Error::Unavailable(failed(&error).to_string()))?;
         }
         Ok(endpoint.connect_lazy())
     }
