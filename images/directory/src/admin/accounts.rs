@@ -1,25 +1,26 @@
-//! Accounts: making, showing, changing them.
+//! Accounts: making and changing them.
 
 use prost::Message as _;
 use tonic::Status;
 use wire::address::Canonical;
 use wire::ids::{AccountId, ShardName};
 use wire::rpc::{
-    Account, AccountState, AccountUsageRequest, AddAccountRequest, ListAccountsReply, ListRequest,
-    Quota, Route, SetPasswordRequest, SetQuotaRequest, ShardState,
+    Account, AccountState, AddAccountRequest, Quota, SetPasswordRequest, SetQuotaRequest,
+    ShardState,
 };
 
 use super::aliases::address_key;
+use super::shown::describe;
 use super::write::{Found, Plan, Request, value};
-use super::{Admin, page, refuse};
+use super::{Admin, refuse};
 use crate::credential::Secret;
-use crate::map::{LeadsTo, Map};
+use crate::map::Map;
 use crate::model::Key;
 use crate::model::records::{
     AccountRecord, AddressRecord, CredentialRecord, ShardStateRecord, address_record,
 };
 use crate::placement::{Candidate, candidates, least_loaded};
-use crate::store::{Expect, MAX_OPERATIONS, Txn};
+use crate::store::{Expect, Txn};
 
 /// What an administrator reads when a shard was named by a person.
 const BY_ADMINISTRATOR: &str = "chosen by an administrator";
@@ -150,86 +151,6 @@ impl Admin {
         drop(tokio::time::timeout(self.config.create_wait, active).await);
     }
 
-    pub(super) async fn list_accounts(
-        &self,
-        message: ListRequest,
-    ) -> Result<ListAccountsReply, Status> {
-        self.current().await?;
-        let (ids, more) = self.listed(&message)?;
-        let mut accounts = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(MAX_OPERATIONS) {
-            let keys = ids.iter().map(|id| Key::Account(*id)).collect();
-            let found = self.read_all::<AccountRecord>(keys).await?;
-            for (id, found) in ids.iter().zip(found) {
-                accounts.extend(found.map(|found| self.described(*id, &found.record)));
-            }
-        }
-        Ok(ListAccountsReply { accounts, more })
-    }
-
-    fn listed(&self, message: &ListRequest) -> Result<(Vec<AccountId>, bool), Status> {
-        let map = self.shared.read();
-        if message.filter == "removed" {
-            let former = map.former_after(&message.after);
-            return Ok(page(former.map(|account| account.id()), message.limit));
-        }
-        let ids = super::addresses(&map, message)?.filter_map(|address| match address.leads_to {
-            LeadsTo::Account(id) => Some(id),
-            LeadsTo::Alias(_) => None,
-        });
-        Ok(page(ids, message.limit))
-    }
-
-    pub(super) async fn show_account(&self, address: &str) -> Result<Account, Status> {
-        let address = refuse::address("address", address)?;
-        self.current().await?;
-        let id = self.account_at(&address)?;
-        let found = self.read(Key::Account(id)).await?;
-        let found = found.ok_or_else(|| unknown(&address))?;
-        let account = self.described(id, &found.record);
-        Ok(self.with_usage(account).await)
-    }
-
-    /// The account of an address; one that was removed if there is no other.
-    fn account_at(&self, address: &Canonical) -> Result<AccountId, Status> {
-        let map = self.shared.read();
-        match map.address(address.as_str()) {
-            Some(LeadsTo::Account(id)) => Ok(id),
-            Some(LeadsTo::Alias(_)) => Err(is_alias(address)),
-            None => {
-                let former = map.former_accounts(address.as_str());
-                let last = former.last().map(crate::map::Account::id);
-                last.ok_or_else(|| unknown(address))
-            }
-        }
-    }
-
-    /// Asks the shard; without its answer bytes and messages stay unset.
-    async fn with_usage(&self, account: Account) -> Account {
-        let usage = tokio::time::timeout(self.config.usage_wait, self.usage(&account)).await;
-        match usage.ok().flatten() {
-            Some((bytes, messages)) => Account {
-                bytes: Some(bytes),
-                messages: Some(messages),
-                ..account
-            },
-            None => account,
-        }
-    }
-
-    async fn usage(&self, account: &Account) -> Option<(u64, u64)> {
-        let route = account.route.as_ref()?;
-        let shard: ShardName = route.shard.parse().ok()?;
-        let channel = self.channels.get(&shard, &route.rpc_endpoint).ok()?;
-        let mut client = kit::services::shard_client::ShardClient::new(channel);
-        let request = AccountUsageRequest {
-            accounts: vec![route.account.clone()],
-        };
-        let reply = client.account_usage(request).await.ok()?.into_inner();
-        let usage = reply.usages.first().filter(|usage| usage.found)?;
-        Some((usage.bytes, usage.messages))
-    }
-
     pub(super) async fn set_password(
         &self,
         mut message: SetPasswordRequest,
@@ -240,6 +161,10 @@ impl Admin {
         let address = refuse::address("address", &message.address)?;
         if password.is_empty() {
             return Err(refuse::invalid("password", "it is empty"));
+        }
+        // Before the slow hash: what was done is not redone, whatever became of the account.
+        if let Some(done) = self.earlier(&request).await? {
+            return Ok(done);
         }
         self.live(&address).await?;
         let record = CredentialRecord {
@@ -294,13 +219,6 @@ impl Admin {
         let account = self.read(Key::Account(id)).await?;
         Ok((id, account.ok_or_else(|| unknown(address))?))
     }
-
-    /// An account as administrators see it.
-    pub(super) fn described(&self, id: AccountId, record: &AccountRecord) -> Account {
-        let map = self.shared.read();
-        let has_password = map.has_credential(id);
-        describe(&map, id, record, has_password)
-    }
 }
 
 /// A shard that takes a new account, and its state's revision.
@@ -348,34 +266,6 @@ pub(super) fn put_account(txn: Txn, new: &New<'_>, record: &AccountRecord) -> Tx
     )
 }
 
-fn describe(map: &Map, id: AccountId, record: &AccountRecord, has_password: bool) -> Account {
-    let shard = record.shard.parse().ok();
-    let shard = shard.and_then(|name: ShardName| map.shard(&name)?.record());
-    let route = Route {
-        account: id.to_field(),
-        shard: record.shard.clone(),
-        epoch: record.epoch,
-        rpc_endpoint: shard.map_or_else(String::new, |shard| shard.rpc_endpoint.clone()),
-        pop3_endpoint: shard.map_or_else(String::new, |shard| shard.pop3_endpoint.clone()),
-    };
-    let mut aliases: Vec<_> = map.aliases_to(&record.address).collect();
-    aliases.sort();
-    Account {
-        address: record.address.clone(),
-        route: Some(route),
-        state: record.state,
-        quota: record.quota,
-        created_at_ms: record.created_at_ms,
-        removed_at_ms: record.removed_at_ms,
-        placement: record.placement.clone(),
-        pending: record.pending,
-        bytes: None,
-        messages: None,
-        aliases,
-        has_password,
-    }
-}
-
 fn any_creating(map: &Map, ids: &[AccountId]) -> bool {
     let creating = |id: &AccountId| {
         let account = map.account(*id);
@@ -392,7 +282,7 @@ pub(super) fn unknown(address: &Canonical) -> Status {
     Status::not_found(format!("there is no account {address}"))
 }
 
-fn is_alias(address: &Canonical) -> Status {
+pub(super) fn is_alias(address: &Canonical) -> Status {
     Status::failed_precondition(format!("{address} is an alias, no account"))
 }
 

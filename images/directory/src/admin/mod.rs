@@ -11,6 +11,7 @@ mod moves;
 mod refuse;
 mod remove;
 mod shards;
+mod shown;
 mod status;
 mod sweep;
 mod write;
