@@ -49,7 +49,7 @@ pub struct AdminConfig {
     /// How long a removed account's mail is kept.
     #[serde(with = "kit::config::duration")]
     pub keep_removed: Duration,
-    /// How long a write's outcome is kept for retries.
+    /// How long a write's outcome is kept for retries, and a move that is over for who asks.
     #[serde(with = "kit::config::duration")]
     pub keep_outcomes: Duration,
     /// How often what has been kept for long enough is looked for.

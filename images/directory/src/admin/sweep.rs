@@ -1,5 +1,5 @@
-//! What time does by itself: removed accounts are purged, old outcomes forgotten. The elected
-//! replica runs it.
+//! What time does by itself: removed accounts are purged, old outcomes and moves that are over are
+//! forgotten. The elected replica runs it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Admin;
 use super::remove::{drop_credential, ordered};
 use super::write::{Found, value};
 use crate::model::Key;
-use crate::model::records::AccountRecord;
+use crate::model::records::{AccountRecord, MoveRecord};
 use crate::store::Txn;
 
 /// Outcomes forgotten in one transaction: below the store's bound.
@@ -36,6 +36,9 @@ impl Admin {
             let keys = ids.iter().map(|id| Key::Request(*id).to_string());
             self.step(keys.fold(Txn::new(), Txn::delete)).await?;
         }
+        for ids in self.old_moves(now_ms).chunks(BATCH) {
+            self.forget_moves(ids, now_ms).await?;
+        }
         Ok(())
     }
 
@@ -56,6 +59,29 @@ impl Admin {
         old.map(|(id, _)| id).collect()
     }
 
+    fn old_moves(&self, now_ms: i64) -> Vec<AccountId> {
+        let before = now_ms - millis(self.config.keep_outcomes);
+        let map = self.shared.read();
+        let old = map.moves().filter(|(_, record)| is_old(record, before));
+        old.map(|(account, _)| account).collect()
+    }
+
+    /// A conflict means that an account is moved again, or is gone: the others are for next time.
+    async fn forget_moves(&self, ids: &[AccountId], now_ms: i64) -> Result<(), Status> {
+        let before = now_ms - millis(self.config.keep_outcomes);
+        let keys = ids.iter().map(|id| Key::Move(*id)).collect();
+        let found = self.read_all::<MoveRecord>(keys).await?;
+        let old = found.into_iter().flatten();
+        let old = old.filter(|found| is_old(&found.record, before));
+        let txn = old.fold(Txn::new(), |txn, found| {
+            found.unchanged(txn).delete(found.key.clone())
+        });
+        if txn.writes() > 0 {
+            self.step(txn).await?;
+        }
+        Ok(())
+    }
+
     /// A conflict means that somebody restored it, or purges it: both are as well.
     async fn purge(&self, id: AccountId) -> Result<(), Status> {
         let found: Option<Found<AccountRecord>> = self.read(Key::Account(id)).await?;
@@ -71,6 +97,11 @@ impl Admin {
         tracing::info!(account = %id, address = record.address, "kept for long enough: purged");
         Ok(())
     }
+}
+
+/// A move that was over by then.
+fn is_old(record: &MoveRecord, before: i64) -> bool {
+    !record.is_open() && record.changed_at_ms <= before
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -7,6 +7,7 @@ mod admin_domains;
 mod admin_import;
 mod admin_retries;
 mod admin_shards;
+mod admin_sweep;
 mod cluster;
 mod election;
 mod etcd;
