@@ -13,6 +13,7 @@ mod codec;
 mod domains;
 mod entry;
 mod follow;
+mod fuzz;
 mod oldest;
 mod order;
 mod shards;
@@ -34,6 +35,7 @@ pub use addresses::{Address, LeadsTo};
 pub use domains::Domain;
 pub use entry::Targets;
 pub use follow::follow;
+pub use fuzz::fuzz;
 pub use shards::Shard;
 pub use shared::{News, Shared};
 

@@ -1,5 +1,6 @@
 //! A move record with its fields checked: what the rest of the module reads.
 
+use prost::Message as _;
 use wire::ids::{AccountId, Epoch, IdError, Incarnation, MoveId, ShardName};
 use wire::rpc::MovePhase;
 
@@ -181,6 +182,17 @@ impl MoveFacts {
     }
 }
 
+/// Reads any octets as a move's record; what is understood is written as it was read.
+pub fn fuzz(data: &[u8]) {
+    let account = AccountId::from_bytes([1; 16]);
+    let Ok(record) = MoveRecord::decode(data) else {
+        return;
+    };
+    if let Ok(facts) = MoveFacts::read(account, &record) {
+        assert_eq!(MoveFacts::read(account, &facts.record()), Ok(facts));
+    }
+}
+
 fn read_fence(record: &MoveRecord) -> Option<Fence> {
     let incarnation = Incarnation(record.source_incarnation);
     let change_number = record.change_number;
@@ -210,6 +222,8 @@ fn read_progress(record: &MoveRecord) -> Progress {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A move from `shard-1` to `shard-2` in `phase`, with what that phase has.
@@ -248,6 +262,26 @@ pub(crate) mod tests {
         for number in 1..=8 {
             let facts = example(MovePhase::try_from(number).unwrap());
             assert_eq!(MoveFacts::read(facts.account, &facts.record()), Ok(facts));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+
+        #[test]
+        fn a_good_record_with_an_octet_changed(
+            number in 1..=8,
+            place: prop::sample::Index,
+            octet: u8,
+        ) {
+            let phase = MovePhase::try_from(number).unwrap();
+            let mut data = example(phase).record().encode_to_vec();
+            let place = place.index(data.len());
+            data[place] = octet;
+            fuzz(&data);
         }
     }
 

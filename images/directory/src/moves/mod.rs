@@ -69,7 +69,7 @@ use wire::ids::{AccountId, ShardName};
 use wire::rpc::MovePhase;
 
 pub use self::driver::drive;
-pub use self::facts::{Evidence, Fence, MoveFacts, MoveFault, Progress};
+pub use self::facts::{Evidence, Fence, MoveFacts, MoveFault, Progress, fuzz};
 pub use self::look::LookError;
 pub use self::replica::Replica;
 pub use self::request::{RequestError, abort_request, abortable, describe, start_request};

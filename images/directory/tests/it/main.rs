@@ -12,6 +12,7 @@ mod cluster;
 mod election;
 mod etcd;
 mod etcd_tls;
+mod following;
 mod freshness;
 mod lagging;
 mod lookups;
