@@ -1,0 +1,229 @@
+//! What all parts of a shard share: decides changes and queues them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock, mpsc};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use log::Log;
+use tokio::sync::{oneshot, watch};
+use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
+
+use super::applier::{Pending, Work};
+use super::slots::{Desk, Slot, Slots};
+use super::{Refused, Sessions, Settings, Totals, Unready, lock, read};
+use crate::account::access::{Access, Assigned, Intent, access};
+use crate::account::{Account, Inconsistent};
+use crate::index::Index;
+use crate::index::writer::{Effect, fingerprint};
+use crate::lease::Lease;
+use crate::metrics::Metrics;
+use crate::records::{Decoded, Entry};
+
+pub(crate) struct Inner {
+    pub(crate) name: ShardName,
+    pub(crate) log: Log,
+    pub(crate) index: Index,
+    pub(crate) slots: Slots,
+    pub(crate) lease: Lease,
+    pub(crate) sessions: Sessions,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    /// Positions in the heap and places in this queue are given together.
+    pub(super) queue: Mutex<Option<mpsc::Sender<Pending>>>,
+    pub(super) applier: Mutex<Option<JoinHandle<()>>>,
+    /// What the directory last said.
+    pub(super) assigned: RwLock<HashMap<AccountId, Assigned>>,
+    /// Goes up whenever an account's ownership, or the directory's word on one, changed.
+    pub(super) changes: watch::Sender<u64>,
+    pub(super) totals: Mutex<Totals>,
+    /// Accounts whose quota state the directory has not been told.
+    pub(super) quota_changes: Mutex<BTreeMap<AccountId, bool>>,
+    pub(super) incarnation: RwLock<Incarnation>,
+    /// Set when the shard must end; says why.
+    pub(super) fatal: watch::Sender<Option<String>>,
+    pub(super) nearly_full: AtomicBool,
+}
+
+/// Resolves when a queued record is durable and indexed.
+pub(crate) struct Receipt(oneshot::Receiver<()>);
+
+impl Receipt {
+    pub(crate) async fn done(self) -> Result<(), Unready> {
+        let stopped = |_| Unready::retry("the shard is stopping");
+        self.0.await.map_err(stopped)
+    }
+}
+
+/// An account at work, with its slot.
+pub(crate) type AtWork<'a> = (&'a Arc<Slot>, &'a mut Desk);
+
+impl Inner {
+    /// Queues a record for the accounts at work, whose desks the caller has locked, and applies it
+    /// to their states. Targets of a message come in the order of `work`.
+    pub(crate) fn queue(
+        &self,
+        entry: Entry,
+        prefixes: &[Bytes],
+        body: &[Bytes],
+        work: &mut [AtWork<'_>],
+    ) -> Result<Receipt, Unready> {
+        let (record, layout) = entry.encode(prefixes, body);
+        let before_body = record.parts.first().map_or(&[][..], |head| head);
+        let sum = fingerprint(record.kind, before_body);
+        let (done, receipt) = oneshot::channel();
+        let slots = work.iter().map(|(slot, _)| Arc::clone(slot)).collect();
+        for (at, (_, desk)) in work.iter_mut().enumerate() {
+            // The caller decided on this very state, so a contradiction is a fault of ours; it
+            // is seen before anything is written.
+            let mut next = desk.account.clone();
+            apply(&mut next, &entry, at).map_err(|error| Unready::retry(error.to_string()))?;
+            desk.next = Some(next);
+        }
+        let octets = record.len() as u64;
+        {
+            let queue = lock(&self.queue);
+            let sender = queue
+                .as_ref()
+                .ok_or(Unready::retry("the shard is stopping"))?;
+            let ticket = self.log.submit(record)?;
+            let decoded = Decoded { entry, layout };
+            let work = Work {
+                decoded,
+                sum,
+                octets,
+                slots,
+                done,
+            };
+            let pending = Pending { ticket, work };
+            // The applier only goes when the shard fails, and then receipts say so.
+            let _ = sender.send(pending);
+        }
+        for (_, desk) in work {
+            if let Some(next) = desk.next.take() {
+                desk.account = next;
+            }
+            desk.queued += 1;
+        }
+        Ok(Receipt(receipt))
+    }
+
+    /// Waits until all that is queued for an account is durable and indexed.
+    pub(crate) async fn settle(&self, slot: &Slot) -> Result<(), Unready> {
+        let queued = slot.lock().queued;
+        let mut fatal = self.fatal.subscribe();
+        tokio::select! {
+            () = slot.wait_until(|desk| desk.indexed >= queued) => Ok(()),
+            _ = fatal.wait_for(Option::is_some) => Err(Unready::retry("the shard is stopping")),
+        }
+    }
+
+    /// Acts on an account at its desk once a request of this epoch may; waits for that, bounded.
+    pub(crate) async fn act<T>(
+        &self,
+        slot: &Arc<Slot>,
+        epoch: Epoch,
+        intent: Intent,
+        act: impl FnOnce(&mut Desk) -> Result<T, Unready>,
+    ) -> Result<T, Unready> {
+        let deadline = tokio::time::Instant::now() + self.settings.patience;
+        let mut changes = self.changes.subscribe();
+        loop {
+            let refusal = {
+                let mut desk = slot.desk(&self.index)?;
+                match self.access(slot.id, &desk, epoch, intent) {
+                    Ok(()) => return act(&mut desk),
+                    Err(Refused::Now(unready)) => return Err(unready),
+                    Err(Refused::After(unready)) => unready,
+                }
+            };
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return Err(refusal),
+            }
+        }
+    }
+
+    /// Whether a request may act on an account now, or should wait, or be refused.
+    pub(crate) fn access(
+        &self,
+        id: AccountId,
+        desk: &Desk,
+        epoch: Epoch,
+        intent: Intent,
+    ) -> Result<(), Refused> {
+        let assigned = read(&self.assigned).get(&id).copied();
+        match access(desk.account.as_ref(), assigned, epoch, intent) {
+            Access::Granted => Ok(()),
+            Access::Moved(epoch) => Err(Refused::Now(Unready::Moved(epoch))),
+            Access::NotYet(reason) => Err(Refused::After(Unready::retry(reason))),
+            Access::Unknown => Err(Refused::After(Unready::Moved(Epoch(0)))),
+            Access::Missing => {
+                self.metrics.missing_accounts.inc();
+                let reason = "the account is assigned to this shard and is not there";
+                Err(Refused::Now(Unready::retry(reason)))
+            }
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.nearly_full.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fail(&self, reason: String) {
+        let first = self.fatal.send_if_modified(|fatal| {
+            let first = fatal.is_none();
+            fatal.get_or_insert(reason);
+            first
+        });
+        if first {
+            self.sessions.end_all();
+        }
+    }
+
+    /// What indexed changes mean for the rest of the shard.
+    pub(super) fn effects(&self, effects: Vec<Effect>) {
+        let mut ownership = false;
+        let mut totals = lock(&self.totals);
+        for effect in effects {
+            totals.replace(effect.before, effect.after);
+            if effect.before.over_quota != effect.after.over_quota && effect.after.held {
+                lock(&self.quota_changes).insert(effect.account, effect.after.over_quota);
+            }
+            if effect.ownership {
+                ownership = true;
+                if !effect.after.serves {
+                    self.sessions.end(effect.account);
+                }
+            }
+        }
+        drop(totals);
+        if ownership {
+            self.tell_change();
+        }
+    }
+
+    pub(super) fn tell_change(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+/// Applies an entry to the account that is its `at`-th target, or the only one.
+fn apply(account: &mut Option<Account>, entry: &Entry, at: usize) -> Result<(), Inconsistent> {
+    match (entry, account.as_mut()) {
+        (Entry::VolumeOpened(_), _) => Ok(()),
+        (Entry::Change(_, change), _) => Account::apply(account, change),
+        (Entry::Message(message), Some(account)) => {
+            let target = &message.targets[at];
+            let octets = u64::from(target.prefix_length) + message.body_length;
+            account.apply_target(target, octets)
+        }
+        (Entry::Imported(imported), Some(account)) => account.apply_imported(imported),
+        (_, None) => Err(Inconsistent("a message for no account")),
+    }
+}
