@@ -5,16 +5,21 @@
 //! ```
 
 use bytes::Bytes;
-use wire::handoff::{Handoff, HandoffError};
+use wire::handoff::Handoff;
 use wire::pop3::MAX_COMMAND;
 use wire::pop3::command::{Command, CommandError, Verb};
 use wire::pop3::framing::Line;
 use wire::pop3::reply::{Code, Reply};
-use wire::sasl::{self, Mechanism, SaslError};
-use wire::secret::Secret;
+use wire::sasl::{self, SaslError};
 
 use super::marks::Marks;
 use crate::session::{ExpungeError, MaildropMessage, OpenError};
+
+mod login;
+mod transaction;
+
+use self::login::{authenticate, handoff};
+use self::transaction::{quit, transaction};
 
 /// Where a session is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,130 +166,13 @@ fn not_now(verb: Verb) -> Reply {
     Reply::err(format!("{} is not available now", verb.as_str()))
 }
 
-fn authenticate(mechanism: &str, initial: Option<&Secret>) -> (State, Step) {
-    if Mechanism::parse(mechanism) != Some(Mechanism::External) {
-        let reply = Reply::err("only EXTERNAL: this port is for Palomar's proxies");
-        return (State::Authorization, Step::Reply(reply));
-    }
-    match initial {
-        None => (State::Response, Step::Challenge),
-        Some(text) => handoff(sasl::initial_response(text.expose())),
-    }
-}
-
-fn handoff(message: Result<Secret, SaslError>) -> (State, Step) {
-    match message
-        .map_err(|error| error.to_string())
-        .and_then(|message| read(&message))
-    {
-        Ok(handoff) => (State::Opening, Step::Open(handoff)),
-        Err(error) => (State::Authorization, Step::Reply(Reply::err(error))),
-    }
-}
-
-fn read(message: &Secret) -> Result<Handoff, String> {
-    let text = sasl::external(message.expose()).map_err(|error| error.to_string())?;
-    text.parse()
-        .map_err(|error: HandoffError| error.to_string())
-}
-
-fn quit(marks: Marks, messages: &[MaildropMessage]) -> (State, Step) {
-    if !marks.any() {
-        return (State::Closed, Step::Close(Reply::ok("bye")));
-    }
-    let marked = messages
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| marks.has(*index));
-    let uids = marked.map(|(_, message)| message.uid).collect();
-    (State::Update, Step::Expunge { uids })
-}
-
-/// The commands of the TRANSACTION state (RFC 1939 sections 5 and 7); `Err` refuses.
-fn transaction(
-    marks: &mut Marks,
-    command: &Command,
-    messages: &[MaildropMessage],
-) -> Result<Step, Reply> {
-    let find = |marks: &Marks, number: u32| find(marks, number, messages);
-    let reply = match *command {
-        Command::Stat => stat(marks, messages),
-        Command::List(None) => return Ok(Step::Listing(Listing::Sizes)),
-        Command::Uidl(None) => return Ok(Step::Listing(Listing::UniqueIds)),
-        Command::List(Some(number)) => {
-            let (_, message) = find(marks, number)?;
-            format!("{number} {}", message.size)
-        }
-        Command::Uidl(Some(number)) => {
-            let (_, message) = find(marks, number)?;
-            format!("{number} {}", message.uidl)
-        }
-        Command::Retr(number) => {
-            let (index, _) = find(marks, number)?;
-            return Ok(Step::Send { index, lines: None });
-        }
-        Command::Top { number, lines } => {
-            let (index, _) = find(marks, number)?;
-            return Ok(Step::Send {
-                index,
-                lines: Some(lines),
-            });
-        }
-        Command::Dele(number) => {
-            let (index, _) = find(marks, number)?;
-            marks.set(index);
-            format!("message {number} marked")
-        }
-        Command::Rset => {
-            marks.clear();
-            stat(marks, messages)
-        }
-        Command::Noop => String::new(),
-        ref other => return Err(not_now(other.verb())),
-    };
-    Ok(Step::Reply(Reply::ok(reply)))
-}
-
-/// Number and octets of the messages that are not marked.
-fn stat(marks: &Marks, messages: &[MaildropMessage]) -> String {
-    let kept = messages
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !marks.has(*index));
-    let (count, octets) = kept.fold((0_u64, 0_u64), |(count, octets), (_, message)| {
-        (count + 1, octets.saturating_add(message.size))
-    });
-    format!("{count} {octets}")
-}
-
-fn find<'a>(
-    marks: &Marks,
-    number: u32,
-    messages: &'a [MaildropMessage],
-) -> Result<(usize, &'a MaildropMessage), Reply> {
-    let index = usize::try_from(number)
-        .ok()
-        .and_then(|number| number.checked_sub(1));
-    let found = index.and_then(|index| Some((index, messages.get(index)?)));
-    match found {
-        Some((index, _)) if marks.has(index) => {
-            Err(Reply::err(format!("message {number} is already deleted")))
-        }
-        Some(found) => Ok(found),
-        None => Err(Reply::err(format!(
-            "no such message, {} in the maildrop",
-            messages.len()
-        ))),
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use wire::ids::Epoch;
 
     use super::*;
 
-    const HANDOFF: &str = "account=67e55044-10b1-426f-9247-bb680e5fe0c8;epoch=7;\
+    pub(super) const HANDOFF: &str = "account=67e55044-10b1-426f-9247-bb680e5fe0c8;epoch=7;\
                            client=192.0.2.1:5000;session=0a1b";
 
     fn snapshot() -> Vec<MaildropMessage> {
@@ -296,20 +184,20 @@ mod tests {
         vec![message(5, 100), message(7, 200), message(9, 20)]
     }
 
-    fn line(text: &str) -> Line {
+    pub(super) fn line(text: &str) -> Line {
         Line::Whole(Bytes::copy_from_slice(text.as_bytes()))
     }
 
-    fn say(state: State, text: &str) -> (State, Step) {
+    pub(super) fn say(state: State, text: &str) -> (State, Step) {
         state.line(line(text), &snapshot())
     }
 
-    fn transaction() -> State {
+    pub(super) fn transaction() -> State {
         State::Transaction(Marks::none(3))
     }
 
     /// Says each line, expects each reply, and gives the state that is left.
-    fn talk(mut state: State, lines: &[(&str, &str)]) -> State {
+    pub(super) fn talk(mut state: State, lines: &[(&str, &str)]) -> State {
         for (text, expected) in lines {
             let (next, step) = say(state, text);
             let Step::Reply(reply) = step else {
@@ -371,42 +259,6 @@ mod tests {
     }
 
     #[test]
-    fn external_with_and_without_an_initial_response() {
-        let response = sasl::encode(HANDOFF.as_bytes());
-        let handoff = HANDOFF.parse().unwrap();
-        let opens = (State::Opening, Step::Open(handoff));
-        assert_eq!(
-            say(State::Authorization, &format!("AUTH external {response}")),
-            opens
-        );
-        let asked = say(State::Authorization, "AUTH EXTERNAL");
-        assert_eq!(asked, (State::Response, Step::Challenge));
-        assert_eq!(say(State::Response, &response), opens);
-    }
-
-    #[test]
-    fn refused_handoffs_leave_the_session_where_it_was() {
-        for text in [
-            "AUTH PLAIN",
-            "AUTH EXTERNAL =",
-            "AUTH EXTERNAL x",
-            "AUTH EXTERNAL eA==",
-        ] {
-            let (state, step) = say(State::Authorization, text);
-            assert_eq!(state, State::Authorization, "{text}");
-            assert!(
-                matches!(step, Step::Reply(Reply { ok: false, .. })),
-                "{text}"
-            );
-        }
-        for bad in [line("*"), line("%"), Line::TooLong] {
-            let (state, step) = State::Response.line(bad, &[]);
-            assert_eq!(state, State::Authorization);
-            assert!(matches!(step, Step::Reply(Reply { ok: false, .. })));
-        }
-    }
-
-    #[test]
     fn what_opening_says() {
         let (state, step) = State::Opening.opened(&Ok(3));
         assert_eq!(
@@ -425,105 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_sizes_and_ids() {
-        talk(
-            transaction(),
-            &[
-                ("STAT", "+OK 3 320"),
-                ("LIST 2", "+OK 2 200"),
-                ("UIDL 3", "+OK 3 1.9"),
-                ("NOOP", "+OK"),
-                ("LIST 4", "-ERR no such message, 3 in the maildrop"),
-                ("RETR 4294967295", "-ERR no such message, 3 in the maildrop"),
-                ("APOP a b", "-ERR unknown command"),
-                ("LAST", "-ERR unknown command"),
-                ("TOP 1", "-ERR write: TOP number lines"),
-            ],
-        );
-        let listing = |text| say(transaction(), text).1;
-        assert_eq!(listing("LIST"), Step::Listing(Listing::Sizes));
-        assert_eq!(listing("UIDL"), Step::Listing(Listing::UniqueIds));
-        assert_eq!(
-            listing("RETR 3"),
-            Step::Send {
-                index: 2,
-                lines: None
-            }
-        );
-        assert_eq!(
-            listing("TOP 1 0"),
-            Step::Send {
-                index: 0,
-                lines: Some(0)
-            }
-        );
-    }
-
-    #[test]
-    fn marked_messages_are_gone_until_rset() {
-        let state = talk(
-            transaction(),
-            &[
-                ("DELE 2", "+OK message 2 marked"),
-                ("DELE 2", "-ERR message 2 is already deleted"),
-                ("RETR 2", "-ERR message 2 is already deleted"),
-                ("TOP 2 0", "-ERR message 2 is already deleted"),
-                ("LIST 2", "-ERR message 2 is already deleted"),
-                ("UIDL 2", "-ERR message 2 is already deleted"),
-                ("STAT", "+OK 2 120"),
-                ("LIST 3", "+OK 3 20"),
-                ("RSET", "+OK 3 320"),
-                ("LIST 2", "+OK 2 200"),
-            ],
-        );
-        assert_eq!(state, transaction());
-    }
-
-    #[test]
-    fn quit_deletes_what_is_marked_and_waits_for_the_disk() {
-        let marked = talk(
-            transaction(),
-            &[
-                ("DELE 3", "+OK message 3 marked"),
-                ("DELE 1", "+OK message 1 marked"),
-            ],
-        );
-        let (state, step) = say(marked, "QUIT");
-        assert_eq!(
-            (&state, step),
-            (&State::Update, Step::Expunge { uids: vec![5, 9] })
-        );
-        let done = state.clone().expunged(&Ok(()));
-        assert_eq!(done, (State::Closed, Step::Close(Reply::ok("bye"))));
-        let (state, step) = state.expunged(&Err(ExpungeError("moved".to_owned())));
-        assert_eq!(state, State::Closed);
-        let expected = Reply::coded(Code::SysTemp, "messages not deleted: moved");
-        assert_eq!(step, Step::Close(expected));
-    }
-
-    #[test]
-    fn quit_without_marks_touches_nothing() {
-        let bye = (State::Closed, Step::Close(Reply::ok("bye")));
-        assert_eq!(say(transaction(), "QUIT"), bye);
-        assert_eq!(say(State::Authorization, "quit"), bye);
-        let unmarked = talk(
-            transaction(),
-            &[("DELE 1", "+OK message 1 marked"), ("RSET", "+OK 3 320")],
-        );
-        assert_eq!(say(unmarked, "QUIT"), bye);
-    }
-
-    #[test]
     fn over_long_lines_are_answered_and_change_nothing() {
         let (state, step) = transaction().line(Line::TooLong, &snapshot());
         assert_eq!(state, transaction());
         assert!(matches!(step, Step::Reply(Reply { ok: false, .. })));
-    }
-
-    #[test]
-    fn an_empty_maildrop() {
-        let empty = State::Opening.opened(&Ok(0)).0;
-        let (_, step) = empty.line(line("STAT"), &[]);
-        assert_eq!(step, Step::Reply(Reply::ok("0 0")));
     }
 }
