@@ -45,11 +45,12 @@ pub struct Log {
 
 /// What users and the committer share.
 pub(crate) struct Shared {
-    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) queue: Queue,
     pub(crate) counters: Arc<Counters>,
     segments: RwLock<Segments>,
+    /// The last field: a folder is let go when all its files are closed.
+    pub(crate) disk: Arc<dyn Disk>,
 }
 
 /// What [`Stats`] is read from. It outlives the log, and keeps nothing of it open.
@@ -113,11 +114,11 @@ impl Log {
             tail,
         } = recover(&*disk, from, visit)?;
         let shared = Arc::new(Shared {
-            disk,
             queue: Queue::new(options.clone()),
             options,
             counters: Arc::default(),
             segments: RwLock::new(Segments::new(sealed, &tail)),
+            disk,
         });
         let mut committer = Committer {
             shared: Arc::clone(&shared),

@@ -19,7 +19,6 @@ use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
 use kit::services::mover_server::MoverServer;
 use kit::services::shard_server::ShardServer;
 use kit::tls::{Credentials, LoadError};
-use log::RealDisk;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -136,10 +135,10 @@ pub async fn run(config: Config, process: Process) -> Result<(), Error> {
 
 /// Throws the index away and builds it from the heap; how many records there are. Blocks.
 pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
-    let _lock = VolumeLock::take(data)?;
-    let index = data.join("index");
+    let lock = VolumeLock::take(data)?;
+    let (index, options) = (data.join("index"), log::Options::default());
     volume::remove_index(&index)?;
-    let volume = volume::open(heap(data)?, log::Options::default(), &index)?;
+    let volume = volume::open(volume::heap(data, &lock)?, options, &index, Some(&lock))?;
     volume.writer.index().persist()?;
     Ok(volume.replayed)
 }
@@ -214,8 +213,10 @@ impl Storage {
         let data = self.config.data.clone();
         let (options, settings) = (self.config.heap.clone(), self.config.shard.clone());
         let (name, metrics) = (self.name.clone(), self.metrics.clone());
+        let lock = self.lock.clone();
         let open = move || {
-            let volume = volume::open(heap(&data)?, options, &data.join("index"))?;
+            let heap = volume::heap(&data, &lock)?;
+            let volume = volume::open(heap, options, &data.join("index"), Some(&lock))?;
             let replayed = volume.replayed;
             let shard = Shard::start(name, volume, lease, settings, metrics.clone())?;
             // Opened once a process: there is nothing to replace.
@@ -311,7 +312,7 @@ async fn begin(
     directory: DirectoryClient,
     claim: Claim,
     cluster: ClusterId,
-    mut lock: VolumeLock,
+    lock: VolumeLock,
     space: Space,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
@@ -327,7 +328,7 @@ async fn begin(
     shard
         .open_incarnation(granted.cluster.to_field(), granted.incarnation)
         .await?;
-    name_holder(&mut lock, granted.incarnation);
+    name_holder(&lock, granted.incarnation);
     let load = {
         let shard = shard.clone();
         move || space.load(&shard)
@@ -353,7 +354,7 @@ async fn begin(
 }
 
 /// The name is for people; the lock holds without it.
-fn name_holder(lock: &mut VolumeLock, incarnation: Incarnation) {
+fn name_holder(lock: &VolumeLock, incarnation: Incarnation) {
     if let Err(error) = lock.name_holder(incarnation) {
         tracing::warn!(%error, "the lock file does not name its holder");
     }
@@ -365,14 +366,4 @@ async fn stop_early(begin: impl Future<Output = Result<(), Error>>) -> Result<()
         Err(Error::Lease(NoLease::Stopped)) => Ok(()),
         result => result,
     }
-}
-
-fn heap(data: &Path) -> Result<Arc<RealDisk>, VolumeError> {
-    let path = data.join("heap");
-    let disk = RealDisk::open(&path).map_err(|source| VolumeError::Io {
-        what: "open",
-        path,
-        source,
-    })?;
-    Ok(Arc::new(disk))
 }

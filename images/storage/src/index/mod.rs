@@ -16,6 +16,7 @@ use crate::account::{Account, Mailbox};
 use crate::records::proto::{
     AccountRow, DeliveryRow, Holding, MailboxRow, MessageRow, ProgressRow, VolumeRow,
 };
+use crate::volume::VolumeLock;
 
 mod keys;
 pub mod writer;
@@ -29,8 +30,10 @@ const OPEN_FILES: usize = 256;
 /// The index of one shard. Cheap to clone. Calls may read a disk.
 #[derive(Clone)]
 pub struct Index {
-    database: Database,
     rows: Keyspace,
+    database: Database,
+    /// The last field: it is given back when the store is closed.
+    _lock: Option<VolumeLock>,
 }
 
 /// Why the index cannot be used. Whichever it is: throw it away and rebuild.
@@ -61,8 +64,8 @@ type Result<T> = std::result::Result<T, IndexError>;
 pub type Message = (u32, MessageRow);
 
 impl Index {
-    /// Opens the index in a folder, or makes one.
-    pub fn open(folder: &Path) -> Result<Self> {
+    /// Opens the index in a folder, or makes one. It keeps `lock` for as long as it is open.
+    pub fn open(folder: &Path, lock: Option<VolumeLock>) -> Result<Self> {
         let database = Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .max_cached_files(Some(OPEN_FILES))
@@ -71,7 +74,11 @@ impl Index {
         let rows = database
             .keyspace("rows", KeyspaceCreateOptions::default)
             .map_err(IndexError::store("be opened"))?;
-        Ok(Self { database, rows })
+        Ok(Self {
+            rows,
+            database,
+            _lock: lock,
+        })
     }
 
     /// How far it has come; `None` for a new index.

@@ -9,3 +9,4 @@ mod recovering;
 mod rig;
 mod serving;
 mod sessions;
+mod volume;

@@ -1,7 +1,6 @@
 //! Shards at work over real sockets, and a directory whose words the test chooses.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +15,9 @@ use kit::services::mover_client::MoverClient;
 use kit::services::registry_server::{Registry, RegistryServer};
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
+use log::RealDisk;
+use palomar_storage::index::Index;
+use palomar_storage::volume::VolumeLock;
 use palomar_storage::{Config, Error, Storage};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -148,7 +150,7 @@ pub(crate) struct Cluster {
 
 /// One shard at work.
 pub(crate) struct Running {
-    heap: PathBuf,
+    data: PathBuf,
     pub(crate) name: String,
     pub(crate) rpc: SocketAddr,
     shutdown: Shutdown,
@@ -211,12 +213,12 @@ impl Cluster {
 
     pub(crate) fn start(&self, shard: &str) -> Running {
         let config = self.config(shard);
-        let heap = config.data.join("heap");
+        let data = config.data.clone();
         let storage = Storage::bind(config).unwrap();
         let shutdown = Shutdown::new(Duration::ZERO);
         Running {
             name: shard.to_owned(),
-            heap,
+            data,
             rpc: storage.rpc_addr(),
             shutdown: shutdown.clone(),
             task: tokio::spawn(storage.serve(shutdown)),
@@ -309,10 +311,18 @@ impl Drop for Cluster {
 impl Running {
     pub(crate) async fn stop(self) {
         self.shutdown.trigger_now();
-        let heap = File::open(&self.heap).unwrap();
+        let data = self.data.clone();
         self.ended().await.unwrap();
-        // Sessions that were cut off may hold the volume for a moment longer.
-        until("the volume is free", || heap.try_lock().is_ok()).await;
+        // Calls that were cut off may hold the volume for a moment longer.
+        let mut lock = None;
+        until("the volume is free", || {
+            lock = VolumeLock::take(&data).ok();
+            lock.is_some()
+        })
+        .await;
+        // And then all of it is.
+        assert!(RealDisk::open(&data.join("heap")).is_ok());
+        assert!(Index::open(&data.join("index"), lock).is_ok());
     }
 
     pub(crate) async fn ended(self) -> Result<(), Error> {

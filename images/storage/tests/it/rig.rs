@@ -69,7 +69,7 @@ impl Rig {
             segment_bytes: 64 << 10,
             ..log::Options::default()
         };
-        let volume = volume::open(self.sim.disk(), heap, &self.index())?;
+        let volume = volume::open(self.sim.disk(), heap, &self.index(), None)?;
         let rebuilt = volume.rebuilt.clone();
         let clock = Arc::clone(&self.clock);
         let now = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));

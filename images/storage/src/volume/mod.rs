@@ -2,23 +2,22 @@
 //!
 //! `lock` names who has the volume; `heap/` holds the log; `index/` can be thrown away.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::{Disk, Log, Options, Position, Record};
-use wire::ids::Incarnation;
 
 use crate::index::writer::{ApplyError, Writer, fingerprint};
 use crate::index::{Index, IndexError};
 use crate::records::{Decoded, Entry, RecordError};
 
+mod lock;
+
+pub use self::lock::{VolumeLock, heap};
+
 /// Records replayed in one batch of the index.
 const REPLAY_BATCH: usize = 256;
-
-/// Longest text of a lock file that is read: ours is a line.
-const LOCK_TEXT: u64 = 1000;
 
 /// Why a volume cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,54 +51,6 @@ pub enum VolumeError {
     Index(#[from] IndexError),
 }
 
-/// The volume's lock; given back when dropped, or when the process ends in any way.
-#[derive(Debug)]
-pub struct VolumeLock {
-    file: File,
-    path: PathBuf,
-}
-
-impl VolumeLock {
-    /// Locks the volume in `folder`, which is made if need be, or says who has it.
-    pub fn take(folder: &Path) -> Result<Self, VolumeError> {
-        let io = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| VolumeError::Io { what, path, source }
-        };
-        std::fs::create_dir_all(folder).map_err(io("make", folder))?;
-        let path = folder.join("lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).map_err(io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, path }),
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // What cannot be read names nobody; the refusal stands.
-                let _ = Read::take(&file, LOCK_TEXT).read_to_string(&mut holder);
-                let holder = holder.trim().to_owned();
-                Err(VolumeError::Locked { file: path, holder })
-            }
-            Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
-        }
-    }
-
-    /// Writes into the lock file who has the volume.
-    pub fn name_holder(&mut self, incarnation: Incarnation) -> Result<(), VolumeError> {
-        let text = format!("pid {}, incarnation {incarnation}\n", std::process::id());
-        let written = self
-            .file
-            .set_len(0)
-            .and_then(|()| self.file.seek(SeekFrom::Start(0)))
-            .and_then(|_| self.file.write_all(text.as_bytes()));
-        written.map_err(|source| VolumeError::Io {
-            what: "write",
-            path: self.path.clone(),
-            source,
-        })
-    }
-}
-
 /// An open heap and the index that reflects all of it.
 pub struct Volume {
     /// The heap.
@@ -112,14 +63,20 @@ pub struct Volume {
     pub rebuilt: Option<String>,
 }
 
-/// Opens heap and index; on any doubt about the index it is rebuilt. Blocks.
-pub fn open(disk: Arc<dyn Disk>, options: Options, index: &Path) -> Result<Volume, VolumeError> {
-    match replay(&disk, &options, index) {
+/// Opens heap and index; on any doubt about the index it is rebuilt. The index keeps `lock`, as
+/// the disk of [`heap`] does. Blocks.
+pub fn open(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    index: &Path,
+    lock: Option<&VolumeLock>,
+) -> Result<Volume, VolumeError> {
+    match replay(&disk, &options, index, lock) {
         Ok(volume) => Ok(volume),
         Err(Stop::Doubt(reason)) => {
             tracing::warn!(%reason, "the index is rebuilt");
             remove_index(index)?;
-            let mut volume = replay(&disk, &options, index).map_err(|stop| match stop {
+            let mut volume = replay(&disk, &options, index, lock).map_err(|stop| match stop {
                 Stop::Heap(error) => VolumeError::Heap(error),
                 Stop::Index(error) => VolumeError::Index(error),
                 Stop::Doubt(reason) => VolumeError::Heap(log::OpenError::Visit {
@@ -157,13 +114,18 @@ enum Stop {
     Index(IndexError),
 }
 
-fn replay(disk: &Arc<dyn Disk>, options: &Options, folder: &Path) -> Result<Volume, Stop> {
+fn replay(
+    disk: &Arc<dyn Disk>,
+    options: &Options,
+    folder: &Path,
+    lock: Option<&VolumeLock>,
+) -> Result<Volume, Stop> {
     let fresh = !folder.exists();
     let unsure = |error: IndexError| match fresh {
         true => Stop::Index(error),
         false => Stop::Doubt(error.to_string()),
     };
-    let index = Index::open(folder).map_err(unsure)?;
+    let index = Index::open(folder, lock.cloned()).map_err(unsure)?;
     let progress = index.progress().map_err(unsure)?;
     if progress.is_none() && !fresh && index.accounts().next().is_some() {
         return Err(Stop::Doubt(
@@ -253,23 +215,5 @@ impl Replayer {
         self.replayed += self.batch.len() as u64;
         self.batch.clear();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_locked_volume_names_its_holder() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut lock = VolumeLock::take(folder.path()).unwrap();
-        lock.name_holder(Incarnation(7)).unwrap();
-        let error = VolumeLock::take(folder.path()).unwrap_err().to_string();
-        let holder = format!("(pid {}, incarnation 7)", std::process::id());
-        assert!(error.contains(&holder), "{error}");
-        assert!(error.contains(folder.path().to_str().unwrap()), "{error}");
-        drop(lock);
-        assert!(VolumeLock::take(folder.path()).is_ok());
     }
 }

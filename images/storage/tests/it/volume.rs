@@ -1,0 +1,65 @@
+//! One process has a volume, until all of it is closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::RealDisk;
+use palomar_storage::account::access::{Assigned, Place};
+use palomar_storage::index::Index;
+use palomar_storage::lease::Lease;
+use palomar_storage::metrics::Metrics;
+use palomar_storage::records::Change;
+use palomar_storage::records::proto::Created;
+use palomar_storage::shard::{Settings, Shard, Unready};
+use palomar_storage::volume::{self, VolumeLock};
+use wire::ids::Epoch;
+
+use crate::rig::{account, as_read, delivery, stored};
+
+#[tokio::test]
+async fn a_reader_keeps_the_lock_of_a_closed_shard() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, index) = (folder.path(), folder.path().join("index"));
+    let shard = start(data).await;
+    let a = account(1);
+    let outcomes = shard.deliver(&delivery(1, b"m", &[a])).await;
+    assert_eq!(outcomes, [stored(1)]);
+    let maildrop = crate::rig::open(&shard, a, 1).await.unwrap();
+    assert_eq!(
+        maildrop.read(0, 0, 100).await.unwrap(),
+        as_read(a, b"m")[..]
+    );
+    shard.close();
+    drop(shard);
+    let refused = VolumeLock::take(data).unwrap_err().to_string();
+    assert!(
+        refused.contains("is locked by another process"),
+        "{refused}"
+    );
+    drop(maildrop);
+    let lock = VolumeLock::take(data).unwrap();
+    assert!(RealDisk::open(&data.join("heap")).is_ok());
+    assert!(Index::open(&index, Some(lock)).is_ok());
+}
+
+/// A shard with one account on a real volume.
+async fn start(data: &std::path::Path) -> Shard {
+    let lock = VolumeLock::take(data).unwrap();
+    let heap = volume::heap(data, &lock).unwrap();
+    let options = log::Options::default();
+    let opened = volume::open(heap, options, &data.join("index"), Some(&lock)).unwrap();
+    let lease = Lease::new(Arc::new(kit::clock::boottime), Duration::from_millis(200));
+    lease.granted(lease.now(), Duration::from_secs(600));
+    let name = "shard-1".parse().unwrap();
+    let shard = Shard::start(name, opened, lease, Settings::default(), Metrics::default()).unwrap();
+    let created = Change::Created(Created {
+        epoch: 1,
+        uid_validity: crate::rig::UID_VALIDITY,
+        limits: None,
+    });
+    let done: Result<(), Unready> = shard.change(account(1), |_| Ok(Some(created))).await;
+    done.unwrap();
+    let (epoch, place) = (Epoch(1), Place::Active);
+    shard.assign(account(1), Assigned { epoch, place });
+    shard
+}
