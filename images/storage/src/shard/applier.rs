@@ -74,6 +74,7 @@ impl Applier {
 
     /// Runs until the queue is closed and empty, or something fails.
     pub(super) fn run(mut self) {
+        let _watch = Watch(Arc::clone(&self.shard));
         if let Err(stop) = self.work() {
             tracing::error!(error = %stop, "the shard stops");
             self.shard.fail(stop.to_string());
@@ -153,6 +154,19 @@ impl Applier {
             }
         }
         Ok(())
+    }
+}
+
+/// Ends the shard when the applier ends without having been asked to: by a panic, or a fault of
+/// ours. Without it nothing would be acknowledged, and nobody would know why.
+struct Watch(Arc<Inner>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() || !self.0.is_closing() {
+            let reason = "the thread that indexes what is durable has ended";
+            self.0.fail(reason.to_owned());
+        }
     }
 }
 

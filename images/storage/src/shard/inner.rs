@@ -87,6 +87,9 @@ impl Inner {
             let sender = queue
                 .as_ref()
                 .ok_or(Unready::retry("the shard is stopping"))?;
+            if self.fatal.borrow().is_some() {
+                return Err(Unready::retry("the shard is stopping"));
+            }
             let ticket = self.log.submit(record)?;
             let decoded = Decoded { entry, layout };
             let work = Work {
@@ -173,6 +176,11 @@ impl Inner {
 
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.nearly_full.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was told to take no more changes.
+    pub(super) fn is_closing(&self) -> bool {
+        lock(&self.queue).is_none()
     }
 
     pub(crate) fn fail(&self, reason: String) {

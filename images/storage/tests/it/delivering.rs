@@ -1,5 +1,8 @@
 //! Stored once, durable before it is said, never refused for good.
 
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
 use palomar_storage::account::access::Place;
 use palomar_storage::records::proto::Holding;
 use palomar_storage::shard::Unready;
@@ -7,7 +10,7 @@ use palomar_storage::shard::deliver::Outcome;
 use tokio::time::timeout;
 use wire::ids::Epoch;
 
-use crate::rig::{Rig, SOON, account, as_read, delivery, duplicate, read_all, stored};
+use crate::rig::{Rig, SOON, account, as_read, delivery, duplicate, open, read_all, stored};
 
 #[tokio::test]
 async fn one_body_for_several_accounts() {
@@ -98,6 +101,45 @@ async fn a_failed_sync_ends_the_shard() {
     rig.open();
     let again = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
     assert!(again == [stored(1)] || again == [duplicate(1)], "{again:?}");
+}
+
+/// Panics in the thread that says that a change is done.
+struct Bomb;
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {
+        if std::thread::current().name() == Some("applier") {
+            panic!("this is the test's");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_applier_ends_the_shard() {
+    let mut rig = Rig::new(9);
+    let a = account(1);
+    rig.create(a).await;
+    let maildrop = open(rig.shard(), a, 1).await.unwrap();
+    rig.sim.hold_syncs();
+    let mut first = Box::pin(deliver(&rig, 1));
+    let waker = Waker::from(Arc::new(Bomb));
+    assert!(
+        first
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    rig.sim.release_syncs();
+    let reason = timeout(SOON, rig.shard().failed()).await.unwrap();
+    assert!(reason.contains("has ended"), "{reason}");
+    timeout(SOON, maildrop.ended()).await.unwrap();
+    let outcomes = deliver(&rig, 2).await;
+    assert!(
+        matches!(outcomes[..], [Outcome::Unready(Unready::Retry(_))]),
+        "{outcomes:?}"
+    );
+    // This one was indexed before the panic, and is durable.
+    assert_eq!(deliver(&rig, 1).await, [duplicate(1)]);
 }
 
 #[tokio::test]
