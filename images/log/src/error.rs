@@ -24,6 +24,8 @@ pub enum LogError {
         during: &'static str,
         /// What the operating system said.
         reason: Arc<str>,
+        /// What kind of failure that is.
+        kind: io::ErrorKind,
     },
     /// The log was closed.
     #[error("the log is closed")]
@@ -44,7 +46,14 @@ impl LogError {
         Self::Failed {
             during,
             reason: error.to_string().into(),
+            kind: error.kind(),
         }
+    }
+
+    /// Whether it stopped for want of room: what is durable can be trusted and read.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Failed { kind, .. } if matches!(kind, StorageFull | QuotaExceeded))
     }
 }
 

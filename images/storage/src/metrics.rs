@@ -46,6 +46,8 @@ pub struct Metrics {
     pub lease_held: Gauge,
     /// What the heap counts, once it is open.
     pub heap: Arc<OnceLock<Arc<Counters>>>,
+    /// 1 when the volume was full: the shard only reads until it starts anew.
+    pub read_only: Gauge,
 }
 
 impl Metrics {
@@ -65,6 +67,7 @@ impl Metrics {
             sessions,
             lease_held,
             heap,
+            read_only,
         } = self.clone();
         registry.register(
             "deliveries",
@@ -93,6 +96,8 @@ impl Metrics {
         registry.register("sessions", "Live POP3 sessions", sessions);
         registry.register("lease_held", "1 while the lease is held", lease_held);
         registry.register_collector(Box::new(LookedUp(move || heap_numbers(&heap))));
+        let help = "1 when the volume was full: the shard only reads until it starts anew";
+        registry.register("read_only", help, read_only);
     }
 }
 

@@ -111,7 +111,8 @@ impl Mailstore {
         let slot = shard.slots.get(account);
         shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
         // An ownership that is queued and not durable yet gives no right to read.
-        shard.settle(&slot).await?;
+        let mark = slot.lock().mark();
+        shard.settle(&slot, mark).await?;
         shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
         shard.lease.for_read().await.map_err(Unready::from)?;
         let (messages, rows) = snapshot(Arc::clone(shard), account).await?;
@@ -253,7 +254,8 @@ impl Inner {
                 Some(Some(receipt)) => receipt.done().await?,
                 Some(None) => {}
                 None => {
-                    self.settle(slot).await?;
+                    let mark = slot.lock().mark();
+                    self.settle(slot, mark).await?;
                     continue;
                 }
             }

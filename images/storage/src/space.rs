@@ -26,7 +26,7 @@ impl Space {
     pub async fn watch(self, shard: Shard, folder: PathBuf, every: Duration, min_percent: u64) {
         loop {
             match self.look(&folder) {
-                Ok(()) => shard.set_nearly_full(self.is_below(min_percent)),
+                Ok(()) => self.tell(&shard, min_percent),
                 Err(error) => tracing::warn!(%error, "cannot see how full the volume is"),
             }
             let metrics = shard.metrics();
@@ -53,6 +53,15 @@ impl Space {
             messages: totals.messages,
             volume_size: self.seen.size.load(Ordering::Relaxed),
             volume_free: self.seen.free.load(Ordering::Relaxed),
+        }
+    }
+
+    fn tell(&self, shard: &Shard, min_percent: u64) {
+        let nearly_full = self.is_below(min_percent);
+        shard.set_nearly_full(nearly_full);
+        // A log that failed is never written to again, so only a new start can go on.
+        if shard.is_read_only() && !nearly_full {
+            shard.fail("the volume was full and has room again: start anew".to_owned());
         }
     }
 

@@ -56,6 +56,19 @@ impl IndexError {
     fn store(what: &'static str) -> impl FnOnce(fjall::Error) -> Self {
         move |source| Self::Store { what, source }
     }
+
+    /// Whether it failed for want of room: what is there can be read.
+    pub fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<std::io::Error>() {
+                return matches!(error.kind(), StorageFull | QuotaExceeded);
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
 type Result<T> = std::result::Result<T, IndexError>;

@@ -1,7 +1,7 @@
 //! Indexes what is durable, in the heap's order, and tells those who wait.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -39,12 +39,22 @@ pub(super) struct Work {
     pub(super) done: oneshot::Sender<()>,
 }
 
+impl Work {
+    fn refuse(self) {
+        self.slots.iter().for_each(|slot| slot.refused());
+    }
+}
+
 pub(super) struct Applier {
     shard: Arc<Inner>,
     writer: Writer,
     queue: Receiver<Pending>,
     /// Taken from the queue, not durable yet.
     next: Option<Pending>,
+    /// Durable, not indexed yet.
+    batch: Vec<(Position, Work)>,
+    /// Not durable: the log stopped.
+    failed: Option<Work>,
     since_checkpoint: u64,
     forgot_at: Duration,
 }
@@ -60,6 +70,16 @@ enum Stop {
     Index(#[from] IndexError),
 }
 
+impl Stop {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_full(),
+            Self::Apply(ApplyError::Index(error)) | Self::Index(error) => error.is_full(),
+            Self::Apply(ApplyError::Inconsistent { .. }) => false,
+        }
+    }
+}
+
 impl Applier {
     pub(super) fn new(shard: Arc<Inner>, writer: Writer, queue: Receiver<Pending>) -> Self {
         Self {
@@ -67,6 +87,8 @@ impl Applier {
             writer,
             queue,
             next: None,
+            batch: Vec::new(),
+            failed: None,
             since_checkpoint: 0,
             forgot_at: Duration::ZERO,
         }
@@ -75,9 +97,13 @@ impl Applier {
     /// Runs until the queue is closed and empty, or something fails.
     pub(super) fn run(mut self) {
         let _watch = Watch(Arc::clone(&self.shard));
-        if let Err(stop) = self.work() {
-            tracing::error!(error = %stop, "the shard stops");
-            self.shard.fail(stop.to_string());
+        match self.work() {
+            Ok(()) => {}
+            Err(stop) if stop.is_full() => self.only_read(&stop),
+            Err(stop) => {
+                tracing::error!(error = %stop, "the shard stops");
+                self.shard.fail(stop.to_string());
+            }
         }
     }
 
@@ -94,8 +120,9 @@ impl Applier {
                     Err(RecvTimeoutError::Disconnected) => break,
                 },
             };
-            let batch = self.batch(first)?;
-            self.apply(batch)?;
+            let gathered = self.gather(first);
+            self.apply()?;
+            gathered?;
             self.tidy()?;
         }
         self.writer.index().persist()?;
@@ -103,30 +130,39 @@ impl Applier {
     }
 
     /// Waits for the first; takes those after it that are durable too.
-    fn batch(&mut self, first: Pending) -> Result<Vec<(Position, Work)>, Stop> {
-        let mut batch = vec![(first.ticket.wait()?, first.work)];
-        while batch.len() < BATCH {
-            let mut pending = match self.queue.try_recv() {
-                Ok(pending) => pending,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+    fn gather(&mut self, first: Pending) -> Result<(), LogError> {
+        match first.ticket.wait() {
+            Ok(at) => self.batch.push((at, first.work)),
+            Err(error) => {
+                self.failed = Some(first.work);
+                return Err(error);
+            }
+        }
+        while self.batch.len() < BATCH {
+            let Ok(mut pending) = self.queue.try_recv() else {
+                break;
             };
             match (&mut pending.ticket).now_or_never() {
-                Some(at) => batch.push((at?, pending.work)),
+                Some(Ok(at)) => self.batch.push((at, pending.work)),
+                Some(Err(error)) => {
+                    self.failed = Some(pending.work);
+                    return Err(error);
+                }
                 None => {
                     self.next = Some(pending);
                     break;
                 }
             }
         }
-        Ok(batch)
+        Ok(())
     }
 
-    fn apply(&mut self, batch: Vec<(Position, Work)>) -> Result<(), Stop> {
-        let sum = batch.last().map_or(0, |(_, work)| work.sum);
-        let records = batch.iter().map(|(at, work)| (*at, &work.decoded));
+    fn apply(&mut self) -> Result<(), Stop> {
+        let sum = self.batch.last().map_or(0, |(_, work)| work.sum);
+        let records = self.batch.iter().map(|(at, work)| (*at, &work.decoded));
         let effects = self.writer.apply(records, sum)?;
         self.shard.effects(effects);
-        for (_, work) in batch {
+        for (_, work) in self.batch.drain(..) {
             self.since_checkpoint += work.octets;
             let delivery = delivery_of(&work.decoded.entry);
             for slot in &work.slots {
@@ -140,6 +176,20 @@ impl Applier {
             self.writer.index().persist()?;
         }
         Ok(())
+    }
+
+    /// The volume is full. What is acknowledged is still read; whoever waits for a change, or comes
+    /// with one, is refused. What of it is durable nevertheless is there after the next start.
+    fn only_read(&mut self, stop: &Stop) {
+        tracing::error!(error = %stop, "the volume is full: the shard only reads");
+        self.shard.stop_writing();
+        let next = self.next.take().map(|pending| pending.work);
+        let batch = self.batch.drain(..).map(|(_, work)| work);
+        let taken = batch.chain(self.failed.take()).chain(next);
+        taken.for_each(Work::refuse);
+        while let Ok(pending) = self.queue.recv() {
+            pending.work.refuse();
+        }
     }
 
     /// A bounded piece of what can wait.

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use log::Log;
+use log::{Log, LogError};
 use tokio::sync::{oneshot, watch};
 use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
 use super::applier::{Pending, Work};
-use super::slots::{Desk, Slot, Slots};
+use super::slots::{Desk, Mark, Slot, Slots};
 use super::{Refused, Sessions, Settings, Totals, Unready, lock, read};
 use crate::account::access::{Access, Assigned, Intent, access};
 use crate::account::{Account, Inconsistent};
@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     /// Set when the shard must end; says why.
     pub(super) fatal: watch::Sender<Option<String>>,
     pub(super) nearly_full: AtomicBool,
+    /// Set when the volume was full: changes are refused until a new start.
+    pub(super) read_only: AtomicBool,
 }
 
 /// Resolves when a queued record is durable and indexed.
@@ -87,10 +89,14 @@ impl Inner {
             let sender = queue
                 .as_ref()
                 .ok_or(Unready::retry("the shard is stopping"))?;
-            if self.fatal.borrow().is_some() {
-                return Err(Unready::retry("the shard is stopping"));
+            if self.fatal.borrow().is_some() || self.is_read_only() {
+                return Err(self.no_changes());
             }
-            let ticket = self.log.submit(record)?;
+            let ticket = self.log.submit(record).inspect_err(|error| {
+                if matches!(error, LogError::Failed { .. }) && !error.is_full() {
+                    self.fail(error.to_string());
+                }
+            })?;
             let decoded = Decoded { entry, layout };
             let work = Work {
                 decoded,
@@ -112,13 +118,16 @@ impl Inner {
         Ok(Receipt(receipt))
     }
 
-    /// Waits until all that is queued for an account is durable and indexed.
-    pub(crate) async fn settle(&self, slot: &Slot) -> Result<(), Unready> {
-        let queued = slot.lock().queued;
+    /// Waits until all that was queued for an account at `mark` is durable and indexed.
+    pub(crate) async fn settle(&self, slot: &Slot, mark: Mark) -> Result<(), Unready> {
         let mut fatal = self.fatal.subscribe();
-        tokio::select! {
-            () = slot.wait_until(|desk| desk.indexed >= queued) => Ok(()),
-            _ = fatal.wait_for(Option::is_some) => Err(Unready::retry("the shard is stopping")),
+        let settled = tokio::select! {
+            settled = slot.settled(mark) => settled,
+            _ = fatal.wait_for(Option::is_some) => false,
+        };
+        match settled {
+            true => Ok(()),
+            false => Err(self.no_changes()),
         }
     }
 
@@ -176,6 +185,24 @@ impl Inner {
 
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.nearly_full.load(Ordering::Relaxed)
+    }
+
+    /// The volume is full: what is acknowledged is read, and nothing more is written.
+    pub(super) fn stop_writing(&self) {
+        self.read_only.store(true, Ordering::Release);
+        self.metrics.read_only.set(1);
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Acquire)
+    }
+
+    /// Why no change is taken, or none comes about.
+    fn no_changes(&self) -> Unready {
+        match self.is_read_only() {
+            true => Unready::retry("the shard's volume is full"),
+            false => Unready::retry("the shard is stopping"),
+        }
     }
 
     /// Whether it was told to take no more changes.

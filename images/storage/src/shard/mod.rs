@@ -77,6 +77,7 @@ impl Shard {
             incarnation: RwLock::new(Incarnation(incarnation)),
             fatal: watch::Sender::new(None),
             nearly_full: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
             settings,
         });
         let applier = Applier::new(Arc::clone(&inner), volume.writer, receiver);
@@ -187,6 +188,11 @@ impl Shard {
         self.inner.nearly_full.store(full, Ordering::Relaxed);
     }
 
+    /// Whether the volume was full, so that nothing more is written before a new start.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.is_read_only()
+    }
+
     /// The directory's word on an account.
     pub fn assign(&self, id: AccountId, assigned: Assigned) {
         let mut map = write(&self.inner.assigned);
@@ -229,20 +235,21 @@ impl Shard {
         decide: impl FnOnce(Option<&Account>) -> Result<Option<Change>, E>,
     ) -> Result<(), E> {
         let slot = self.inner.slots.get(id);
-        let receipt = {
+        let (receipt, mark) = {
             let mut desk = slot.desk(&self.inner.index).map_err(Unready::from)?;
-            match decide(desk.account.as_ref())? {
+            let receipt = match decide(desk.account.as_ref())? {
                 None => None,
                 Some(change) => {
                     let entry = Entry::Change(id, change);
                     let queued = self.inner.queue(entry, &[], &[], &mut [(&slot, &mut desk)]);
                     Some(queued?)
                 }
-            }
+            };
+            (receipt, desk.mark())
         };
         match receipt {
             Some(receipt) => receipt.done().await?,
-            None => self.inner.settle(&slot).await?,
+            None => self.inner.settle(&slot, mark).await?,
         }
         self.inner.lease.for_write().await.map_err(Unready::from)?;
         Ok(())

@@ -37,6 +37,25 @@ pub(crate) struct Desk {
     pub(crate) indexed: u64,
     /// The last queued record that removes or alters messages.
     pub(crate) last_removal: u64,
+    /// How often what was queued was refused after all.
+    refusals: u64,
+}
+
+/// What was queued for an account when something was decided.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    queued: u64,
+    refusals: u64,
+}
+
+impl Desk {
+    /// What is queued now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            queued: self.queued,
+            refusals: self.refusals,
+        }
+    }
 }
 
 impl Slot {
@@ -72,6 +91,27 @@ impl Slot {
         }
         drop(desk);
         self.changed.notify_waiters();
+    }
+
+    /// Nothing that is queued here will be indexed: the account is again what the index says.
+    pub(crate) fn refused(&self) {
+        let mut desk = self.lock();
+        *desk = Desk {
+            queued: desk.queued,
+            indexed: desk.queued,
+            refusals: desk.refusals + 1,
+            ..Desk::default()
+        };
+        drop(desk);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until all that was queued at `mark` is durable and indexed; false: it was refused.
+    pub(crate) async fn settled(&self, mark: Mark) -> bool {
+        let refused = |desk: &Desk| desk.refusals != mark.refusals;
+        self.wait_until(|desk| desk.indexed >= mark.queued || refused(desk))
+            .await;
+        !refused(&self.lock())
     }
 
     /// Waits until what `is_done` asks of the desk holds.
@@ -175,13 +215,29 @@ mod tests {
         let slots = Slots::new(2);
         let slot = slots.get(id(1));
         slot.lock().queued = 1;
-        let waiting = tokio::spawn({
-            let slot = Arc::clone(&slot);
-            async move { slot.wait_until(|desk| desk.indexed >= desk.queued).await }
-        });
+        let waiting = settled(&slot);
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         slot.indexed(None);
-        waiting.await.unwrap();
+        assert!(waiting.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_not_settled() {
+        let slots = Slots::new(2);
+        let slot = slots.get(id(1));
+        slot.lock().queued = 2;
+        let waiting = settled(&slot);
+        tokio::task::yield_now().await;
+        slot.refused();
+        assert!(!waiting.await.unwrap());
+        // Who decides afterwards decides on what is indexed.
+        assert!(settled(&slot).await.unwrap());
+    }
+
+    fn settled(slot: &Arc<Slot>) -> tokio::task::JoinHandle<bool> {
+        let mark = slot.lock().mark();
+        let slot = Arc::clone(slot);
+        tokio::spawn(async move { slot.settled(mark).await })
     }
 }

@@ -1,6 +1,7 @@
 //! The shard as a whole: over a disk whose power fails, and over real sockets.
 
 mod delivering;
+mod full;
 mod model;
 mod moving;
 mod net;

@@ -5,5 +5,5 @@ mod ending;
 mod hostile;
 mod locking;
 mod reading;
-mod site;
+pub(crate) mod site;
 mod strangers;
