@@ -8,6 +8,7 @@ use kit::config::{Key, Problem, Settings};
 use kit::rpc::Replica;
 use serde::{Deserialize, Serialize};
 
+use crate::pop3::Times;
 use crate::service::Limits;
 use crate::shard;
 
@@ -54,6 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds and times of the shard itself.
     pub shard: shard::Settings,
+    /// The times of POP3.
+    pub pop3: Times,
     /// See [`SPACE_EVERY`].
     #[serde(skip)]
     pub space_every: Duration,
@@ -77,6 +80,7 @@ impl Default for Config {
             min_free_percent: MIN_FREE_PERCENT,
             limits: Limits::default(),
             shard: shard::Settings::default(),
+            pop3: Times::default(),
             space_every: SPACE_EVERY,
             heap: log::Options::default(),
         }
@@ -174,6 +178,42 @@ impl Settings for Config {
             "SIZE",
             "Heap written between syncs of the index",
         ),
+        Key::new(
+            "pop3.idle",
+            "DURATION",
+            "A silent client is logged out; 10m at least by RFC 1939",
+        ),
+        Key::new(
+            "pop3.login",
+            "DURATION",
+            "From connecting to the end of AUTH",
+        ),
+        Key::new(
+            "pop3.write",
+            "DURATION",
+            "How long a client may take to accept octets",
+        ),
+        Key::new(
+            "pop3.drain",
+            "DURATION",
+            "How long sessions go on when the shard closes",
+        ),
+        Key::new(
+            "pop3.keep-alive-idle",
+            "DURATION",
+            "Silence before a peer is probed",
+        ),
+        Key::new("pop3.keep-alive-interval", "DURATION", "Between two probes"),
+        Key::new(
+            "pop3.keep-alive-probes",
+            "N",
+            "Unanswered probes until the peer is dead",
+        ),
+        Key::new(
+            "pop3.user-timeout",
+            "DURATION",
+            "Sent and not acknowledged for so long: the peer is dead",
+        ),
     ];
 
     fn check(&self) -> Vec<Problem> {
@@ -208,6 +248,7 @@ impl Settings for Config {
             vague(&self.pop3_advertise, self.pop3_listen),
             text,
         );
+        problems.extend(self.pop3.check());
         problems
     }
 }
@@ -239,6 +280,43 @@ mod tests {
     fn every_setting_has_a_flag() {
         let forgotten = kit::config::forgotten_keys::<Config>();
         assert_eq!(forgotten, Vec::<String>::new());
+    }
+
+    #[test]
+    fn times_of_pop3_come_by_file_and_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("storage.toml");
+        let text = "[pop3]\nidle = \"11m\"\nkeep-alive-probes = 2\n";
+        std::fs::write(&file, text).unwrap();
+        let program = kit::config::Program {
+            name: "storage",
+            about: "",
+            version: "",
+        };
+        let given = |flags: &[&str]| {
+            let config = format!("--config={}", file.display());
+            let always = [
+                "storage",
+                "--identity=i",
+                "--data=d",
+                "--directory=dir-0=localhost:1",
+                "--rpc-listen=127.0.0.1:1",
+                "--pop3-listen=127.0.0.1:2",
+            ];
+            let args = always.iter().chain(flags).map(|flag| flag.to_string());
+            kit::config::load::<Config>(&program, args.chain([config]).map(Into::into))
+        };
+        let config = given(&["--pop3-user-timeout", "7s", "--pop3-keep-alive-idle=2s"]).unwrap();
+        assert_eq!(config.pop3.idle, Duration::from_secs(660));
+        assert_eq!(config.pop3.login, crate::pop3::times::LOGIN);
+        let keep_alive = config.pop3.keep_alive();
+        assert_eq!(keep_alive.probes, 2);
+        assert_eq!(keep_alive.idle, Duration::from_secs(2));
+        assert_eq!(keep_alive.user_timeout, Duration::from_secs(7));
+        let error = given(&["--pop3-keep-alive-interval=200ms", "--pop3-login=0s"]);
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("2 settings"), "{error}");
+        assert!(error.contains("--pop3-keep-alive-interval"), "{error}");
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Storage {
         let options = DirectoryOptions::default();
         let directory = DirectoryClient::new(&config.directory, &credentials, options)?;
         let lock = VolumeLock::take(&config.data)?;
-        let pop3_config = pop3::Config::new("--pop3-listen", config.pop3_listen);
+        let times = config.pop3.clone();
+        let pop3_config = pop3::Config::new("--pop3-listen", config.pop3_listen, times);
         let rpc = Listener::bind(ListenerConfig {
             max_connections: RPC_CONNECTIONS,
             max_per_address: RPC_CONNECTIONS,

@@ -4,7 +4,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
 use kit::listener::{Accepted, Admission, Listener, ListenerConfig};
@@ -21,61 +20,41 @@ mod machine;
 mod marks;
 mod metrics;
 mod session;
+pub mod times;
 
-pub use metrics::Metrics;
+pub use self::metrics::Metrics;
+pub use self::times::Times;
 
 /// Sessions at the same time: with 100 KB of buffers each, 1 GB for a full house.
 const MAX_SESSIONS: usize = 10_000;
-
-/// RFC 1939 section 3: an autologout timer is of 10 minutes at least.
-const IDLE: Duration = Duration::from_secs(600);
-
-/// From connecting to the end of AUTH; proxies do not think.
-const LOGIN: Duration = Duration::from_secs(30);
-
-/// How long a client may take to accept octets. The proxy between us buffers little, so this is
-/// the patience with a slow reader: 64 KB in it are 550 octets a second.
-const WRITE: Duration = Duration::from_secs(120);
-
-/// How long sessions go on when the shard closes.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// How the POP3 listener behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where proxies connect.
     pub listener: ListenerConfig,
-    /// A client that says nothing for so long is logged out; nothing is deleted.
-    pub idle: Duration,
-    /// From connecting to the end of AUTH.
-    pub login: Duration,
-    /// How long a client may take to accept octets.
-    pub write: Duration,
-    /// How long sessions go on when the shard closes.
-    pub drain: Duration,
+    /// How long it waits.
+    pub times: Times,
 }
 
 impl Config {
-    /// The defaults, at an address set by `flag`.
-    pub fn new(flag: &'static str, address: SocketAddr) -> Self {
-        let mut listener = ListenerConfig::new("pop3", flag, address);
-        listener.max_connections = MAX_SESSIONS;
-        // All sessions come from few proxies, which have their own caps by client.
-        listener.max_per_address = MAX_SESSIONS;
-        Self {
-            listener,
-            idle: IDLE,
-            login: LOGIN,
-            write: WRITE,
-            drain: DRAIN,
-        }
+    /// At an address set by `flag`.
+    pub fn new(flag: &'static str, address: SocketAddr, times: Times) -> Self {
+        let listener = ListenerConfig {
+            max_connections: MAX_SESSIONS,
+            // All sessions come from few proxies, which have their own caps by client.
+            max_per_address: MAX_SESSIONS,
+            keep_alive: times.keep_alive(),
+            ..ListenerConfig::new("pop3", flag, address)
+        };
+        Self { listener, times }
     }
 }
 
 /// What all sessions share.
 struct Shared {
     store: Mailstore,
-    config: Config,
+    times: Times,
     metrics: Metrics,
     shutdown: Shutdown,
     tls: TlsAcceptor,
@@ -94,7 +73,7 @@ pub async fn serve(
 ) {
     let shared = Arc::new(Shared {
         store,
-        config,
+        times: config.times,
         metrics,
         tls: TlsAcceptor::from(credentials.server_config()),
         shard: credentials.identity().instance().to_owned(),
@@ -144,7 +123,7 @@ async fn handshake(
     shared: &Shared,
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, Identity), Stranger> {
-    let accepted = timeout(shared.config.login, shared.tls.accept(stream)).await;
+    let accepted = timeout(shared.times.login, shared.tls.accept(stream)).await;
     let stream = accepted.map_err(|_| Stranger::Slow)??;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = kit::tls::peer_identity(chain)?;
@@ -158,6 +137,6 @@ impl Shared {
     /// Resolves when sessions must end because the shard closes.
     async fn over(&self) {
         self.shutdown.closing().await;
-        sleep(self.config.drain).await;
+        sleep(self.times.drain).await;
     }
 }

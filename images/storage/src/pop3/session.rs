@@ -35,7 +35,7 @@ where
     let started = Instant::now();
     let mut session = Session {
         shared,
-        lines: LineStream::new(stream, shared.config.write),
+        lines: LineStream::new(stream, shared.times.write),
         state: State::Authorization,
         client: None,
         maildrop: None,
@@ -103,7 +103,7 @@ struct Session<'a, S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     async fn talk(&mut self) -> Result<Never, End> {
-        let login_ends = Moment::now() + self.shared.config.login;
+        let login_ends = Moment::now() + self.shared.times.login;
         let greeting = format!("Palomar {}", self.shared.shard);
         Reply::ok(greeting).write(self.lines.out());
         loop {
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 None => std::future::pending().await,
             }
         };
-        let read = timeout(self.shared.config.idle, self.lines.fill());
+        let read = timeout(self.shared.times.idle, self.lines.fill());
         tokio::select! {
             // RFC 1939 section 3: no word at autologout, and nothing is deleted.
             read = read => match read.map_err(|_| End::Idle)?? {
@@ -208,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             .shared
             .store
             .open_maildrop(handoff.account, handoff.epoch, info);
-        let opened = timeout(self.shared.config.login, opening)
+        let opened = timeout(self.shared.times.login, opening)
             .await
             .unwrap_or_else(|_| Err(OpenError::Temporary("the account is busy".to_owned())));
         match &opened {

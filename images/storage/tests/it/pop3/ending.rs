@@ -45,7 +45,7 @@ async fn a_superseded_shard_answers_nothing_more() {
 #[tokio::test]
 async fn a_closing_shard_gives_sessions_their_time() {
     let mut config = config();
-    config.drain = Duration::from_millis(50);
+    config.times.drain = Duration::from_millis(50);
     let site = Site::with(404, config, &[b"one\r\n"]).await;
     let mut fresh = site.proxy().await;
     let mut client = site.opened().await;
@@ -59,7 +59,7 @@ async fn a_closing_shard_gives_sessions_their_time() {
 #[tokio::test]
 async fn who_says_nothing_is_shown_out() {
     let mut config = config();
-    config.login = Duration::from_millis(50);
+    config.times.login = Duration::from_millis(50);
     let site = Site::with(405, config, &[]).await;
     let mut client = site.proxy().await;
     assert_eq!(client.line().await, "closed");

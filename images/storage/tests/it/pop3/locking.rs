@@ -36,7 +36,7 @@ async fn a_second_session_is_told() {
 #[tokio::test]
 async fn an_idle_client_loses_it_without_a_word() {
     let mut config = config();
-    config.idle = Duration::from_millis(50);
+    config.times.idle = Duration::from_millis(50);
     let site = Site::with(302, config, &[b"one\r\n"]).await;
     let mut client = site.opened().await;
     client.say("DELE 1\r\n").await;
@@ -48,7 +48,7 @@ async fn an_idle_client_loses_it_without_a_word() {
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_it() {
     let mut config = config();
-    config.write = Duration::from_millis(100);
+    config.times.write = Duration::from_millis(100);
     let line = format!("{}\r\n", "x".repeat(70));
     let body = line.repeat(10_000);
     let site = Site::with(303, config, &[body.as_bytes()]).await;

@@ -7,7 +7,7 @@ use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::listener::Listener;
 use kit::tls::{Credentials, server_name};
-use palomar_storage::pop3::{self, Config, Metrics};
+use palomar_storage::pop3::{self, Config, Metrics, Times};
 use palomar_storage::session::Mailstore;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -35,7 +35,11 @@ pub(crate) struct Site {
 
 /// A configuration with the defaults.
 pub(crate) fn config() -> Config {
-    Config::new("--pop3-listen", (Ipv4Addr::LOCALHOST, 0).into())
+    Config::new(
+        "--pop3-listen",
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        Times::default(),
+    )
 }
 
 impl Site {
