@@ -113,12 +113,17 @@ impl Peer<'_> {
         })
     }
 
-    /// The digest, from the incarnation that the store knows.
+    /// The digest, from the incarnation that the store knows. The shard lets a while pass before it
+    /// says that it has not got one yet.
     pub(crate) async fn digest(&self, command: MoveCommand) -> Result<DigestReply, Failure> {
-        let reply = self.mover().digest(Self::request(command)).await;
-        let digest = self.answer(Order::Digest, reply)?;
-        self.same_incarnation(digest.incarnation)?;
-        Ok(digest)
+        loop {
+            let reply = self.mover().digest(Self::request(command.clone())).await;
+            let digest = self.answer(Order::Digest, reply)?;
+            self.same_incarnation(digest.incarnation)?;
+            if !digest.pending {
+                return Ok(digest);
+            }
+        }
     }
 
     /// Begins the copy.

@@ -27,6 +27,9 @@ pub const CACHE_BYTES: u64 = 64 << 20;
 /// Open files of tables: well below the usual limit of 1,024, with the heap's.
 const OPEN_FILES: usize = 256;
 
+/// What rows hold and mean; to be raised with every change of that.
+const FORM: u32 = 1;
+
 /// The index of one shard. Cheap to clone. Calls may read a disk.
 #[derive(Clone)]
 pub struct Index {
@@ -50,6 +53,9 @@ pub enum IndexError {
     /// A row is not what its key says.
     #[error("the index has a row that is not {0}")]
     Row(&'static str),
+    /// Another release made it.
+    #[error("the index has rows of form {0}, and this program's are of form {FORM}")]
+    Form(u32),
 }
 
 impl IndexError {
@@ -98,6 +104,7 @@ impl Index {
     pub fn progress(&self) -> Result<Option<(Position, u64)>> {
         let row: Option<ProgressRow> = self.get(&keys::PROGRESS, "progress")?;
         row.map(|row| match row.applied {
+            _ if row.form != FORM => Err(IndexError::Form(row.form)),
             Some(at) => Ok((at.into(), row.sum)),
             None => Err(IndexError::Row("progress")),
         })

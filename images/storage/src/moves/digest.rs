@@ -2,60 +2,40 @@
 //!
 //! In this order, numbers big-endian, texts and lists with their length before them: last change
 //! number, next UIDVALIDITY, limits; each mailbox by number with its fields and each of its
-//! messages by UID; each remembered delivery by id. A body enters by its own SHA-256, read from
-//! the heap.
+//! messages by UID; each remembered delivery by id. A message enters by the sum of its prefix and
+//! body that the index has, so no body is read: the target has checked each against the source's
+//! SHA-256 when it came, and what is read later is checked against the same sums.
 
 use bytes::Bytes;
 use ring::digest::{Context, SHA256};
 use tonic::Status;
 use wire::ids::AccountId;
 
+use super::CopyError;
 use crate::account::Account;
-use crate::index::IndexError;
+use crate::index::Index;
 use crate::records::proto::MessageRow;
-use crate::shard::Shard;
-use crate::shard::body::{BodyError, StoredMessage};
 
 /// Names the canonical form, should it ever change.
-const FORM: &str = "palomar account 1";
-
-const HOUR_MS: i64 = 3_600_000;
+const FORM: &str = "palomar account 2";
 
 /// The digest of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Digest {
     pub(super) sum: Bytes,
     pub(super) messages: u64,
     pub(super) octets: u64,
 }
 
-/// Why an account cannot be read whole.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CopyError {
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    #[error("the account is gone")]
-    Gone,
-}
-
-impl From<CopyError> for Status {
-    fn from(error: CopyError) -> Self {
-        tracing::error!(%error, "an account cannot be read");
-        Status::data_loss(error.to_string())
-    }
-}
-
-/// Reads all of the account, off the runtime's threads.
-pub(super) async fn of(shard: &Shard, id: AccountId) -> Result<Digest, Status> {
-    let shard = shard.clone();
-    let digested = tokio::task::spawn_blocking(move || digest(&shard, id)).await;
+/// Reads all of the account's rows, off the runtime's threads.
+pub(super) async fn of(index: Index, id: AccountId) -> Result<Digest, Status> {
+    let digested = tokio::task::spawn_blocking(move || digest(&index, id)).await;
     let stopping = |_| Status::unavailable("the shard is stopping");
     Ok(digested.map_err(stopping)??)
 }
 
-fn digest(shard: &Shard, id: AccountId) -> Result<Digest, CopyError> {
-    let account = shard.index().account(id)?.ok_or(CopyError::Gone)?;
+fn digest(index: &Index, id: AccountId) -> Result<Digest, CopyError> {
+    let account = index.account(id)?.ok_or(CopyError::Gone)?;
     let mut canonical = Canonical(Context::new(&SHA256));
     canonical.account(&account);
     let mut messages = 0;
@@ -68,16 +48,15 @@ fn digest(shard: &Shard, id: AccountId) -> Result<Digest, CopyError> {
         canonical.number(mailbox.highest_modseq);
         canonical.number(u64::from(mailbox.subscribed));
         canonical.number(mailbox.messages);
-        for message in shard.index().messages(id, *number, 0) {
+        for message in index.messages(id, *number, 0) {
             let (uid, row) = message?;
-            let mut stored = StoredMessage::new(shard.log().clone(), row.clone().into());
             canonical.number(u64::from(uid));
-            canonical.message(&row, &mut stored)?;
             messages += 1;
-            octets += stored.size();
+            octets += u64::from(row.prefix_length) + row.body_length;
+            canonical.message(row);
         }
     }
-    canonical.deliveries(shard, id)?;
+    canonical.deliveries(index, id)?;
     Ok(Digest {
         sum: Bytes::copy_from_slice(canonical.0.finish().as_ref()),
         messages,
@@ -106,48 +85,94 @@ impl Canonical {
         self.number(account.mailboxes.len() as u64);
     }
 
-    fn message(&mut self, row: &MessageRow, stored: &mut StoredMessage) -> Result<(), BodyError> {
+    fn message(&mut self, row: MessageRow) {
         self.number(row.modseq);
-        let mut flags = row.flags.clone();
+        let mut flags = row.flags;
         flags.sort();
         self.number(flags.len() as u64);
         flags.iter().for_each(|flag| self.text(flag.as_bytes()));
         self.0.update(&row.internal_date_ms.to_be_bytes());
-        self.text(&stored.prefix()?);
+        self.number(u64::from(row.prefix_length));
         self.number(row.body_length);
-        self.0.update(body_sha256(stored)?.as_ref());
+        self.number(row.sum);
         self.text(row.uidl.as_bytes());
-        Ok(())
     }
 
-    /// What is about to be forgotten does not count: one side may have done so already.
-    fn deliveries(&mut self, shard: &Shard, id: AccountId) -> Result<(), CopyError> {
-        let remembered = i64::try_from(shard.settings().remembered.as_millis());
-        let oldest = kit::clock::unix_ms().saturating_sub(remembered.unwrap_or(i64::MAX));
-        let cut = (oldest.div_euclid(HOUR_MS) + 1).saturating_mul(HOUR_MS);
-        for delivery in shard.index().deliveries(id) {
+    fn deliveries(&mut self, index: &Index, id: AccountId) -> Result<(), CopyError> {
+        for delivery in index.deliveries(id) {
             let (delivery, row) = delivery?;
-            if row.stored_at_ms >= cut {
-                self.0.update(delivery.as_bytes());
-                self.0.update(&row.stored_at_ms.to_be_bytes());
-                self.number(u64::from(row.uid_validity));
-                self.number(u64::from(row.uid));
-            }
+            self.0.update(delivery.as_bytes());
+            self.0.update(&row.stored_at_ms.to_be_bytes());
+            self.number(u64::from(row.uid_validity));
+            self.number(u64::from(row.uid));
         }
         Ok(())
     }
 }
 
-/// The body's SHA-256, read piece by piece.
-pub(super) fn body_sha256(stored: &mut StoredMessage) -> Result<ring::digest::Digest, BodyError> {
-    let mut sum = Context::new(&SHA256);
-    let mut offset = 0;
-    loop {
-        let piece = stored.body(offset)?;
-        if piece.is_empty() {
-            return Ok(sum.finish());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::writer::tests::Indexed;
+    use crate::records::Change;
+    use crate::records::proto::{Expunged, FlagsChanged, Limits};
+
+    const ID: AccountId = AccountId::from_bytes([1; 16]);
+
+    /// The digest of an account with two messages, after `change`.
+    fn after(change: impl FnOnce(&mut Indexed)) -> Digest {
+        let mut indexed = Indexed::new();
+        indexed.create(ID);
+        indexed.deliver(ID, 1, "To: a\r\n", b"one", 1000);
+        change(&mut indexed);
+        digest(&indexed.index(), ID).unwrap()
+    }
+
+    fn second(id: u8, prefix: &str, body: &[u8], at: i64) -> Digest {
+        after(|indexed| indexed.deliver(ID, id, prefix, body, at))
+    }
+
+    #[test]
+    fn everything_counts() {
+        let same = second(2, "p", b"two", 2000);
+        let elsewhere = after(|indexed| {
+            indexed.next += 4096;
+            indexed.deliver(ID, 2, "p", b"two", 2000);
+        });
+        assert_eq!(elsewhere, same, "where it is in the heap does not count");
+        assert_eq!((same.messages, same.octets), (2, 3 + 7 + 1 + 3));
+        let changed = |change| after(|indexed| indexed.change(ID, change));
+        let flags = |uids| FlagsChanged {
+            uids,
+            modseq: 2,
+            flags: vec!["\\Seen".to_owned()],
+            ..FlagsChanged::default()
+        };
+        let others = [
+            after(|_| {}),
+            second(3, "p", b"two", 2000),
+            second(2, "q", b"two", 2000),
+            second(2, "p", b"tow", 2000),
+            second(2, "pt", b"wo", 2000),
+            second(2, "p", b"two", 2001),
+            changed(Change::FlagsChanged(flags(vec![1]))),
+            changed(Change::FlagsChanged(flags(vec![]))),
+            changed(Change::Limits(Limits {
+                bytes: 1,
+                messages: 0,
+            })),
+            changed(Change::Expunged(Expunged {
+                uids: vec![1],
+                modseq: 2,
+                octets: 10,
+                ..Expunged::default()
+            })),
+        ];
+        for (at, one) in others.iter().enumerate() {
+            assert_ne!(one.sum, same.sum, "{at}");
+            for (other, two) in others.iter().enumerate() {
+                assert!(at == other || one.sum != two.sum, "{at} {other}");
+            }
         }
-        sum.update(&piece);
-        offset += piece.len() as u64;
     }
 }

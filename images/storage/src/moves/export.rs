@@ -1,5 +1,6 @@
 //! The source's part of the copy: the whole account, as of the fence, in canonical order.
 
+use ring::digest::{self, Context, SHA256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -10,8 +11,7 @@ use wire::rpc::{
     ExportRequest, Quota, RememberedDelivery,
 };
 
-use super::digest::{CopyError, body_sha256};
-use super::{MoverService, Parsed, is_fenced};
+use super::{CopyError, MoverService, Parsed, is_fenced};
 use crate::account::{Account, Mailbox};
 use crate::index::IndexError;
 use crate::records::proto::MessageRow;
@@ -55,7 +55,7 @@ pub(super) async fn start(
     let (sender, receiver) = mpsc::channel(AHEAD);
     let service = service.clone();
     tokio::spawn(async move {
-        let _copy = service.copies.acquire().await;
+        let _place = service.exports.acquire().await;
         let shard = service.shard.clone();
         let export = Export {
             shard,
@@ -200,4 +200,18 @@ impl Export {
 
 fn part(part: Part) -> ExportPart {
     ExportPart { part: Some(part) }
+}
+
+/// The body's SHA-256, read piece by piece.
+fn body_sha256(stored: &mut StoredMessage) -> Result<digest::Digest, BodyError> {
+    let mut sum = Context::new(&SHA256);
+    let mut offset = 0;
+    loop {
+        let piece = stored.body(offset)?;
+        if piece.is_empty() {
+            return Ok(sum.finish());
+        }
+        sum.update(&piece);
+        offset += piece.len() as u64;
+    }
 }

@@ -4,11 +4,14 @@
 //! It ends with one record that says that everything is here; without it the account is nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kit::services::mover_client::MoverClient;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
@@ -16,7 +19,7 @@ use wire::ids::{AccountId, ShardName};
 use wire::rpc::{ExportRequest, ImportProgress, ImportRequest};
 
 use self::parts::{Assembler, Piece};
-use super::{MoverService, Parsed};
+use super::{COPIES, MoverService, Parsed};
 use crate::account::Account;
 use crate::records::proto::{self, Holding};
 use crate::records::{Change, Entry, Imported};
@@ -31,16 +34,29 @@ const WINDOW_RECORDS: usize = 256;
 /// Octets of bodies that wait for their sync.
 const WINDOW_OCTETS: u64 = 16 << 20;
 
-/// Messages between two reports.
-const REPORT_EVERY: u64 = 100;
+/// Between two reports; who drives the move takes a long silence for the end.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Reports that wait for the directory.
 const REPORTS_AHEAD: usize = 4;
 
+/// How long the source may be silent: it has nothing to do but to read and send.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Imports under way, by account.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Imports {
     live: Arc<Mutex<HashMap<AccountId, CancellationToken>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self {
+            live: Arc::default(),
+            places: Arc::new(Semaphore::new(COPIES)),
+        }
+    }
 }
 
 /// Why an import ends early. The driver may start it again.
@@ -56,6 +72,8 @@ enum Stop {
     Superseded,
     #[error("nobody listens")]
     HungUp,
+    #[error("the source sent nothing for {SOURCE_PATIENCE:?}")]
+    Silent,
 }
 
 impl From<Status> for Stop {
@@ -72,6 +90,7 @@ impl From<Stop> for Status {
             Stop::Parts(misfit) => Self::data_loss(misfit.to_string()),
             Stop::Superseded => Self::failed_precondition(stop.to_string()),
             Stop::HungUp => Self::cancelled(stop.to_string()),
+            Stop::Silent => Self::unavailable(stop.to_string()),
         }
     }
 }
@@ -130,10 +149,15 @@ async fn run(
     if let Some(earlier) = earlier {
         earlier.cancel();
     }
+    let progress = watch::Sender::new(ImportProgress {
+        incarnation: service.shard.incarnation().0,
+        ..ImportProgress::default()
+    });
     let result = tokio::select! {
-        result = import(service, parsed, request, reports, &token) => result,
+        result = import(service, parsed, request, &progress, &token) => result,
         () = token.cancelled() => Err(Stop::Superseded),
         () = reports.closed() => Err(Stop::HungUp),
+        never = report(&progress, reports) => match never {},
     };
     if !token.is_cancelled() {
         lock(&service.imports.live).remove(&parsed.account);
@@ -141,14 +165,25 @@ async fn run(
     result
 }
 
+/// Says how far it is, whatever the import waits for.
+async fn report(progress: &watch::Sender<ImportProgress>, reports: &Reports) -> Infallible {
+    let mut ticks = tokio::time::interval(REPORT_EVERY);
+    loop {
+        ticks.tick().await;
+        let now = *progress.borrow();
+        // Who does not read reports misses some.
+        let _ = reports.try_send(Ok(now));
+    }
+}
+
 async fn import(
     service: &MoverService,
     parsed: &Parsed,
     request: ImportRequest,
-    reports: &Reports,
+    progress: &watch::Sender<ImportProgress>,
     token: &CancellationToken,
 ) -> Result<ImportProgress, Stop> {
-    let _copy = service.copies.acquire().await;
+    let _place = service.imports.places.acquire().await;
     let mut import = Import {
         shard: &service.shard,
         slot: service.shard.inner().slots.get(parsed.account),
@@ -174,29 +209,30 @@ async fn import(
     let mut client = MoverClient::new(channel);
     let mut stream = client.export(Request::new(export)).await?.into_inner();
     let mut assembler = Assembler::default();
-    let mut report = ImportProgress {
-        incarnation: service.shard.incarnation().0,
-        ..ImportProgress::default()
-    };
-    while let Some(part) = stream.message().await? {
+    loop {
+        let part = timeout(SOURCE_PATIENCE, stream.message()).await;
+        let Some(part) = part.map_err(|_| Stop::Silent)?? else {
+            return Err(Stop::Parts(parts::Misfit("it ended without an end")));
+        };
         match assembler.take(part)? {
             None => {}
             Some(Piece::Account { messages, octets }) => {
-                report.total_messages = messages;
-                report.total_bytes = octets;
+                progress.send_modify(|report| {
+                    report.total_messages = messages;
+                    report.total_bytes = octets;
+                });
             }
             Some(Piece::Mailbox(mailbox)) => {
                 import.change(Change::MailboxImported(mailbox)).await?;
             }
             Some(Piece::Message(message)) => {
-                report.messages += 1;
-                report.bytes += message.octets();
+                let octets = message.octets();
                 import.message(message).await?;
                 service.shard.metrics().imported.inc();
-                if report.messages.is_multiple_of(REPORT_EVERY) {
-                    // Who does not read reports misses some.
-                    let _ = reports.try_send(Ok(report));
-                }
+                progress.send_modify(|report| {
+                    report.messages += 1;
+                    report.bytes += octets;
+                });
             }
             Some(Piece::Deliveries(deliveries)) => {
                 import
@@ -207,12 +243,14 @@ async fn import(
                 finished.source_incarnation = request.source_incarnation;
                 finished.change_number = request.change_number;
                 import.finish(finished).await?;
-                report.complete = true;
-                return Ok(report);
+                let complete = true;
+                return Ok(ImportProgress {
+                    complete,
+                    ..*progress.borrow()
+                });
             }
         }
     }
-    Err(Stop::Parts(parts::Misfit("it ended without an end")))
 }
 
 /// An import's hold on its account.

@@ -5,6 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use kit::rpc::{ShardChannels, require};
@@ -22,22 +23,30 @@ use wire::rpc::{
 use crate::account::Account;
 use crate::account::access::{Assigned, Place};
 use crate::account::command::{Command, Refusal, Step, Verb, word};
+use crate::index::IndexError;
 use crate::records::Change;
 use crate::records::proto::Holding;
+use crate::shard::body::BodyError;
 use crate::shard::{Shard, Unready};
 
 mod digest;
+mod digests;
 mod export;
 mod import;
 
+use self::digests::Digests;
 use self::import::Imports;
 
 /// The form of a copy: what is exported, and what the digest is over. It rises when either changes,
 /// and a move waits until its target is not older than its source.
 pub const COPY_FORMAT: u32 = 1;
 
-/// Exports, imports and digests at a time: each keeps a disk and some memory busy.
+/// Exports at a time, and imports at a time: each keeps a disk and some memory busy. An import
+/// waits for an export elsewhere, so neither may take the other's places.
 const COPIES: usize = 8;
+
+/// How long a caller waits for a digest before it is told to ask again: less than any deadline.
+const DIGEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -45,7 +54,8 @@ pub struct MoverService {
     shard: Shard,
     channels: ShardChannels,
     imports: Imports,
-    copies: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
+    digests: Digests,
 }
 
 /// Why a command fails.
@@ -64,6 +74,24 @@ impl From<MoveError> for Status {
             MoveError::Refused(Refusal::NotYet(text)) => Status::unavailable(text),
             MoveError::Unready(unready) => Status::unavailable(unready.to_string()),
         }
+    }
+}
+
+/// Why an account cannot be read whole.
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("the account is gone")]
+    Gone,
+}
+
+impl From<CopyError> for Status {
+    fn from(error: CopyError) -> Self {
+        tracing::error!(%error, "an account cannot be read");
+        Status::data_loss(error.to_string())
     }
 }
 
@@ -92,7 +120,8 @@ impl MoverService {
             shard,
             channels,
             imports: Imports::default(),
-            copies: Arc::new(Semaphore::new(COPIES)),
+            exports: Arc::new(Semaphore::new(COPIES)),
+            digests: Digests::default(),
         }
     }
 
@@ -230,15 +259,27 @@ impl mover_server::Mover for MoverService {
         let parsed = self.parse(request.get_ref(), End::Either)?;
         let whole = |account: &Account| is_whole(account, &parsed);
         self.settled(parsed.account, whole).await?;
-        let _copy = self.copies.acquire().await;
-        let digest = digest::of(&self.shard, parsed.account).await?;
+        let index = self.shard.index();
+        let indexed = index.account(parsed.account).map_err(CopyError::from)?;
+        let at = indexed.ok_or(CopyError::Gone)?.changed;
+        let digest = self.digests.of(index, parsed.account, at, DIGEST_PATIENCE);
+        let digest = digest.await?;
         // Nothing may have changed under it.
         self.settled(parsed.account, whole).await?;
-        Ok(Response::new(DigestReply {
-            incarnation: self.shard.incarnation().0,
-            digest: digest.sum,
-            messages: digest.messages,
-            bytes: digest.octets,
+        let incarnation = self.shard.incarnation().0;
+        Ok(Response::new(match digest {
+            Some(digest) => DigestReply {
+                incarnation,
+                digest: digest.sum,
+                messages: digest.messages,
+                bytes: digest.octets,
+                pending: false,
+            },
+            None => DigestReply {
+                incarnation,
+                pending: true,
+                ..DigestReply::default()
+            },
         }))
     }
 

@@ -128,6 +128,37 @@ pub fn body_sums<'a>(pieces: impl IntoIterator<Item = &'a Bytes>) -> Vec<u64> {
     sums.finish()
 }
 
+/// The sums of prefixes, xxh3-64 each.
+pub fn prefix_sums(prefixes: &[Bytes]) -> Vec<u64> {
+    prefixes.iter().map(|prefix| xxh3_64(prefix)).collect()
+}
+
+/// The sums of the prefixes in a payload, given their lengths. The layout was checked.
+pub(super) fn sums_in(
+    payload: &Bytes,
+    layout: Layout,
+    lengths: impl IntoIterator<Item = u32>,
+) -> Vec<u64> {
+    let mut rest = &payload[layout.prefix_at as usize..layout.body_at as usize];
+    let sum = |length: u32| {
+        let (prefix, others) = rest.split_at(rest.len().min(length as usize));
+        rest = others;
+        xxh3_64(prefix)
+    };
+    lengths.into_iter().map(sum).collect()
+}
+
+/// One sum over all that a message is made of: its prefix, and its body piece by piece. Equal sums
+/// of two shards' messages of equal lengths mean equal messages.
+pub(crate) fn content_sum(prefix_sum: u64, body_sums: &[u64]) -> u64 {
+    let mut sum = Xxh3::new();
+    sum.update(&prefix_sum.to_le_bytes());
+    body_sums
+        .iter()
+        .for_each(|body_sum| sum.update(&body_sum.to_le_bytes()));
+    sum.digest()
+}
+
 impl Message {
     /// Octets of all prefixes.
     pub(super) fn prefix_octets(&self) -> u64 {

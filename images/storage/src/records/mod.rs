@@ -13,7 +13,10 @@ mod message;
 pub mod proto;
 
 use self::message::Outer;
-pub use self::message::{BODY_SUM_CHUNK, BodySums, Imported, Layout, Message, Target, body_sums};
+pub(crate) use self::message::content_sum;
+pub use self::message::{
+    BODY_SUM_CHUNK, BodySums, Imported, Layout, Message, Target, body_sums, prefix_sums,
+};
 pub use self::proto::account_change::Change;
 
 const VOLUME_OPENED: u8 = 1;
@@ -41,6 +44,8 @@ pub struct Decoded {
     pub entry: Entry,
     /// Of messages: where prefixes and body are in the payload.
     pub layout: Layout,
+    /// Of messages: xxh3-64 of each target's prefix, in order.
+    pub prefix_sums: Vec<u64>,
 }
 
 /// A payload that is no record of ours.
@@ -95,15 +100,22 @@ impl Entry {
                 let outer = Outer::of(payload)?;
                 let message = Message::try_from(proto::Message::decode(outer.head())?)?;
                 let layout = outer.layout(message.prefix_octets(), message.body_length)?;
-                let entry = Self::Message(message);
-                Ok(Decoded { entry, layout })
+                let lengths = message.targets.iter().map(|target| target.prefix_length);
+                Ok(Decoded {
+                    prefix_sums: message::sums_in(payload, layout, lengths),
+                    entry: Self::Message(message),
+                    layout,
+                })
             }
             IMPORTED => {
                 let outer = Outer::of(payload)?;
                 let imported = Imported::try_from(proto::Imported::decode(outer.head())?)?;
                 let layout = outer.layout(imported.prefix_length.into(), imported.body_length)?;
-                let entry = Self::Imported(imported);
-                Ok(Decoded { entry, layout })
+                Ok(Decoded {
+                    prefix_sums: message::sums_in(payload, layout, [imported.prefix_length]),
+                    entry: Self::Imported(imported),
+                    layout,
+                })
             }
             ACCOUNT_CHANGE => {
                 let change = proto::AccountChange::decode(payload.clone())?;
@@ -119,8 +131,11 @@ impl Entry {
 
 impl Decoded {
     fn plain(entry: Entry) -> Self {
-        let layout = Layout::default();
-        Self { entry, layout }
+        Self {
+            entry,
+            layout: Layout::default(),
+            prefix_sums: Vec::new(),
+        }
     }
 }
 
@@ -163,7 +178,7 @@ pub fn fuzz(data: &[u8]) {
         return;
     };
     let payload = Bytes::copy_from_slice(rest);
-    let Ok(Decoded { entry, layout }) = Entry::decode(kind % 5, &payload) else {
+    let Ok(Decoded { entry, layout, .. }) = Entry::decode(kind % 5, &payload) else {
         return;
     };
     let prefixes = payload.slice(layout.prefix_at as usize..layout.body_at as usize);
@@ -209,7 +224,13 @@ mod tests {
         assert_eq!(payload.slice(layout.body_at as usize..), body);
         assert_eq!(&payload[layout.prefix_at as usize..][..5], b"abcde");
         let decoded = Entry::decode(record.kind, &payload).unwrap();
-        assert_eq!(decoded, Decoded { entry, layout });
+        let prefix_sums = prefix_sums(&prefixes);
+        let expected = Decoded {
+            entry,
+            layout,
+            prefix_sums,
+        };
+        assert_eq!(decoded, expected);
         (record.kind, payload)
     }
 

@@ -19,7 +19,7 @@ use crate::index::Index;
 use crate::index::writer::{Effect, fingerprint};
 use crate::lease::Lease;
 use crate::metrics::Metrics;
-use crate::records::{Decoded, Entry};
+use crate::records::{Decoded, Entry, prefix_sums};
 
 pub(crate) struct Inner {
     pub(crate) name: ShardName,
@@ -74,6 +74,7 @@ impl Inner {
         let (record, layout) = entry.encode(prefixes, body);
         let before_body = record.parts.first().map_or(&[][..], |head| head);
         let sum = fingerprint(record.kind, before_body);
+        let prefix_sums = prefix_sums(prefixes);
         let (done, receipt) = oneshot::channel();
         let slots = work.iter().map(|(slot, _)| Arc::clone(slot)).collect();
         for (at, (_, desk)) in work.iter_mut().enumerate() {
@@ -97,7 +98,11 @@ impl Inner {
                     self.fail(error.to_string());
                 }
             })?;
-            let decoded = Decoded { entry, layout };
+            let decoded = Decoded {
+                entry,
+                layout,
+                prefix_sums,
+            };
             let work = Work {
                 decoded,
                 sum,

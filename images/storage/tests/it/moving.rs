@@ -365,6 +365,47 @@ async fn an_import_begins_again_from_nothing() {
     stage.stop().await;
 }
 
+/// What a digest takes is as much as the account has messages, whatever their size.
+#[tokio::test]
+async fn a_digest_reads_no_bodies() {
+    let mut stage = Stage::new().await;
+    let plan = there();
+    for step in [Step::Prepare, Step::Fence, Step::Import] {
+        stage.step(&plan, step).await;
+    }
+    for shard in ["a", "b"] {
+        let heap = stage.cluster.data(shard).join("heap");
+        let segment = heap.join(format!("{:016x}.segment", 1));
+        let octets = std::fs::read(&segment).unwrap();
+        std::fs::write(&segment, vec![0; octets.len()]).unwrap();
+    }
+    stage.step(&plan, Step::Digests).await;
+}
+
+/// Who drives the move hears of an import that waits for its source.
+#[tokio::test]
+async fn an_import_reports_while_its_source_is_silent() {
+    let mut stage = Stage::new().await;
+    let plan = there();
+    for step in [Step::Prepare, Step::Fence] {
+        stage.step(&plan, step).await;
+    }
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let request = ImportRequest {
+        command: Some(stage.command(&plan, 1)),
+        source_endpoint: silent.local_addr().unwrap().to_string(),
+        source_incarnation: 1,
+        change_number: 1,
+    };
+    let mut target = stage.cluster.mover(&stage.shards["b"]);
+    let mut progress = target.import(request).await.unwrap().into_inner();
+    for _ in 0..2 {
+        let report = progress.message().await.unwrap().unwrap();
+        assert!(!report.complete);
+    }
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn the_target_alone_may_export() {
     let mut stage = Stage::new().await;

@@ -6,7 +6,7 @@ use wire::ids::{AccountId, DeliveryId};
 use super::{ApplyError, Batch, IndexError, Writer, keys};
 use crate::account::{Account, INBOX, Inconsistent, empties};
 use crate::records::proto::{self, DeliveryRow, Holding, MessageRow};
-use crate::records::{Change, Decoded, Entry, IMPORTED, Imported, Layout, MESSAGE, Message};
+use crate::records::{Change, Decoded, Entry, IMPORTED, Imported, MESSAGE, Message, content_sum};
 
 impl Writer {
     pub(super) fn apply_one(
@@ -25,8 +25,8 @@ impl Writer {
                 self.put(batch, keys::VOLUME, &row);
                 Ok(())
             }
-            Entry::Message(message) => self.apply_message(batch, at, message, decoded.layout),
-            Entry::Imported(imported) => self.apply_imported(batch, at, imported, decoded.layout),
+            Entry::Message(message) => self.apply_message(batch, at, message, decoded),
+            Entry::Imported(imported) => self.apply_imported(batch, at, imported, decoded),
             Entry::Change(account, change) => self.apply_change(batch, at, *account, change),
         }
     }
@@ -36,10 +36,11 @@ impl Writer {
         batch: &mut Batch,
         at: Position,
         message: &Message,
-        layout: Layout,
+        decoded: &Decoded,
     ) -> Result<(), ApplyError> {
+        let layout = decoded.layout;
         let mut prefix_at = layout.prefix_at;
-        for target in &message.targets {
+        for (target, prefix_sum) in message.targets.iter().zip(&decoded.prefix_sums) {
             let octets = u64::from(target.prefix_length) + message.body_length;
             let account = self.existing(batch, at, target.account, Some(target.mailbox))?;
             let applied = account.apply_target(target, octets);
@@ -56,6 +57,7 @@ impl Writer {
                 flags: Vec::new(),
                 uidl: String::new(),
                 kind: MESSAGE.into(),
+                sum: content_sum(*prefix_sum, &message.body_sums),
             };
             let key = keys::message(target.account, target.mailbox, target.uid);
             self.put(batch, key, &row);
@@ -77,8 +79,10 @@ impl Writer {
         batch: &mut Batch,
         at: Position,
         imported: &Imported,
-        layout: Layout,
+        decoded: &Decoded,
     ) -> Result<(), ApplyError> {
+        let layout = decoded.layout;
+        let prefix_sum = decoded.prefix_sums.first().copied().unwrap_or_default();
         let account = self.existing(batch, at, imported.account, Some(imported.mailbox))?;
         let applied = account.apply_imported(imported);
         applied.map_err(|source| ApplyError::Inconsistent { at, source })?;
@@ -93,6 +97,7 @@ impl Writer {
             flags: imported.flags.clone(),
             uidl: imported.uidl.clone(),
             kind: IMPORTED.into(),
+            sum: content_sum(prefix_sum, &imported.body_sums),
         };
         let key = keys::message(imported.account, imported.mailbox, imported.uid);
         self.put(batch, key, &row);

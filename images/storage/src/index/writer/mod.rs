@@ -8,7 +8,7 @@ use log::Position;
 use wire::ids::AccountId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Index, IndexError, keys};
+use super::{FORM, Index, IndexError, keys};
 use crate::account::{Account, Inconsistent};
 use crate::records::Decoded;
 use crate::records::proto::{self, ProgressRow};
@@ -100,6 +100,7 @@ impl Writer {
         let progress = ProgressRow {
             applied: Some(last.into()),
             sum,
+            form: FORM,
         };
         self.put(&mut batch, keys::PROGRESS, &progress);
         Ok(self.commit(batch)?)
@@ -201,5 +202,103 @@ impl Writer {
         batch
             .rows
             .insert(&self.index.rows, key, row.encode_to_vec());
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use bytes::Bytes;
+    use tempfile::TempDir;
+    use wire::ids::DeliveryId;
+
+    use super::*;
+    use crate::account::INBOX;
+    use crate::records::proto::{Created, Holding, Ownership};
+    use crate::records::{Change, Entry, Message, Target, body_sums};
+
+    /// An index to which records are applied one by one.
+    pub(crate) struct Indexed {
+        pub(crate) writer: Writer,
+        /// Where the next record is.
+        pub(crate) next: u64,
+        _folder: TempDir,
+    }
+
+    impl Indexed {
+        pub(crate) fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let index = Index::open(folder.path(), None).unwrap();
+            Self {
+                writer: Writer::new(index).unwrap(),
+                next: 64,
+                _folder: folder,
+            }
+        }
+
+        pub(crate) fn index(&self) -> Index {
+            self.writer.index().clone()
+        }
+
+        pub(crate) fn create(&mut self, id: AccountId) {
+            let created = Created {
+                epoch: 1,
+                uid_validity: 7,
+                limits: None,
+            };
+            self.change(id, Change::Created(created));
+        }
+
+        pub(crate) fn become_(&mut self, id: AccountId, holding: Holding, epoch: u64) {
+            let ownership = Ownership {
+                epoch,
+                holding: holding.into(),
+                ..Ownership::default()
+            };
+            self.change(id, Change::Ownership(ownership));
+        }
+
+        pub(crate) fn change(&mut self, id: AccountId, change: Change) {
+            self.take(&Entry::Change(id, change), "", b"");
+        }
+
+        /// Delivers the account's next message, at a time.
+        pub(crate) fn deliver(
+            &mut self,
+            to: AccountId,
+            id: u8,
+            prefix: &str,
+            body: &[u8],
+            at: i64,
+        ) {
+            let account = self.index().account(to).unwrap().unwrap();
+            let (uid, modseq) = account.next_message(INBOX).unwrap();
+            let message = Message {
+                delivery: Some(DeliveryId::from_bytes([id; 16])),
+                received_at_ms: at,
+                stored_at_ms: at,
+                body_length: body.len() as u64,
+                body_sums: body_sums([&Bytes::copy_from_slice(body)]),
+                targets: vec![Target {
+                    account: to,
+                    mailbox: INBOX,
+                    uid,
+                    modseq,
+                    prefix_length: prefix.len() as u32,
+                }],
+            };
+            self.take(&Entry::Message(message), prefix, body);
+        }
+
+        fn take(&mut self, entry: &Entry, prefix: &str, body: &[u8]) {
+            let prefix = Bytes::copy_from_slice(prefix.as_bytes());
+            let (record, _) = entry.encode(&[prefix], &[Bytes::copy_from_slice(body)]);
+            let decoded = Entry::decode(record.kind, &record.payload()).unwrap();
+            let at = Position {
+                segment: 1,
+                offset: self.next,
+            };
+            self.next += 8;
+            self.writer.apply([(at, &decoded)], 0).unwrap();
+        }
     }
 }
