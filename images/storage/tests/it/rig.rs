@@ -13,7 +13,7 @@ use palomar_storage::lease::Lease;
 use palomar_storage::metrics::Metrics;
 use palomar_storage::records::proto::{Created, Holding, Limits, Ownership};
 use palomar_storage::records::{Change, body_sums};
-use palomar_storage::session::{Maildrop, Mailstore, OpenError, SessionInfo};
+use palomar_storage::session::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
 use palomar_storage::shard::deliver::{DeliverTo, Delivery, Outcome, Place as At};
 use palomar_storage::shard::{Settings, Shard, Unready};
 use palomar_storage::volume;
@@ -202,27 +202,34 @@ pub(crate) async fn open(shard: &Shard, id: AccountId, epoch: u64) -> Result<Mai
     store.open_maildrop(id, Epoch(epoch), info).await
 }
 
-/// All of the account's messages by UID, as a mail client reads them.
+/// All of the account's messages by UID, as a mail client reads them at epoch 1.
 pub(crate) async fn read_all(shard: &Shard, id: AccountId) -> Vec<(u32, Vec<u8>)> {
-    let maildrop = open(shard, id, 1).await.unwrap();
+    read_all_at(shard, id, 1).await
+}
+
+/// As [`read_all`], at an epoch.
+pub(crate) async fn read_all_at(shard: &Shard, id: AccountId, epoch: u64) -> Vec<(u32, Vec<u8>)> {
+    let maildrop = open(shard, id, epoch).await.unwrap();
     let mut messages = Vec::new();
     for (at, message) in maildrop.messages().iter().enumerate() {
-        let mut octets = Vec::new();
-        loop {
-            let piece = maildrop
-                .read(at, octets.len() as u64, 100_000)
-                .await
-                .unwrap();
-            if piece.is_empty() {
-                break;
-            }
-            octets.extend_from_slice(&piece);
-        }
+        let octets = read_one(&maildrop, at).await.unwrap();
         assert_eq!(octets.len() as u64, message.size);
         assert_eq!(message.uidl, format!("{UID_VALIDITY}.{}", message.uid));
         messages.push((message.uid, octets));
     }
     messages
+}
+
+/// One message of a maildrop.
+pub(crate) async fn read_one(maildrop: &Maildrop, at: usize) -> Result<Vec<u8>, ReadError> {
+    let mut octets = Vec::new();
+    loop {
+        let piece = maildrop.read(at, octets.len() as u64, 100_000).await?;
+        if piece.is_empty() {
+            return Ok(octets);
+        }
+        octets.extend_from_slice(&piece);
+    }
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
