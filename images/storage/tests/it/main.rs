@@ -3,8 +3,10 @@
 mod damage;
 mod delivering;
 mod full;
+mod hosts;
 mod model;
 mod moving;
+mod moving_model;
 mod net;
 mod pop3;
 mod recovering;
