@@ -62,6 +62,9 @@ pub enum ReadError {
     /// Try again later; says why.
     #[error("{0}")]
     Temporary(String),
+    /// What is stored is damaged: a person must look.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 /// Why nothing, or not surely everything, was deleted.
@@ -155,7 +158,7 @@ impl Maildrop {
         let row = self
             .rows
             .get(index)
-            .ok_or_else(|| damaged("no such message"))?;
+            .ok_or_else(|| ReadError::Temporary("no such message".to_owned()))?;
         let row = Arc::clone(row);
         let log = self.shard.log().clone();
         let open = Arc::clone(&self.open);
@@ -175,7 +178,11 @@ impl Maildrop {
             Ok(Err(error)) => {
                 let uid = self.messages[index].uid;
                 tracing::error!(account = %self.slot.id, uid, %error, "a message cannot be read");
-                Err(damaged("the message cannot be read"))
+                let text = "the message cannot be read".to_owned();
+                Err(match error.is_damage() {
+                    true => ReadError::Damaged(text),
+                    false => ReadError::Temporary(text),
+                })
             }
             Err(_) => Err(ReadError::Ended),
         }
@@ -196,10 +203,6 @@ impl Maildrop {
     pub async fn ended(&self) {
         self.session.ended().await;
     }
-}
-
-fn damaged(reason: &str) -> ReadError {
-    ReadError::Temporary(reason.to_owned())
 }
 
 type Snapshot = (Vec<MaildropMessage>, Vec<Arc<MessageRow>>);

@@ -274,7 +274,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Ok(chunk) => chunk,
             Err(ReadError::Ended) => return self.ended(),
             Err(error) => {
-                Reply::coded(Code::SysTemp, error.to_string()).write(self.lines.out());
+                // RFC 3206 section 4: TEMP is likely to pass, PERM needs somebody's help.
+                let code = match error {
+                    ReadError::Damaged(_) => Code::SysPerm,
+                    _ => Code::SysTemp,
+                };
+                Reply::coded(code, error.to_string()).write(self.lines.out());
                 return Ok(());
             }
         };

@@ -28,6 +28,13 @@ pub enum BodyError {
     },
 }
 
+impl BodyError {
+    /// Whether what is stored is not what was written; otherwise a later try may succeed.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Self::Heap(log::ReadError::Io { .. }))
+    }
+}
+
 /// One stored message, to be read. A small one is kept whole once it was read; of a large one
 /// only its sums are.
 pub struct StoredMessage {
@@ -66,7 +73,9 @@ impl StoredMessage {
 
     /// Octets of prefix and body.
     pub fn size(&self) -> u64 {
-        u64::from(self.row.prefix_length) + self.row.body_length
+        self.row
+            .body_length
+            .saturating_add(self.row.prefix_length.into())
     }
 
     /// The prefix. Blocks.

@@ -78,6 +78,20 @@ async fn pipelined_commands_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn a_damaged_message_needs_somebodys_help() {
+    let site = Site::new(106, &[b"one of two\r\n", b"two\r\n"]).await;
+    let mut client = site.opened().await;
+    let file = &site.rig.sim.files()[0];
+    let octets = site.rig.sim.contents(file);
+    let at = octets.windows(10).position(|part| part == b"one of two");
+    site.rig.sim.flip_bit(file, at.unwrap() as u64 * 8);
+    let answer = client.ask("RETR 1").await;
+    assert_eq!(answer, "-ERR [SYS/PERM] the message cannot be read");
+    let (_, message) = client.ask_many("RETR 2").await;
+    assert!(message.ends_with("two\r\n.\r\n"), "{message}");
+}
+
+#[tokio::test]
 async fn an_empty_maildrop() {
     let site = Site::new(105, &[]).await;
     let mut client = site.opened().await;
