@@ -28,11 +28,24 @@ enum Step {
         work: Vec<(u64, Vec<u8>)>,
         expunge: u8,
         after_us: u64,
+        index: Fate,
     },
     /// The index is lost.
     LoseIndex,
     /// The index of the last restart comes back.
     OlderIndex,
+}
+
+/// What a power cut makes of the index, which is never synced with the heap.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Kept,
+    Lost,
+    Older,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Kept), Just(Fate::Lost), Just(Fate::Older)]
 }
 
 fn targets() -> impl Strategy<Value = Vec<u8>> {
@@ -45,8 +58,13 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1_u8..=3, any::<prop::sample::Index>())
             .prop_map(|(from, which)| Step::Expunge { from, which }),
         1 => Just(Step::Restart),
-        2 => (prop::collection::vec((0_u64..30, targets()), 1..6), 1_u8..=3, 0_u64..3000)
-            .prop_map(|(work, expunge, after_us)| Step::PowerCut { work, expunge, after_us }),
+        2 => (prop::collection::vec((0_u64..30, targets()), 1..6), 1_u8..=3, 0_u64..3000, fate())
+            .prop_map(|(work, expunge, after_us, index)| Step::PowerCut {
+                work,
+                expunge,
+                after_us,
+                index,
+            }),
         1 => Just(Step::LoseIndex),
         1 => Just(Step::OlderIndex),
     ]
@@ -113,23 +131,27 @@ impl World {
                 work,
                 expunge,
                 after_us,
-            } => self.power_cut(work, expunge, after_us).await,
-            Step::LoseIndex => {
-                self.rig.close();
-                std::fs::remove_dir_all(self.rig.index()).unwrap();
-                self.rig.open();
-                self.check().await;
+                index,
+            } => {
+                self.cut_power(work, expunge, after_us).await;
+                self.start_with(index).await;
             }
-            Step::OlderIndex => {
-                self.rig.close();
-                if let Some(older) = &self.older {
-                    std::fs::remove_dir_all(self.rig.index()).unwrap();
-                    copy_folder(older.path(), &self.rig.index());
-                }
-                self.rig.open();
-                self.check().await;
-            }
+            Step::LoseIndex => self.start_with(Fate::Lost).await,
+            Step::OlderIndex => self.start_with(Fate::Older).await,
         }
+    }
+
+    async fn start_with(&mut self, index: Fate) {
+        self.rig.close();
+        let older = self.older.as_ref().filter(|_| matches!(index, Fate::Older));
+        if older.is_some() || matches!(index, Fate::Lost) {
+            std::fs::remove_dir_all(self.rig.index()).unwrap();
+        }
+        if let Some(older) = older {
+            copy_folder(older.path(), &self.rig.index());
+        }
+        self.rig.open();
+        self.check().await;
     }
 
     fn keep_index(&mut self) {
@@ -200,7 +222,8 @@ impl World {
         self.expected.gone(from, uid);
     }
 
-    async fn power_cut(&mut self, work: Vec<(u64, Vec<u8>)>, expunge: u8, after_us: u64) {
+    /// Work under way, and the power goes.
+    async fn cut_power(&mut self, work: Vec<(u64, Vec<u8>)>, expunge: u8, after_us: u64) {
         let mut tasks = Vec::new();
         for (id, to) in work {
             let accounts: Vec<AccountId> = to.iter().map(|n| account(*n)).collect();
@@ -232,9 +255,6 @@ impl World {
             }
             None => {}
         }
-        self.rig.close();
-        self.rig.open();
-        self.check().await;
     }
 
     /// Everything acknowledged is there once, nothing else but what may be.
