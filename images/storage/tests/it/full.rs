@@ -225,3 +225,46 @@ async fn pop3_goes_on_and_deletes_nothing() {
     site.rig.open();
     assert_eq!(read_all(site.rig.shard(), owner).await.len(), 2);
 }
+
+/// On a real file system, which the index fills too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_system_without_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let mount = "mount -t tmpfs -o size=24m none \"$1\" && cd \"$1\"";
+    let test = "full::a_file_system_without_room";
+    if !crate::apart::is_inside(test, "--mount", mount, path) {
+        return;
+    }
+    let data = std::env::current_dir().unwrap();
+    let ballast = data.join("ballast");
+    std::fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+    let a = account(1);
+    let shard = crate::volume::start(&data.join("volume")).await;
+    let body = vec![b'x'; 5000];
+    let mut kept = Vec::new();
+    let mut next = 0;
+    while !shard.is_read_only() {
+        next += 1;
+        let delivery = delivery(next, &body, &[a]);
+        match &timeout(SOON, shard.deliver(&delivery)).await.unwrap()[..] {
+            [Outcome::Stored(place)] => kept.push((place.uid, as_read(a, &body))),
+            [Outcome::Unready(Unready::Retry(_))] => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(next < 100_000, "the file system is never full");
+    }
+    assert!(kept.len() > 100, "{}", kept.len());
+    assert!(read_all(&shard, a).await == kept);
+    shard.close();
+    drop(shard);
+    std::fs::remove_file(&ballast).unwrap();
+    let shard = crate::volume::start(&data.join("volume")).await;
+    let found = read_all(&shard, a).await;
+    assert!(found[..kept.len()] == kept[..], "{}", found.len());
+    let again = shard.deliver(&delivery(1, &body, &[a])).await;
+    assert_eq!(again, [duplicate(1)]);
+    let later = shard.deliver(&delivery(next + 1, &body, &[a])).await;
+    assert!(matches!(later[..], [Outcome::Stored(_)]), "{later:?}");
+    shard.close();
+}

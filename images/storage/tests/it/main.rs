@@ -1,5 +1,6 @@
 //! The shard as a whole: over a disk whose power fails, and over real sockets.
 
+mod apart;
 mod damage;
 mod delivering;
 mod full;

@@ -34,7 +34,7 @@ use wire::rpc::{
 
 use crate::rig::SOON;
 
-const LOOPBACK: SocketAddr =
+pub(crate) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// What the directory says; the test decides.

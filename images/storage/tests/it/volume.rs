@@ -43,7 +43,7 @@ async fn a_reader_keeps_the_lock_of_a_closed_shard() {
 }
 
 /// A shard with one account on a real volume.
-async fn start(data: &std::path::Path) -> Shard {
+pub(crate) async fn start(data: &std::path::Path) -> Shard {
     let lock = VolumeLock::take(data).unwrap();
     let heap = volume::heap(data, &lock).unwrap();
     let options = log::Options::default();
@@ -52,13 +52,15 @@ async fn start(data: &std::path::Path) -> Shard {
     lease.granted(lease.now(), Duration::from_secs(600));
     let name = "shard-1".parse().unwrap();
     let shard = Shard::start(name, opened, lease, Settings::default(), Metrics::default()).unwrap();
-    let created = Change::Created(Created {
-        epoch: 1,
-        uid_validity: crate::rig::UID_VALIDITY,
-        limits: None,
-    });
-    let done: Result<(), Unready> = shard.change(account(1), |_| Ok(Some(created))).await;
-    done.unwrap();
+    if shard.index().account(account(1)).unwrap().is_none() {
+        let created = Change::Created(Created {
+            epoch: 1,
+            uid_validity: crate::rig::UID_VALIDITY,
+            limits: None,
+        });
+        let done: Result<(), Unready> = shard.change(account(1), |_| Ok(Some(created))).await;
+        done.unwrap();
+    }
     let (epoch, place) = (Epoch(1), Place::Active);
     shard.assign(account(1), Assigned { epoch, place });
     shard

@@ -6,7 +6,7 @@ use palomar_storage::records::proto::Holding;
 use tokio::time::timeout;
 
 use crate::pop3::site::{OWNER, Site};
-use crate::rig::{account, as_read, read_all};
+use crate::rig::{UID_VALIDITY, account, as_read, read_all};
 
 #[tokio::test]
 async fn quit_waits_for_the_disk() {
@@ -27,6 +27,28 @@ async fn quit_waits_for_the_disk() {
         read_all(site.rig.shard(), owner).await,
         [(2, as_read(owner, b"two\r\n"))]
     );
+}
+
+#[tokio::test]
+async fn numbers_stay_and_listings_leave_out_what_is_marked() {
+    let site = Site::new(205, &[b"one\r\n", b"two\r\n", b"three\r\n"]).await;
+    let mut client = site.opened().await;
+    client.ask("DELE 2").await;
+    let (first, ids) = client.ask_many("UIDL").await;
+    assert_eq!(first, "+OK");
+    assert_eq!(
+        ids,
+        format!("1 {UID_VALIDITY}.1\r\n3 {UID_VALIDITY}.3\r\n.\r\n")
+    );
+    let (_, sizes) = client.ask_many("LIST").await;
+    let size = |body| as_read(account(OWNER), body).len();
+    let (one, three) = (size(b"one\r\n"), size(b"three\r\n"));
+    assert_eq!(sizes, format!("1 {one}\r\n3 {three}\r\n.\r\n"));
+    let answer = client.ask("RETR 2").await;
+    assert_eq!(answer, "-ERR message 2 is already deleted");
+    client.ask("RSET").await;
+    let (_, sizes) = client.ask_many("LIST").await;
+    assert_eq!(sizes.lines().count(), 4);
 }
 
 #[tokio::test]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use palomar_storage::pop3::{Config, Times};
+
+use crate::net::LOOPBACK;
 use crate::pop3::site::{OWNER, Site, auth, config};
 use crate::rig::{account, as_read};
 
@@ -71,4 +74,36 @@ async fn other_epochs_are_told_where() {
         "{answer}"
     );
     assert_eq!(client.line().await, "closed");
+}
+
+/// The network goes without a word; keep-alive notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_peer_loses_it() {
+    let test = "pop3::locking::a_dead_peer_loses_it";
+    if !crate::apart::is_inside(test, "--net", "ip link set lo up", "") {
+        return;
+    }
+    let times = Times {
+        keep_alive_idle: Duration::from_secs(1),
+        keep_alive_interval: Duration::from_secs(1),
+        keep_alive_probes: 2,
+        user_timeout: Duration::from_secs(3),
+        ..Times::default()
+    };
+    let site = Site::with(305, Config::new("", LOOPBACK, times), &[b"one\r\n"]).await;
+    let mut client = site.opened().await;
+    // As long as the peer answers, silence is nothing.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(client.ask("DELE 1").await, "+OK message 1 marked");
+    assert_eq!(site.rig.shard().sessions(), 1);
+    let down = ["link", "set", "lo", "down"];
+    assert!(
+        std::process::Command::new("ip")
+            .args(down)
+            .status()
+            .unwrap()
+            .success()
+    );
+    crate::net::until("the session is over", || site.rig.shard().sessions() == 0).await;
+    assert_eq!(site.rig.shard().totals().messages, 1);
 }
