@@ -133,6 +133,17 @@ pub async fn run(config: Config, process: Process) -> Result<(), Error> {
     storage.serve(process.shutdown).await
 }
 
+/// Feeds any octets to every parser of this crate: records of the heap, rows and keys of the index,
+/// parts of an export, the directory's words, lines of POP3, the lock file.
+pub fn fuzz(data: &[u8]) {
+    records::fuzz(data);
+    index::fuzz(data);
+    moves::fuzz(data);
+    registry::reconcile::fuzz(data);
+    pop3::machine::fuzz(data);
+    volume::lock::fuzz(data);
+}
+
 /// Throws the index away and builds it from the heap; how many records there are. Blocks.
 pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
     let lock = VolumeLock::take(data)?;

@@ -110,6 +110,23 @@ fn with_account(kind: u8, account: AccountId) -> [u8; 17] {
     key
 }
 
+/// Any octets may be met as a key; what is read from one is in it.
+pub(super) fn fuzz(data: &[u8]) {
+    let within = |part: &[u8]| assert!(data.windows(part.len()).any(|window| window == part));
+    if let Some(id) = account_of(data) {
+        within(id.as_bytes());
+    }
+    if let Some(id) = account_of_time(data) {
+        within(id.as_bytes());
+    }
+    if let Some(id) = delivery_of(data) {
+        within(id.as_bytes());
+    }
+    if let Some(number) = last_number(data) {
+        within(&number.to_be_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

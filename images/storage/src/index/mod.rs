@@ -10,6 +10,7 @@ use std::path::Path;
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use log::Position;
+use prost::Message as _;
 use wire::ids::{AccountId, DeliveryId};
 
 use crate::account::{Account, Mailbox};
@@ -227,4 +228,91 @@ fn read<T: prost::Message + Default>(
     let (key, value) = guard.into_inner().map_err(IndexError::store("be read"))?;
     let row = T::decode(&*value).map_err(|_| IndexError::Row(what))?;
     Ok((key, row))
+}
+
+/// Feeds any octets to everything that reads keys and rows; what is read is what was written.
+pub(crate) fn fuzz(data: &[u8]) {
+    keys::fuzz(data);
+    if let Ok(row) = AccountRow::decode(data) {
+        let account = Account::from(row);
+        assert_eq!(Account::from(AccountRow::from(&account)), account);
+    }
+    if let Ok(row) = MailboxRow::decode(data) {
+        let mailbox = Mailbox::from(row);
+        assert_eq!(Mailbox::from(MailboxRow::from(&mailbox)), mailbox);
+    }
+    let again = |row: &MessageRow| MessageRow::decode(&*row.encode_to_vec());
+    if let Ok(row) = MessageRow::decode(data) {
+        assert_eq!(again(&row), Ok(row));
+    }
+    // These have no reading of their own; they must be refused or read, never more.
+    let _ = (
+        ProgressRow::decode(data),
+        VolumeRow::decode(data),
+        DeliveryRow::decode(data),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rows() -> Vec<Vec<u8>> {
+        let at = Some(Default::default());
+        vec![
+            AccountRow {
+                holding: Holding::Fenced.into(),
+                epoch: 7,
+                move_id: vec![1; 16].into(),
+                peer: "b".to_owned(),
+                changed: at,
+                ..AccountRow::default()
+            }
+            .encode_to_vec(),
+            MailboxRow {
+                name: "INBOX".to_owned(),
+                uid_next: 9,
+                ..MailboxRow::default()
+            }
+            .encode_to_vec(),
+            MessageRow {
+                at,
+                modseq: 8,
+                body_length: 1 << 40,
+                flags: vec!["x".to_owned()],
+                ..MessageRow::default()
+            }
+            .encode_to_vec(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+
+        #[test]
+        fn near_rows(which in 0_usize..3, position: prop::sample::Index, octet: u8) {
+            let mut row = rows().swap_remove(which);
+            let at = position.index(row.len());
+            row[at] = octet;
+            fuzz(&row);
+        }
+    }
+
+    #[test]
+    fn another_form_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path(), None).unwrap();
+        let older = ProgressRow {
+            applied: Some(Default::default()),
+            ..ProgressRow::default()
+        };
+        let written = index.rows.insert(keys::PROGRESS, older.encode_to_vec());
+        written.unwrap();
+        assert!(matches!(index.progress(), Err(IndexError::Form(0))));
+    }
 }

@@ -26,7 +26,7 @@ use crate::records::{Change, Entry, Imported};
 use crate::shard::slots::Slot;
 use crate::shard::{Receipt, Shard, Unready, lock};
 
-mod parts;
+pub(super) mod parts;
 
 /// Records that wait for their sync; with [`WINDOW_OCTETS`], what an import keeps in memory.
 const WINDOW_RECORDS: usize = 256;

@@ -345,6 +345,11 @@ impl mover_server::Mover for MoverService {
     }
 }
 
+/// Feeds any octets to what reads an export.
+pub(crate) fn fuzz(data: &[u8]) {
+    import::parts::fuzz(data);
+}
+
 /// Whether the account is fenced for this very move.
 fn is_fenced(account: &Account, parsed: &Parsed) -> Result<(), String> {
     let mine = account.move_id == Some(parsed.move_id) && account.epoch == parsed.epoch;

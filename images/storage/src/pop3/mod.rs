@@ -16,7 +16,7 @@ use wire::identity::{Identity, Tier};
 
 use crate::session::Mailstore;
 
-mod machine;
+pub(crate) mod machine;
 mod marks;
 mod metrics;
 mod session;

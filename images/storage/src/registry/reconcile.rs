@@ -13,6 +13,9 @@
 //! What the shard has seen at a later epoch stands: the directory's replica is behind. That the
 //! directory does not know an account is never a reason to drop it.
 
+use std::str::FromStr as _;
+
+use prost::Message as _;
 use wire::ids::{AccountId, Epoch, IdError, MoveId, ShardName};
 use wire::rpc::confirmation::What;
 use wire::rpc::{AccountEntry, AccountState};
@@ -218,6 +221,18 @@ impl Word {
         let Self { epoch, state, .. } = self;
         let text = format!("the directory says {state:?} at {place}, epoch {epoch}, and {here}");
         Order::Fault(text, confirm)
+    }
+}
+
+/// Feeds any octets as an entry of the watch; what is read is decided.
+pub(crate) fn fuzz(data: &[u8]) {
+    let me = ShardName::from_str("shard-1");
+    let (Ok(entry), Ok(me)) = (AccountEntry::decode(data), me) else {
+        return;
+    };
+    if let Ok(word) = Word::read(&entry, &me) {
+        let fault = matches!(word.order(None), Order::Fault(..));
+        assert!(!fault || word.elsewhere.is_none());
     }
 }
 

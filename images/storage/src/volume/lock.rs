@@ -44,10 +44,10 @@ impl VolumeLock {
                 held: Arc::new(Held { file, path }),
             }),
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
+                let mut octets = Vec::new();
                 // What cannot be read names nobody; the refusal stands.
-                let _ = Read::take(&file, LOCK_TEXT).read_to_string(&mut holder);
-                let holder = holder.trim().to_owned();
+                let _ = Read::take(&file, LOCK_TEXT).read_to_end(&mut octets);
+                let holder = shown(&octets);
                 Err(VolumeError::Locked { file: path, holder })
             }
             Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
@@ -69,6 +69,18 @@ impl VolumeLock {
             source,
         })
     }
+}
+
+/// What a lock file says, fit to be shown.
+fn shown(octets: &[u8]) -> String {
+    let text = String::from_utf8_lossy(octets);
+    let fit = |c: char| if c.is_control() { '?' } else { c };
+    text.trim().chars().map(fit).collect()
+}
+
+/// Any octets may stand in a lock file.
+pub(crate) fn fuzz(data: &[u8]) {
+    assert!(!shown(data).contains(char::is_control));
 }
 
 /// The heap's folder on the volume in `data`. It keeps the volume's lock for as long as it is used.
@@ -117,7 +129,16 @@ impl Disk for Kept {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+    }
 
     #[test]
     fn a_locked_volume_names_its_holder() {

@@ -12,7 +12,7 @@ use crate::index::writer::{ApplyError, Writer, fingerprint};
 use crate::index::{Index, IndexError};
 use crate::records::{Decoded, Entry, RecordError};
 
-mod lock;
+pub(crate) mod lock;
 
 pub use self::lock::{VolumeLock, heap};
 

@@ -1,6 +1,7 @@
 //! Puts an export's parts together and checks them. Pure.
 
 use bytes::Bytes;
+use prost::Message as _;
 use ring::digest::{Context, SHA256};
 use wire::ids::{AccountId, DeliveryId};
 use wire::rpc::export_part::Part;
@@ -17,8 +18,11 @@ const MAX_CHUNK: usize = 256 << 10;
 /// Largest prefix and body of a message: what one record of the heap takes, with room for its head.
 const MAX_MESSAGE: u64 = 72 << 20;
 
-/// Longest mailbox name, flag and recorded unique-id.
+/// Longest mailbox name and flag.
 const MAX_TEXT: usize = 4096;
+
+/// Longest recorded unique-id (RFC 1939 section 7).
+const MAX_UIDL: usize = 70;
 
 /// Most flags of a message.
 const MAX_FLAGS: usize = 1000;
@@ -132,9 +136,12 @@ impl Assembler {
         if head.body_size.saturating_add(head.prefix.len() as u64) > MAX_MESSAGE {
             return Err(Misfit("a message is too large"));
         }
-        let long = |text: &String| text.len() > MAX_TEXT;
-        if head.flags.len() > MAX_FLAGS || head.flags.iter().any(long) || long(&head.uidl) {
-            return Err(Misfit("flags or unique-id are too long"));
+        if head.flags.len() > MAX_FLAGS || head.flags.iter().any(|flag| flag.len() > MAX_TEXT) {
+            return Err(Misfit("flags are too many or too long"));
+        }
+        // RFC 1939 section 7; it is sent to mail clients as it is.
+        if head.uidl.len() > MAX_UIDL || !head.uidl.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err(Misfit("a unique-id is not of 70 printable octets at most"));
         }
         let open = Open {
             head,
@@ -245,8 +252,28 @@ fn deliveries_of(deliveries: &ExportDeliveries) -> Result<Piece, Misfit> {
     }))
 }
 
+/// Feeds any octets as an export: parts with their lengths before them. What is taken is whole.
+pub(in crate::moves) fn fuzz(mut data: &[u8]) {
+    let mut assembler = Assembler::default();
+    while let Ok(part) = ExportPart::decode_length_delimited(&mut data) {
+        match assembler.take(part) {
+            Ok(Some(Piece::Message(message))) => {
+                let body: usize = message.body.iter().map(Bytes::len).sum();
+                assert_eq!(body as u64, message.imported.body_length);
+                assert!(message.octets() <= MAX_MESSAGE);
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        if data.is_empty() {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use ring::digest::digest;
 
     use super::*;
@@ -274,12 +301,61 @@ mod tests {
         })
     }
 
+    fn with_uidl(uidl: &str) -> Part {
+        Part::Message(ExportMessage {
+            uid: 1,
+            uidl: uidl.to_owned(),
+            ..ExportMessage::default()
+        })
+    }
+
     fn body(body: &'static [u8]) -> Part {
         Part::Body(Bytes::from_static(body))
     }
 
     fn end(messages: u64, bytes: u64) -> Part {
         Part::End(ExportEnd { messages, bytes })
+    }
+
+    fn parts() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            (0_u64..3, 0_u64..9).prop_map(|(messages, bytes)| account(messages, bytes)),
+            Just(inbox()),
+            (0_u32..4, "[a-c]{0,3}").prop_map(|(uid, text)| message(uid, text.as_bytes())),
+            "[a-c]{0,3}".prop_map(|text| Part::Body(text.into())),
+            (0_usize..17).prop_map(|length| Part::Deliveries(ExportDeliveries {
+                deliveries: vec![wire::rpc::RememberedDelivery {
+                    delivery_id: vec![1; length].into(),
+                    ..Default::default()
+                }],
+            })),
+            (0_u64..3, 0_u64..9).prop_map(|(messages, bytes)| end(messages, bytes)),
+        ];
+        prop::collection::vec(part, 0..9).prop_map(|parts| {
+            let parts = parts
+                .into_iter()
+                .map(|part| ExportPart { part: Some(part) });
+            parts
+                .flat_map(|part| part.encode_length_delimited_to_vec())
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+
+        #[test]
+        fn near_exports(export in parts(), position: prop::sample::Index, octet: Option<u8>) {
+            let mut export = export;
+            if let (Some(octet), false) = (octet, export.is_empty()) {
+                let at = position.index(export.len());
+                export[at] = octet;
+            }
+            fuzz(&export);
+        }
     }
 
     fn assemble(parts: Vec<Part>) -> Result<Vec<Piece>, Misfit> {
@@ -357,6 +433,14 @@ mod tests {
             (
                 vec![account(1, 7), inbox(), body(b"hello")],
                 "a body of no message",
+            ),
+            (
+                vec![account(1, 7), inbox(), with_uidl("1\r\n+OK")],
+                "a unique-id is not of 70 printable octets at most",
+            ),
+            (
+                vec![account(1, 7), inbox(), with_uidl(&"u".repeat(71))],
+                "a unique-id is not of 70 printable octets at most",
             ),
             (
                 vec![account(2, 7), inbox(), whole(), body(b"hello"), end(1, 7)],

@@ -162,12 +162,43 @@ fn parse(state: &State, line: &Bytes) -> Result<Command, Reply> {
     Err(not_now(command.verb()))
 }
 
+/// Feeds any octets as lines to sessions in both of the states that take commands.
+pub(crate) fn fuzz(data: &[u8]) {
+    let message = |uid| MaildropMessage {
+        uid,
+        size: u64::MAX,
+        uidl: String::new(),
+    };
+    let messages = [message(1), message(2)];
+    for start in [State::Authorization, State::Transaction(Marks::none(2))] {
+        let mut state = start;
+        for line in data.split(|octet| *octet == b'\n') {
+            let line = match line.len() > state.line_cap() {
+                true => Line::TooLong,
+                false => Line::Whole(Bytes::copy_from_slice(line)),
+            };
+            let step;
+            (state, step) = state.line(line, &messages);
+            match step {
+                Step::Close(_) => assert_eq!(state, State::Closed),
+                Step::Open(_) => assert_eq!(state, State::Opening),
+                Step::Expunge { uids } => {
+                    assert!(state == State::Update && uids.is_sorted() && !uids.is_empty());
+                }
+                Step::Send { index, .. } => assert!(index < messages.len()),
+                _ => {}
+            }
+        }
+    }
+}
+
 fn not_now(verb: Verb) -> Reply {
     Reply::err(format!("{} is not available now", verb.as_str()))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use proptest::prelude::*;
     use wire::ids::Epoch;
 
     use super::*;
@@ -208,6 +239,18 @@ pub(super) mod tests {
             state = next;
         }
         state
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets(data: Vec<u8>) {
+            fuzz(&data);
+        }
+
+        #[test]
+        fn near_sessions(lines in "((AUTH EXTERNAL|AUTH PLAIN|CAPA|DELE|LIST|QUIT|RETR|RSET|STAT|TOP|UIDL)( [0-3=]){0,2}\n){0,9}") {
+            fuzz(lines.as_bytes());
+        }
     }
 
     /// A well-formed line for each verb.
