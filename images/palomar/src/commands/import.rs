@@ -43,11 +43,12 @@ pub async fn run(args: ImportArgs, session: &mut Session) -> Result<(), Failure>
     let mut imported = 0;
     for batch in good.chunks(BATCH) {
         imported += send(&admin, batch, false, &mut bad).await?.len();
-        let line = format!(
-            "{imported} of {} imported",
-            count(good.len() as u64, "account")
-        );
-        session.output.progress(&line)?;
+        if imported < good.len() {
+            let all = count(good.len() as u64, "account");
+            session
+                .output
+                .progress(&format!("{imported} of {all} imported"))?;
+        }
     }
     finish(session, imported, bad, args.skip_bad)
 }
@@ -108,21 +109,26 @@ async fn send(
 fn row(user: &User) -> rpc::ImportRow {
     let password = user.password.as_ref().map(|secret| secret.to_octets());
     rpc::ImportRow {
-        address: user.address.clone(),
+        address: user.address.to_string(),
         password: password.unwrap_or_default().into(),
         quota: Some(rpc::Quota {
             bytes: user.quota.0,
             messages: 0,
         }),
-        aliases: user.aliases.clone(),
+        aliases: user.aliases.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn refuse(session: &mut Session, good: usize, bad: Vec<BadRow>) -> Result<(), Failure> {
     let rows = count(bad.len() as u64, "bad row");
+    let them = if bad.len() == 1 { "it" } else { "them" };
     session.output.show(&Report::new(0, bad))?;
+    let or = match good {
+        0 => String::new(),
+        good => format!(", or import the other {good} with --skip-bad"),
+    };
     Err(Failure::Refused(format!(
-        "{rows}: nothing was imported. Mend them, or import the other {good} with --skip-bad."
+        "{rows}: nothing was imported. Mend {them}{or}."
     )))
 }
 
