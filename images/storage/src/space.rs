@@ -53,6 +53,7 @@ impl Space {
             messages: totals.messages,
             volume_size: self.seen.size.load(Ordering::Relaxed),
             volume_free: self.seen.free.load(Ordering::Relaxed),
+            nearly_full: shard.inner().is_nearly_full(),
         }
     }
 

@@ -128,6 +128,7 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
         volume_free: load.volume_free,
         moves_in: moves(|record| &record.target),
         moves_out: moves(|record| &record.source),
+        nearly_full: load.nearly_full,
     }
 }
 
