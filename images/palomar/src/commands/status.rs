@@ -14,7 +14,9 @@ use crate::output::table::facts;
 pub async fn run(session: &mut Session) -> Result<(), Failure> {
     let admin = session.admin()?;
     let status = ask!(admin.status(rpc::StatusRequest {}))?;
-    session.output.show(&StatusView::from(status))
+    let status = StatusView::from(status);
+    session.output.show(&status)?;
+    status.shards.verdict()
 }
 
 /// The cluster as scripts see it; JSON.md documents the fields.
