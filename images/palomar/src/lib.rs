@@ -9,4 +9,5 @@ pub mod output;
 pub mod quantity;
 pub mod reach;
 pub mod secret;
+pub mod terminal;
 pub mod users;

@@ -1,11 +1,12 @@
 //! Passwords: from a prompt or from standard input, never from the command line, where every user
 //! of the machine could read them.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead};
 
 use clap::Args;
 
 use crate::failure::Failure;
+use crate::terminal::{self, Unseen};
 
 /// The longest password, in octets; the directory has the same cap.
 pub const MAX_PASSWORD: usize = 1024;
@@ -76,12 +77,13 @@ impl PasswordSource {
 }
 
 fn ask(address: &str) -> Result<String, Failure> {
-    if !io::stdin().is_terminal() {
+    if !terminal::is_there() {
         let text = "There is no terminal to ask for the password: use --password-stdin.";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let first = rpassword::prompt_password(format!("Password for {address}: "))?;
-    let again = rpassword::prompt_password("The same again: ")?;
+    let _unseen = Unseen::begin()?;
+    let first = terminal::ask(&format!("Password for {address}: "))?;
+    let again = terminal::ask("The same again: ")?;
     if first != again {
         let text = "The two passwords differ; nothing was changed.";
         return Err(Failure::Usage(text.to_owned()));

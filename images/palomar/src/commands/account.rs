@@ -1,17 +1,16 @@
 //! `palomar account add|list|show|passwd|quota|remove|restore`.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
-
 use clap::{Args, Subcommand};
 use wire::rpc;
 
-use crate::client::{ask, request_id};
+use crate::client::{Admin, ask, request_id};
 use crate::commands::account_view::{AccountView, Accounts, Said};
 use crate::commands::pages::{self, Page};
 use crate::commands::session::Session;
 use crate::failure::Failure;
 use crate::quantity::Size;
 use crate::secret::PasswordSource;
+use crate::terminal;
 
 /// The users' stores.
 #[derive(Debug, Subcommand)]
@@ -126,6 +125,7 @@ pub async fn run(command: AccountCommand, session: &mut Session) -> Result<(), F
 }
 
 async fn add(args: AddArgs, session: &mut Session) -> Result<(), Failure> {
+    let admin = session.admin()?;
     let password = match args.no_password {
         true => Vec::new(),
         false => args.password.read(&args.address)?.to_octets(),
@@ -137,7 +137,6 @@ async fn add(args: AddArgs, session: &mut Session) -> Result<(), Failure> {
         quota: Some(args.quota.into()),
         shard: args.shard,
     };
-    let admin = session.admin()?;
     let account = AccountView::from(ask!(admin.add_account(request))?);
     let said = match account.pending {
         true => format!(
@@ -174,13 +173,16 @@ async fn passwd(
     password: PasswordSource,
     session: &mut Session,
 ) -> Result<(), Failure> {
+    let admin = session.admin()?;
+    if !password.password_stdin {
+        check(&admin, &address).await?;
+    }
     let password = password.read(&address)?.to_octets().into();
     let request = rpc::SetPasswordRequest {
         request_id: request_id(),
         address,
         password,
     };
-    let admin = session.admin()?;
     let account = AccountView::from(ask!(admin.set_password(request))?);
     let said = format!("The password of {} is set.", account.address);
     session.output.show(&Said(said, account))
@@ -202,7 +204,9 @@ async fn set_quota(
 }
 
 async fn remove(args: RemoveArgs, session: &mut Session) -> Result<(), Failure> {
+    let admin = session.admin()?;
     if !args.yes {
+        check(&admin, &args.address).await?;
         confirm(&args)?;
     }
     let request = rpc::RemoveAccountRequest {
@@ -210,7 +214,6 @@ async fn remove(args: RemoveArgs, session: &mut Session) -> Result<(), Failure> 
         address: args.address,
         purge: args.purge,
     };
-    let admin = session.admin()?;
     let account = AccountView::from(ask!(admin.remove_account(request))?);
     let address = &account.address;
     let said = match (args.purge, account.pending) {
@@ -227,9 +230,15 @@ async fn remove(args: RemoveArgs, session: &mut Session) -> Result<(), Failure> 
     session.output.show(&Said(said, account))
 }
 
+/// Nobody is to type anything for an account that is not there.
+async fn check(admin: &Admin, address: &str) -> Result<(), Failure> {
+    let address = address.to_owned();
+    ask!(admin.show_account(rpc::AddressName { address })).map(|_| ())
+}
+
 /// Asks for the address once more; anything else removes nothing.
 fn confirm(args: &RemoveArgs) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
+    if !terminal::is_there() {
         let text = "There is no terminal to ask on: use --yes to remove the account.";
         return Err(Failure::Usage(text.to_owned()));
     }
@@ -238,9 +247,7 @@ fn confirm(args: &RemoveArgs) -> Result<(), Failure> {
         false => "keeps its mail for 7 days",
     };
     let question = format!("This stops mail and login, and {fate}. The address again: ");
-    io::stderr().write_all(question.as_bytes())?;
-    let mut typed = String::new();
-    io::stdin().lock().take(1024).read_line(&mut typed)?;
+    let typed = terminal::ask(&question)?;
     if typed.trim().eq_ignore_ascii_case(&args.address) {
         return Ok(());
     }
