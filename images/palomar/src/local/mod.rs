@@ -11,6 +11,7 @@ pub mod roster;
 pub mod running;
 pub mod screen;
 pub mod shards;
+pub mod space;
 mod stage;
 mod tiers;
 
@@ -55,6 +56,7 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
         args: &args,
         layout: &layout,
         shards: &shards,
+        nearly_full: space::is_nearly_full(layout.root())?,
     };
     session.output.progress(&screen.render())?;
     started.until(shutdown).await

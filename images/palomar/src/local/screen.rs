@@ -19,6 +19,8 @@ pub struct Screen<'a> {
     pub layout: &'a Layout,
     /// The shards that run.
     pub shards: &'a [ShardName],
+    /// The disk has too little room for mail.
+    pub nearly_full: bool,
 }
 
 impl Screen<'_> {
@@ -34,12 +36,20 @@ impl Screen<'_> {
     }
 
     fn head(&self) -> String {
-        format!(
-            "Palomar {} is running: every tier in this process, data in {}.\n\
+        let root = self.layout.root().display();
+        let mut text = format!(
+            "Palomar {} is running: every tier in this process, data in {root}.\n\
              It receives mail and serves it; it does not send any yet.\n",
             env!("CARGO_PKG_VERSION"),
-            self.layout.root().display()
-        )
+        );
+        if self.nearly_full {
+            let percent = storage::MIN_FREE_PERCENT;
+            text.push_str(&format!(
+                "Attention: less than {percent} % of the disk under {root} is free, and shards \
+                 take no mail until there is more.\n"
+            ));
+        }
+        text
     }
 
     fn places(&self) -> String {
@@ -137,6 +147,7 @@ mod tests {
             args: &args,
             layout: &Layout::new(&cli.reach.data),
             shards: &["shard-1".parse().unwrap()],
+            nearly_full: false,
         };
         screen.commands()
     }
