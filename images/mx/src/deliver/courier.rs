@@ -134,7 +134,7 @@ impl Courier {
             match located {
                 Located::At(target) => open.push((index, Copy { target, ..copy })),
                 Located::Gone => fates[index] = Fate::Gone,
-                Located::Unsure => {}
+                Located::Unsure | Located::Unasked => {}
             }
         }
         open

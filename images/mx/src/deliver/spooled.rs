@@ -89,6 +89,7 @@ fn decide((target, located): (&Target, Located)) -> Result<Copy, Outcome> {
         Located::Unsure => Err(Outcome::Retry(
             "the directory cannot say where it is".into(),
         )),
+        Located::Unasked => Err(Outcome::Away("no directory replica answers".into())),
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Located {
     Gone,
     /// The directory cannot say.
     Unsure,
+    /// No replica of the directory answers.
+    Unasked,
 }
 
 impl Recipients {
@@ -74,6 +76,9 @@ impl Recipients {
             .directory
             .resolve(accounts.iter().map(query).collect())
             .await;
+        if !resolved.reached {
+            return vec![Located::Unasked; accounts.len()];
+        }
         resolved.answers.into_iter().map(locate).collect()
     }
 }

@@ -15,7 +15,8 @@ pub enum Outcome {
     Done,
     /// Not now, for this reason, which says nothing about other messages.
     Retry(String),
-    /// Not now: the shard does not answer, for this reason.
+    /// Not now, for this reason, and no other message of this queue either: the shard does not
+    /// answer, or nobody says where it is.
     Away(String),
     /// The account is elsewhere now.
     Moved {

@@ -51,7 +51,7 @@ impl Spool {
             .any(|(_, outcome)| *outcome == Outcome::Done)
         {
             if state.away.answered(shard) {
-                tracing::info!(%shard, "a shard answers again; its spooled mail follows");
+                tracing::info!(%shard, "a shard is back; its spooled mail follows");
             }
             return None;
         }
@@ -86,7 +86,7 @@ impl Spool {
         let schedule = &self.inner.config.schedule;
         let news = state.away.failed(shard, round, schedule, now_ms, chance);
         if news && first {
-            tracing::warn!(%shard, reason, "a shard does not answer; its mail waits in the spool");
+            tracing::warn!(%shard, reason, "a shard is out of reach; its mail waits in the spool");
         }
         news
     }
