@@ -72,12 +72,17 @@ async fn too_long_a_silence() {
 async fn a_broken_body_leaves_nothing() {
     let world = World::new().await;
     world.account("a@ours.example", 0);
-    let mut client = world.client().await;
-    client.ask("MAIL FROM:<>", "250").await;
-    client.ask("RCPT TO:<a@ours.example>", "250").await;
-    client.ask("DATA", "354").await;
-    client.send("Subject: a\r\n\r\nhalf a mess").await;
-    drop(client);
+    for half in [
+        "DATA\r\nSubject: a\r\n\r\nhalf a mess",
+        "BDAT 14\r\nSubject: a\r\n\r\n",
+        "BDAT 99 LAST\r\nSubject: a\r\n\r\nhalf a mess",
+    ] {
+        let mut client = world.client().await;
+        client.ask("MAIL FROM:<>", "250").await;
+        client.ask("RCPT TO:<a@ours.example>", "250").await;
+        client.send(half).await;
+        drop(client);
+    }
     let mut other = world.client().await;
     let reply = other
         .mail(&["a@ours.example"], "Subject: whole\r\n\r\n")

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use palomar_proxy::Limits;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::client::Client;
-use crate::world::{LOGIN, PASSWORD, World, until};
+use crate::world::{LOGIN, PASSWORD, PATIENCE, World, until};
 
 const FULL: &str = "-ERR [SYS/TEMP] too many connections, try again later";
 
@@ -82,6 +83,65 @@ async fn who_does_not_log_in_is_shown_out() {
     assert_eq!(silent.line().await, "closed");
     assert_eq!(no_tls.rest().await, "");
     assert_eq!(dribbles.line().await, "closed");
+}
+
+/// It asks before login, and takes no answer, in the clear and under TLS.
+#[tokio::test]
+async fn who_asks_and_never_reads_is_shown_out() {
+    let limits = Limits {
+        login: Duration::from_secs(1),
+        write: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    for mut client in [world.pop3().await, world.pop3s().await] {
+        let questions = "CAPA\r\n".repeat(10_000);
+        let flood = async { while client.io.write_all(questions.as_bytes()).await.is_ok() {} };
+        tokio::time::timeout(PATIENCE, flood)
+            .await
+            .expect("it is never given up");
+    }
+    world.logged_in().await;
+}
+
+/// Clients that say nothing fill the house: the next are told so, and counted; when the first are
+/// shown out there is room again.
+#[tokio::test]
+async fn silent_clients_at_the_cap() {
+    let limits = Limits {
+        max_connections: 10,
+        login: Duration::from_secs(3),
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(world.pop3().await);
+        // One that never begins its handshake.
+        silent.push(Client::connect(world.pop3s).await);
+    }
+    for _ in 0..5 {
+        assert_eq!(Client::connect(world.pop3).await.line().await, FULL);
+    }
+    let text = world.metrics.text();
+    let refused = text.lines().find(|line| {
+        line.contains("connections_refused_total")
+            && line.contains("\"pop3\"")
+            && line.contains("\"full\"")
+    });
+    assert!(refused.is_some_and(|line| line.ends_with(" 5")), "{text}");
+    for client in &mut silent {
+        client.rest().await;
+    }
+    until("there is room", || {
+        let text = world.metrics.text();
+        let mut open = text
+            .lines()
+            .filter(|line| line.starts_with("palomar_proxy_connections{"));
+        open.all(|line| line.ends_with(" 0"))
+    })
+    .await;
+    world.logged_in().await;
 }
 
 #[tokio::test]
