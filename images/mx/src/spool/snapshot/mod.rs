@@ -87,6 +87,13 @@ pub(super) fn read(disk: &Arc<dyn Disk>) -> Option<Snapshot> {
     }
 }
 
+/// Removes a snapshot that does not fit the log, so that it never comes to fit by chance.
+pub(super) fn discard(disk: &dyn Disk) {
+    if let Err(error) = disk.remove(NAME) {
+        tracing::warn!(%error, "the spool's snapshot cannot be removed");
+    }
+}
+
 fn load(reader: &mut impl io::Read) -> Result<Snapshot, NotASnapshot> {
     let mut queue = Queue::default();
     let head = decode(reader, &mut |entry| queue.apply(Event::Accepted(entry)))?;

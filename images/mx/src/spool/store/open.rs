@@ -55,6 +55,7 @@ fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<(Log, Queue), Open
             }
             Err(error) => return Err(error),
         }
+        snapshot::discard(&**disk);
     }
     replay(disk, options, None, Queue::default())
 }

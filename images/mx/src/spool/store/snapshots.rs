@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::spool::queue::{Entry, EntryId};
 use crate::spool::snapshot;
@@ -15,6 +16,8 @@ pub(super) struct Growth {
     least: u64,
     last: AtomicU64,
     step: AtomicU64,
+    /// Held while a snapshot is written: one that was begun goes on when nobody waits for it.
+    writing: Mutex<()>,
 }
 
 impl Growth {
@@ -24,6 +27,7 @@ impl Growth {
             least,
             last: AtomicU64::new(0),
             step: AtomicU64::new(least),
+            writing: Mutex::new(()),
         }
     }
 
@@ -60,6 +64,10 @@ impl Spool {
     /// and the snapshot say that this is all. Blocks.
     pub(in crate::spool) fn snapshot_if_grown(&self) -> io::Result<bool> {
         let (log, growth) = (&self.inner.log, &self.inner.growth);
+        let _writing = growth
+            .writing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let written = log.stats().bytes;
         if log.failed() || !growth.is_enough(written) {
             return Ok(false);
