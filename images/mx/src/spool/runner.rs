@@ -89,7 +89,7 @@ impl<D: Deliverer> Runner<D> {
 
     fn has_room(&self, shard: &ShardName) -> bool {
         let busy = self.busy.values().filter(|other| *other == shard).count();
-        let most = match self.spool.is_away(shard) {
+        let most = match self.spool.is_probed(shard) {
             true => 1,
             false => self.spool.config().concurrency.max(1),
         };

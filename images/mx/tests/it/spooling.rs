@@ -343,3 +343,21 @@ async fn large_aliases_are_spooled_too() {
         .await;
     assert_eq!(world.shards[0].kept().len(), 600);
 }
+
+/// With a full spool nothing probes a shard, so clients' messages must.
+#[tokio::test]
+async fn a_full_spool_does_not_hide_that_a_shard_is_back() {
+    let world = World::with(|config| {
+        config.spool.max_entries = 0;
+        impatient(config);
+    })
+    .await;
+    let account = world.account("a@ours.example", 0);
+    world.shards[0].set_mood(account, Mood::Hangs);
+    let mut client = world.client().await;
+    let reply = client.mail(&["a@ours.example"], MESSAGE).await;
+    assert!(reply.starts_with("451 4.3.0 id="), "{reply}");
+    world.shards[0].set_mood(account, Mood::Stores);
+    let reply = client.mail(&["a@ours.example"], MESSAGE).await;
+    assert!(reply.ends_with("stored"), "{reply}");
+}

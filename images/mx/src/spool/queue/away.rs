@@ -22,6 +22,8 @@ struct Absence {
     failures: u32,
     /// When to probe, milliseconds since 1970.
     until_ms: i64,
+    /// Somebody wants a probe that has not begun yet.
+    hurried: bool,
 }
 
 /// What was known of a shard when an attempt began.
@@ -29,7 +31,7 @@ struct Absence {
 pub struct Round(u32);
 
 impl Away {
-    /// What an attempt that begins now is to bring along to [`Away::failed`].
+    /// What is known of the shard now.
     pub fn round(&self, shard: &ShardName) -> Round {
         Round(self.0.get(shard).map_or(0, |absence| absence.failures))
     }
@@ -63,7 +65,12 @@ impl Away {
         };
         let failures = round.0.saturating_add(1);
         let until_ms = schedule.next_attempt(failures, now_ms, chance);
-        let absence = Absence { failures, until_ms };
+        let hurried = self.0.get(shard).is_some_and(|absence| absence.hurried);
+        let absence = Absence {
+            failures,
+            until_ms: if hurried { now_ms } else { until_ms },
+            hurried,
+        };
         self.0.insert(shard.clone(), absence);
         true
     }
@@ -73,11 +80,20 @@ impl Away {
         self.0.remove(shard).is_some()
     }
 
-    /// Somebody wants the shard probed now.
+    /// Somebody wants the shard probed now, and once more if a probe is under way that fails.
     pub fn hurry(&mut self, shard: &ShardName, now_ms: i64) {
         if let Some(absence) = self.0.get_mut(shard) {
             absence.until_ms = absence.until_ms.min(now_ms);
+            absence.hurried = true;
         }
+    }
+
+    /// An attempt begins; what it is to bring along to [`Away::failed`].
+    pub fn begin(&mut self, shard: &ShardName) -> Round {
+        if let Some(absence) = self.0.get_mut(shard) {
+            absence.hurried = false;
+        }
+        self.round(shard)
     }
 }
 
@@ -97,8 +113,14 @@ mod tests {
             waits.push(away.until(&shard).unwrap() - 1000);
         }
         assert_eq!(waits, [5000, 10_000, 20_000, 40_000, 60_000, 60_000]);
+        let under_way = away.begin(&shard);
         away.hurry(&shard, 2000);
         assert_eq!(away.until(&shard), Some(2000));
+        assert!(away.failed(&shard, under_way, &Schedule::default(), 2500, 0.0));
+        assert_eq!(away.until(&shard), Some(2500));
+        let wanted = away.begin(&shard);
+        assert!(away.failed(&shard, wanted, &Schedule::default(), 2500, 0.0));
+        assert_eq!(away.until(&shard), Some(62_500));
         assert!(away.answered(&shard) && !away.answered(&shard));
         assert_eq!((away.until(&shard), away.count()), (None, 0));
         assert!(away.failed(&shard, Round(0), &Schedule::default(), 0, 0.0));

@@ -28,7 +28,8 @@ pub(super) struct Index {
     segments: BTreeMap<u64, BTreeSet<EntryId>>,
     entries: usize,
     bytes: u64,
-    pending: usize,
+    /// Targets that wait or are in flight.
+    pending: BTreeMap<ShardName, usize>,
     dead: usize,
 }
 
@@ -41,18 +42,11 @@ impl Index {
         for target in &entry.targets {
             match &target.state {
                 State::Dead(_) => self.dead += 1,
-                State::InFlight => self.pending += 1,
-                State::Due(at) => {
-                    self.pending += 1;
-                    let place = (*at, entry.id, target.index);
-                    match self.due.get_mut(&target.shard) {
-                        Some(due) => due.insert(place),
-                        None => self
-                            .due
-                            .entry(target.shard.clone())
-                            .or_default()
-                            .insert(place),
-                    };
+                State::InFlight => *at(&mut self.pending, &target.shard) += 1,
+                State::Due(due) => {
+                    *at(&mut self.pending, &target.shard) += 1;
+                    let place = (*due, entry.id, target.index);
+                    at(&mut self.due, &target.shard).insert(place);
                 }
             }
         }
@@ -71,11 +65,12 @@ impl Index {
         for target in &entry.targets {
             match &target.state {
                 State::Dead(_) => self.dead -= 1,
-                State::InFlight => self.pending -= 1,
-                State::Due(at) => {
-                    self.pending -= 1;
+                State::InFlight => self.settle(&target.shard),
+                State::Due(due) => {
+                    self.settle(&target.shard);
+                    let place = (*due, entry.id, target.index);
                     if let Some(due) = self.due.get_mut(&target.shard) {
-                        due.remove(&(*at, entry.id, target.index));
+                        due.remove(&place);
                         if due.is_empty() {
                             self.due.remove(&target.shard);
                         }
@@ -83,6 +78,20 @@ impl Index {
                 }
             }
         }
+    }
+
+    fn settle(&mut self, shard: &ShardName) {
+        if let Some(pending) = self.pending.get_mut(shard) {
+            *pending -= 1;
+            if *pending == 0 {
+                self.pending.remove(shard);
+            }
+        }
+    }
+
+    /// Whether anything waits for the shard or is on its way there.
+    pub(super) fn is_pending(&self, shard: &ShardName) -> bool {
+        self.pending.contains_key(shard)
     }
 
     /// The first of a shard's timetable.
@@ -111,9 +120,14 @@ impl Index {
         Counts {
             entries: self.entries,
             bytes: self.bytes,
-            pending: self.pending,
+            pending: self.pending.values().sum(),
             dead: self.dead,
             waiting: waiting.collect(),
         }
     }
+}
+
+/// What a map has for the shard; a new one if nothing.
+fn at<'a, T: Default>(map: &'a mut BTreeMap<ShardName, T>, shard: &ShardName) -> &'a mut T {
+    map.entry(shard.clone()).or_default()
 }

@@ -142,6 +142,11 @@ impl Queue {
         self.index.first(shard).map(|(due, _)| due)
     }
 
+    /// Whether anything waits for the shard or is on its way there.
+    pub fn is_pending(&self, shard: &ShardName) -> bool {
+        self.index.is_pending(shard)
+    }
+
     /// Shards with due targets.
     pub fn shards(&self) -> Vec<ShardName> {
         self.index.shards()

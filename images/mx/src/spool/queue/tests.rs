@@ -73,6 +73,11 @@ fn check(queue: &Queue) {
         }
     }
     assert_eq!(queue.counts(), counts);
+    let targets = queue.entries.values().flat_map(|entry| &entry.targets);
+    for shard in [0, 1, 2].map(shard) {
+        let pending = |t: &Target| t.shard == shard && !matches!(t.state, State::Dead(_));
+        assert_eq!(queue.is_pending(&shard), targets.clone().any(pending));
+    }
     for shard in queue.shards() {
         let of_shard = |entry: &Entry| -> Vec<i64> {
             let due = entry.targets.iter().filter(|t| t.shard == shard);
