@@ -100,6 +100,10 @@ async fn a_commit_without_an_answer_is_unknown() {
     // Its connection stands before etcd freezes, so that what it sends may arrive.
     let hasty = server.store_with(options).await;
     signal(&server, Signal::STOP);
+    // Its threads stop one after the other, and one that still runs may answer.
+    while !is_stopped(&server) {
+        tokio::task::yield_now().await;
+    }
     let commit = hasty.commit(Txn::new().put("a", "2")).await;
     let head = hasty.head().await;
     signal(&server, Signal::CONT);
@@ -121,6 +125,14 @@ async fn a_watch_ends_when_etcd_does() {
         .unwrap()
         .unwrap();
     assert!(matches!(end, Err(Error::Unavailable(_))), "{end:?}");
+}
+
+fn is_stopped(server: &Server) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let stat = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("stat"));
+    // The state comes after the name, which is in brackets.
+    let stopped = |stat: String| stat.rsplit(')').next().unwrap().starts_with(" T");
+    tasks.flatten().all(|task| stat(task).is_ok_and(stopped))
 }
 
 fn signal(server: &Server, signal: Signal) {
