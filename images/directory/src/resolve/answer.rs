@@ -63,12 +63,17 @@ fn verdict(map: &Map, query: &ResolveQuery) -> Verdict {
 }
 
 fn needs_proof(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::No(_) | Verdict::Behind)
+    matches!(
+        verdict,
+        Verdict::No(_) | Verdict::Partly(_) | Verdict::Behind
+    )
 }
 
 fn proven(verdict: Verdict) -> ResolveAnswer {
     let answer = match verdict {
-        Verdict::Yes(recipients) => Answer::Yes(wire::rpc::Recipients { recipients }),
+        Verdict::Yes(recipients) | Verdict::Partly(recipients) => {
+            Answer::Yes(wire::rpc::Recipients { recipients })
+        }
         Verdict::No(no) => Answer::No(no.into()),
         Verdict::Behind => Answer::Unsure("the epoch asked for is not known here".to_owned()),
         Verdict::Unsure(why) => Answer::Unsure(why.to_owned()),

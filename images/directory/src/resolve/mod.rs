@@ -28,6 +28,8 @@ pub const MAX_EXPANSION: usize = 1000;
 pub enum Verdict {
     /// These accounts, each once.
     Yes(Vec<Recipient>),
+    /// These accounts, each once; others that it leads to are not there, as far as this map knows.
+    Partly(Vec<Recipient>),
     /// Nobody, as far as this map knows.
     No(No),
     /// This map is behind what the asker knows.
@@ -129,6 +131,8 @@ struct Expansion {
     accounts: HashSet<AccountId>,
     seen: HashSet<String>,
     unsure: Option<&'static str>,
+    /// An address or account that it leads to is not there.
+    missing: bool,
     /// A role's address is among them: it always leads to somebody, sooner or later.
     role: bool,
 }
@@ -161,6 +165,7 @@ impl Expansion {
     /// postmaster@ and abuse@ lead to the domain's postmaster, by default its first account.
     fn role(&mut self, map: &Map, address: &Canonical, waiting: &mut Vec<Canonical>) {
         let Some(domain) = map.domain(address.domain()) else {
+            self.missing = true;
             return;
         };
         let base = domain
@@ -168,6 +173,7 @@ impl Expansion {
             .and_then(|separator| address.without_sub_address(separator));
         let local = base.as_ref().unwrap_or(address).local_part();
         if !ROLES.contains(&local) {
+            self.missing = true;
             return;
         }
         self.role = true;
@@ -183,6 +189,7 @@ impl Expansion {
 
     fn add(&mut self, map: &Map, id: AccountId) {
         let Some(account) = map.account(id) else {
+            self.missing = true;
             return;
         };
         match account.state() {
@@ -192,7 +199,7 @@ impl Expansion {
                 }
             }
             AccountState::Creating | AccountState::Unspecified => self.unsure = Some(CREATING),
-            AccountState::Removed | AccountState::Purging => {}
+            AccountState::Removed | AccountState::Purging => self.missing = true,
         }
     }
 
@@ -204,6 +211,7 @@ impl Expansion {
                 Verdict::Unsure("the domain's postmaster does not exist")
             }
             None if self.recipients.is_empty() => Verdict::No(No::Unknown),
+            None if self.missing => Verdict::Partly(self.recipients),
             None => Verdict::Yes(self.recipients),
         }
     }

@@ -13,8 +13,8 @@ use wire::rpc::authenticate_reply::Result as Login;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
 use wire::rpc::{
-    AddShardRequest, AuthenticateRequest, No, ResolveAnswer, ResolveQuery, ResolveRequest,
-    ShardInfo,
+    AddAliasRequest, AddShardRequest, AuthenticateRequest, No, RemoveAccountRequest, ResolveAnswer,
+    ResolveQuery, ResolveRequest, ShardInfo,
 };
 
 use crate::world::{World, config, id};
@@ -92,6 +92,43 @@ async fn what_a_lagging_replica_does_not_know_it_is_unsure_of() {
     let caught_up = resolve(&second, address("ana@example.org"), 0).await;
     assert!(matches!(caught_up, Answer::Yes(_)), "{caught_up:?}");
     assert!(matches!(login(&second).await, Login::Granted(_)));
+}
+
+/// Left out of an alias is a no too.
+#[tokio::test]
+async fn whom_a_lagging_replica_does_not_know_is_not_left_out_of_an_alias() {
+    let (first, second, lagging) = replicas().await;
+    let _shard = first.shard("shard-1").await;
+    first.domain("example.org").await;
+    first.account("ana@example.org", "").await;
+    first.account("bo@example.org", "").await;
+    let alias = AddAliasRequest {
+        request_id: id(),
+        address: "team@example.org".to_owned(),
+        targets: vec!["ana@example.org".to_owned(), "bo@example.org".to_owned()],
+    };
+    first.admin().add_alias(alias).await.unwrap();
+    let removal = RemoveAccountRequest {
+        request_id: id(),
+        address: "bo@example.org".to_owned(),
+        purge: false,
+    };
+    first.admin().remove_account(removal).await.unwrap();
+    assert_eq!(team(&second).await, Some(1));
+    lagging.hold();
+    first.account("bo@example.org", "").await;
+    assert_eq!(team(&second).await, None);
+    lagging.release();
+    assert_eq!(team(&second).await, Some(2));
+}
+
+/// How many recipients the alias has; none: unsure.
+async fn team(world: &World) -> Option<usize> {
+    match resolve(world, address("team@example.org"), 0).await {
+        Answer::Yes(recipients) => Some(recipients.recipients.len()),
+        Answer::Unsure(_) => None,
+        Answer::No(no) => panic!("{no}"),
+    }
 }
 
 #[tokio::test]
