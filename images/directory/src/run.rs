@@ -308,7 +308,7 @@ impl Leader {
         let shared = Arc::clone(&self.admin.shared);
         let replica = Replica::new(shared, self.admin.channels.clone());
         let store = Arc::clone(&self.admin.store);
-        let moves = drive(store, replica, self.config.moves.clone(), term.revision);
+        let moves = drive(store, replica, self.config.moves.clone(), term);
         tokio::join!(moves, self.admin.sweep());
     }
 }

@@ -1,8 +1,8 @@
 //! Election of the one replica that drives moves and sweeps: a leased key in the store.
 //!
-//! A replica that was elected may be slow to notice that it no longer is. So whatever it writes
-//! names the election key's revision as a condition ([`Term`]): nothing is written once another
-//! replica, or the same one again, was elected.
+//! A replica that was elected may be slow to notice that it no longer is. So whatever it writes of
+//! moves names the election key's revision as a condition ([`Term`]): nothing is written once another
+//! replica, or the same one again, was elected. What it sweeps harms nobody when two do it.
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@ use super::look::read_move;
 use super::places::Places;
 use super::turn::{Mover, Turned};
 use super::{MovesConfig, World};
-use crate::store::{Revision, SharedStore};
+use crate::election::Term;
+use crate::store::SharedStore;
 
 /// Most moves driven at once; the others wait. What has begun comes before what is planned.
 const MOST_TASKS: usize = 1024;
@@ -22,9 +23,8 @@ const MOST_TASKS: usize = 1024;
 /// Between the map's change and the look at it: many changes cost one look.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// Drives moves until it is dropped. `term` is the revision of the election's key that this replica
-/// has won: nothing is written once another has won.
-pub async fn drive<W: World>(store: SharedStore, world: W, config: MovesConfig, term: Revision) {
+/// Drives moves until it is dropped; nothing is written once the `term` is over.
+pub async fn drive<W: World>(store: SharedStore, world: W, config: MovesConfig, term: Term) {
     let places = Places::new(config.per_shard);
     let mover = Arc::new(Mover {
         store,

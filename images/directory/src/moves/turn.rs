@@ -13,8 +13,8 @@ use super::places::{Ends, Places};
 use super::plan::{Consequence, Failure, Step, after, is_stuck, step};
 use super::transition::{AccountAt, abort, abort_within, rewrite, switch};
 use super::{MovesConfig, World};
-use crate::model::Key;
-use crate::store::{self, Expect, Outcome, Revision, SharedStore, Txn};
+use crate::election::Term;
+use crate::store::{self, Outcome, Revision, SharedStore, Txn};
 
 /// How a turn ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,9 +77,8 @@ pub(crate) struct Mover<W> {
     pub(crate) store: SharedStore,
     pub(crate) world: W,
     pub(crate) config: MovesConfig,
-    /// Revision of the election's key: what another replica has won since makes every write a
-    /// conflict.
-    pub(crate) term: Revision,
+    /// Once it is over, every write is a conflict.
+    pub(crate) term: Term,
     /// Who is under way.
     pub(crate) places: Places,
 }
@@ -241,8 +240,7 @@ impl<W: World> Mover<W> {
 
     /// Commits under the election's term; a conflict means that the record is another by now.
     pub(super) async fn commit(&self, txn: Txn) -> Result<Revision, StepError> {
-        let txn = txn.expect(Key::Mover.to_string(), Expect::At(self.term));
-        match self.store.commit(txn).await? {
+        match self.store.commit(self.term.fence(txn)).await? {
             Outcome::Committed(revision) => Ok(revision),
             Outcome::Conflict => Err(StepError::Changed),
         }

@@ -43,7 +43,8 @@ impl Maildrop {
     /// Opens it; else the shard's refusal.
     pub(crate) async fn open(proxy: &Credentials, route: &Route) -> Result<Self, String> {
         let shard = proxy.peer(Tier::Storage, &route.shard).unwrap();
-        let stream = TcpStream::connect(&route.pop3_endpoint).await.unwrap();
+        let stream = TcpStream::connect(&route.pop3_endpoint).await;
+        let stream = stream.map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(proxy.client_config(&shard));
         let stream = connector.connect(server_name(), stream).await.unwrap();
         let mut maildrop = Self(BufReader::new(stream));

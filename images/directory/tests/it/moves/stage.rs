@@ -13,12 +13,13 @@ use kit::services::mover_client::MoverClient;
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
 use palomar_directory::Directory;
+use palomar_directory::election::Term;
 use palomar_directory::map::Shared;
 use palomar_directory::model::Key;
 use palomar_directory::model::records::MoverRecord;
 use palomar_directory::moves::{MovesConfig, Replica, drive};
 use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::{Outcome, Revision, SharedStore, Txn};
+use palomar_directory::store::{Outcome, SharedStore, Txn};
 use prost::Message as _;
 use storage::Storage;
 use tokio::task::JoinHandle;
@@ -28,8 +29,8 @@ use wire::ids::ClusterId;
 use wire::rpc::deliver_outcome::Outcome as Delivered;
 use wire::rpc::{
     AbortMoveRequest, Account, AccountUsageRequest, AddAccountRequest, AddShardRequest,
-    AddressName, Move, MoveCommand, MovePhase, RemoveAccountRequest, RestoreAccountRequest, Route,
-    ShowMoveRequest, StartMoveRequest,
+    AddressName, ListRequest, Move, MoveCommand, MovePhase, RemoveAccountRequest,
+    RestoreAccountRequest, Route, ShowMoveRequest, StartMoveRequest,
 };
 
 use super::gate::{Gate, GatedShard, GatedStore, GatedWorld};
@@ -100,6 +101,13 @@ impl Stage {
             stage.start_shard(name);
         }
         stage.world.domain("example.org").await;
+        until("both shards have their leases", || async {
+            let mut admin = stage.world.admin();
+            let listed = admin.list_shards(ListRequest::default()).await.unwrap();
+            let shards = listed.into_inner().shards;
+            shards.iter().all(|shard| shard.live).then_some(())
+        })
+        .await;
         stage
     }
 
@@ -244,15 +252,15 @@ impl Stage {
     }
 }
 
-/// Elects whoever calls: its revision.
-async fn take_over(store: &SharedStore) -> Revision {
+/// Elects whoever calls.
+async fn take_over(store: &SharedStore) -> Term {
     let record = MoverRecord {
         instance: "a test".to_owned(),
         elected_at_ms: 1,
     };
     let txn = Txn::new().put(Key::Mover.to_string(), record.encode_to_vec());
     match store.commit(txn).await.unwrap() {
-        Outcome::Committed(revision) => revision,
+        Outcome::Committed(revision) => Term { revision },
         Outcome::Conflict => panic!("a condition of none"),
     }
 }
@@ -296,21 +304,22 @@ impl Subject<'_> {
     /// Its mail at the shard and epoch that the directory names.
     pub(crate) async fn mail(&self) -> Vec<(String, String)> {
         let proxy = self.stage.issue(Tier::Proxy, "proxy-0");
-        let route = self.route().await;
         let opened = until("a maildrop opens", || async {
-            Maildrop::open(&proxy, &route).await.ok()
+            Maildrop::open(&proxy, &self.route().await).await.ok()
         });
         opened.await.messages().await
     }
 
     /// Whether a shard has anything of it.
     pub(crate) async fn is_at(&self, shard: &str) -> bool {
-        let request = AccountUsageRequest {
-            accounts: vec![self.id.clone()],
-        };
-        let mut client = self.stage.shard(shard, Tier::Directory);
-        let reply = client.account_usage(request).await.unwrap().into_inner();
-        reply.usages[0].found
+        let usage = until("a shard tells what it has", || async {
+            let request = AccountUsageRequest {
+                accounts: vec![self.id.clone()],
+            };
+            let mut client = self.stage.shard(shard, Tier::Directory);
+            client.account_usage(request).await.ok()
+        });
+        usage.await.into_inner().usages[0].found
     }
 
     pub(crate) async fn start(&self, target: &str) -> Move {
