@@ -6,4 +6,5 @@ mod killed;
 mod mail;
 mod many;
 mod removed;
+mod restarted;
 mod stage;
