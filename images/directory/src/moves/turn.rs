@@ -129,13 +129,16 @@ impl<W: World> Mover<W> {
             return Ok(Turned::Crowded(ends(facts)));
         }
         let load = sight.target.record.load.as_ref();
-        let source = self.peer(&sight.source)?;
+        let account_bytes = match self.peer(&sight.source) {
+            Ok(source) if sight.source.live => source.account_bytes(facts).await,
+            _ => None,
+        };
         let situation = Situation {
             target: sight.target.state,
             target_live: sight.target.live,
             source_live: sight.source.live,
             target_free: load.map(|load| load.volume_free),
-            account_bytes: source.account_bytes(facts).await,
+            account_bytes,
             source_format: sight.source.record.copy_format,
             target_format: sight.target.record.copy_format,
         };
