@@ -164,11 +164,31 @@ impl Index {
         &self,
         id: AccountId,
     ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow)>> + use<> {
-        self.rows.prefix(keys::deliveries(id)).map(|guard| {
-            let (key, row) = read(guard, "a delivery")?;
-            let delivery = keys::delivery_of(&key).ok_or(IndexError::Row("a delivery"))?;
-            Ok((delivery, row))
-        })
+        self.deliveries_from(id, &keys::deliveries(id))
+    }
+
+    /// Those whose key is `first` or later.
+    fn deliveries_from(
+        &self,
+        id: AccountId,
+        first: &[u8],
+    ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow)>> + use<> {
+        let last = keys::delivery(id, DeliveryId::from_bytes([0xff; 16]));
+        self.rows
+            .range(first.to_vec()..=last.to_vec())
+            .map(|guard| {
+                let (key, row) = read(guard, "a delivery")?;
+                let delivery = keys::delivery_of(&key).ok_or(IndexError::Row("a delivery"))?;
+                Ok((delivery, row))
+            })
+    }
+
+    /// Whether rows of the account's past are still being removed.
+    pub fn is_sweeping(&self, id: AccountId) -> Result<bool> {
+        let key = keys::sweep(id);
+        self.rows
+            .contains_key(key)
+            .map_err(IndexError::store("be read"))
     }
 
     /// Makes all of it durable, so that a start after a power cut replays only what follows.
@@ -193,9 +213,11 @@ impl Index {
 
     fn with_mailboxes(&self, id: AccountId, row: AccountRow) -> Result<Account> {
         let mut account = Account::from(row);
-        // The old mailboxes of a tombstone may still wait to be swept.
-        if account.holding == Holding::Tombstone {
-            return Ok(account);
+        // The old mailboxes of an emptied account may still wait to be swept.
+        match account.holding {
+            Holding::Tombstone => return Ok(account),
+            Holding::Building if self.is_sweeping(id)? => return Ok(account),
+            _ => {}
         }
         for guard in self.rows.prefix(keys::mailboxes(id)) {
             let (key, row) = read::<MailboxRow>(guard, "a mailbox")?;

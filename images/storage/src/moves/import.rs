@@ -43,6 +43,9 @@ const REPORTS_AHEAD: usize = 4;
 /// How long the source may be silent: it has nothing to do but to read and send.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Between two looks whether old rows are gone.
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
+
 /// Imports under way, by account.
 #[derive(Clone)]
 pub(super) struct Imports {
@@ -272,7 +275,23 @@ impl Import<'_> {
             move_id: self.parsed.move_id.to_field(),
             peer: self.parsed.source.clone(),
         };
-        self.change(Change::Ownership(ownership)).await
+        self.change(Change::Ownership(ownership)).await?;
+        self.all_done().await?;
+        // Its rows go a few at a time, so that other accounts need not wait for a large one.
+        let index = self.shard.index();
+        while index.is_sweeping(self.slot.id).map_err(Unready::from)? {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was queued is durable and indexed.
+    async fn all_done(&mut self) -> Result<(), Stop> {
+        while let Some((receipt, octets)) = self.window.pop_front() {
+            self.window_octets -= octets;
+            receipt.done().await?;
+        }
+        Ok(())
     }
 
     async fn change(&mut self, change: Change) -> Result<(), Stop> {
@@ -296,9 +315,7 @@ impl Import<'_> {
 
     async fn finish(&mut self, finished: proto::ImportFinished) -> Result<(), Stop> {
         self.change(Change::ImportFinished(finished)).await?;
-        while let Some((receipt, _)) = self.window.pop_front() {
-            receipt.done().await?;
-        }
+        self.all_done().await?;
         Ok(self
             .shard
             .lease()

@@ -111,7 +111,7 @@ impl Applier {
         loop {
             let first = match self.next.take() {
                 Some(pending) => pending,
-                None => match self.queue.recv_timeout(IDLE) {
+                None => match self.queue.recv_timeout(self.pause()) {
                     Ok(pending) => pending,
                     Err(RecvTimeoutError::Timeout) => {
                         self.tidy()?;
@@ -127,6 +127,14 @@ impl Applier {
         }
         self.writer.index().persist()?;
         Ok(())
+    }
+
+    /// How long there may be nothing to do.
+    fn pause(&self) -> Duration {
+        match self.writer.is_sweeping() {
+            true => Duration::ZERO,
+            false => IDLE,
+        }
     }
 
     /// Waits for the first; takes those after it that are durable too.

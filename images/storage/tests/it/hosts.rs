@@ -135,10 +135,17 @@ impl Host {
         self.shard().assign(id, assigned);
     }
 
-    /// The power fails, and comes back.
-    pub(crate) async fn power_cut(&mut self) {
+    /// The power fails, and comes back; the index may be lost.
+    pub(crate) async fn power_cut(&mut self, lose_index: bool) {
         self.sim.power_cut();
         self.close().await;
+        if lose_index {
+            until("the volume is free", || {
+                VolumeLock::take(self.data.path()).is_ok()
+            })
+            .await;
+            std::fs::remove_dir_all(self.data.path().join("index")).unwrap();
+        }
         self.open().await;
     }
 

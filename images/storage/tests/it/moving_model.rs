@@ -186,7 +186,7 @@ impl World {
         for host in &mut self.hosts.all {
             if host.sim.is_dead() {
                 self.seen.cuts += 1;
-                host.power_cut().await;
+                host.power_cut(self.rng.one_in(3)).await;
             }
         }
         self.say();
@@ -328,7 +328,7 @@ impl World {
     /// All that was acknowledged is at the owner, once; the other holds and shows nothing.
     async fn check(&mut self) {
         for host in &mut self.hosts.all {
-            host.power_cut().await;
+            host.power_cut(self.rng.one_in(3)).await;
         }
         self.say();
         for id in self.unsure.clone() {

@@ -140,6 +140,7 @@ impl Writer {
             }
             Change::MailboxImported(imported) => {
                 touched.mailboxes.insert(imported.mailbox);
+                self.sweep_before(batch, id)?;
             }
             Change::Expunged(expunged) => {
                 touched.mailboxes.insert(expunged.mailbox);
@@ -152,7 +153,10 @@ impl Writer {
                 touched.mailboxes.insert(changed.mailbox);
                 self.set_flags(batch, id, changed)?;
             }
-            Change::DeliveriesImported(imported) => self.remember_all(batch, id, imported),
+            Change::DeliveriesImported(imported) => {
+                self.sweep_before(batch, id)?;
+                self.remember_all(batch, id, imported);
+            }
             Change::Limits(_) | Change::ImportFinished(_) => {}
         }
         Ok(())

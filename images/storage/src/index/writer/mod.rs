@@ -18,6 +18,7 @@ mod summary;
 mod sweep;
 
 pub use self::summary::{Effect, Summary};
+use self::sweep::Sweep;
 
 /// Accounts kept decoded between batches; the busy ones.
 const KEPT_ACCOUNTS: usize = 8192;
@@ -43,7 +44,7 @@ pub struct Writer {
     index: Index,
     kept: HashMap<AccountId, Option<Account>>,
     /// Accounts whose old rows are still there.
-    sweeps: VecDeque<AccountId>,
+    sweeps: VecDeque<Sweep>,
 }
 
 /// One batch under way.
@@ -69,7 +70,8 @@ impl Writer {
         let mut sweeps = VecDeque::new();
         for guard in index.rows.prefix(keys::SWEEPS) {
             let key = guard.key().map_err(IndexError::store("be read"))?;
-            sweeps.push_back(keys::account_of(&key).ok_or(IndexError::Row("a sweep"))?);
+            let account = keys::account_of(&key).ok_or(IndexError::Row("a sweep"))?;
+            sweeps.push_back(Sweep::of(account));
         }
         Ok(Self {
             index,
@@ -261,6 +263,13 @@ pub(crate) mod tests {
             self.take(&Entry::Change(id, change), "", b"");
         }
 
+        /// Delivers the account's next message, empty.
+        pub(crate) fn deliver_once(&mut self, to: AccountId, id: u64) {
+            let mut octets = [0; 16];
+            octets[8..].copy_from_slice(&id.to_be_bytes());
+            self.deliver_as(to, DeliveryId::from_bytes(octets), "", b"", 0);
+        }
+
         /// Delivers the account's next message, at a time.
         pub(crate) fn deliver(
             &mut self,
@@ -270,10 +279,21 @@ pub(crate) mod tests {
             body: &[u8],
             at: i64,
         ) {
+            self.deliver_as(to, DeliveryId::from_bytes([id; 16]), prefix, body, at);
+        }
+
+        fn deliver_as(
+            &mut self,
+            to: AccountId,
+            id: DeliveryId,
+            prefix: &str,
+            body: &[u8],
+            at: i64,
+        ) {
             let account = self.index().account(to).unwrap().unwrap();
             let (uid, modseq) = account.next_message(INBOX).unwrap();
             let message = Message {
-                delivery: Some(DeliveryId::from_bytes([id; 16])),
+                delivery: Some(id),
                 received_at_ms: at,
                 stored_at_ms: at,
                 body_length: body.len() as u64,
