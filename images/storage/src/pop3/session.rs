@@ -181,7 +181,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         match step {
             Step::Reply(reply) => reply.write(self.lines.out()),
             Step::Challenge => write_challenge(self.lines.out()),
-            Step::Capabilities => capabilities(self.lines.out()),
+            Step::Capabilities => {
+                // RFC 5034 section 3: mechanisms are named where AUTH is taken.
+                let login = match self.state {
+                    State::Authorization => &["SASL EXTERNAL"][..],
+                    _ => &[],
+                };
+                capabilities(login, self.lines.out());
+            }
             Step::Listing(listing) => self.list(listing).await?,
             Step::Send { index, lines } => self.send(index, lines).await?,
             Step::Close(reply) => {
@@ -323,9 +330,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 }
 
-fn capabilities(out: &mut BytesMut) {
+fn capabilities(login: &[&str], out: &mut BytesMut) {
     Reply::ok("").write(out);
-    for capability in wire::pop3::CAPABILITIES {
+    for capability in login.iter().chain(&wire::pop3::CAPABILITIES) {
         out.put_slice(capability.as_bytes());
         out.put_slice(b"\r\n");
     }

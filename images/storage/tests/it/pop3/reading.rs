@@ -104,7 +104,11 @@ async fn an_empty_maildrop() {
         client.ask("RETR 1").await,
         "-ERR no such message, 0 in the maildrop"
     );
+    let mut fresh = site.proxy().await;
+    let (_, before) = fresh.ask_many("CAPA").await;
+    assert!(before.starts_with("SASL EXTERNAL\r\nTOP\r\n"), "{before}");
     let (_, capabilities) = client.ask_many("CAPA").await;
+    assert!(!capabilities.contains("SASL"), "{capabilities}");
     for capability in ["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"] {
         assert!(
             capabilities.contains(&format!("{capability}\r\n")),
