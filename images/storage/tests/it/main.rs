@@ -8,6 +8,7 @@ mod hosts;
 mod model;
 mod moving;
 mod moving_model;
+mod moving_plan;
 mod net;
 mod pop3;
 mod recovering;

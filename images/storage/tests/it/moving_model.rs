@@ -10,74 +10,16 @@ use palomar_storage::account::access::Place;
 use palomar_storage::records::proto::Holding;
 use palomar_storage::shard::Unready;
 use palomar_storage::shard::deliver::Outcome;
-use tonic::{Code, Status};
+use tonic::Status;
 use wire::ids::{Epoch, MoveId};
 use wire::rpc::{DigestReply, ImportRequest, MoveCommand};
 
 use crate::hosts::{Host, Hosts, NAMES};
+use crate::moving_plan::{Plan, STEPS, Step, Undone};
 use crate::rig::{account, as_read, delivery, read_all_at};
 
 /// How many accounts' lives CI runs.
 const SEEDS: u64 = 40;
-
-/// What the driver of a move does; the directory is the test itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Prepare,
-    Fence,
-    Import,
-    Compare,
-    Switch,
-    Activate,
-    Release,
-    Confirm,
-    Drop,
-}
-
-const STEPS: [Step; 9] = [
-    Step::Prepare,
-    Step::Fence,
-    Step::Import,
-    Step::Compare,
-    Step::Switch,
-    Step::Activate,
-    Step::Release,
-    Step::Confirm,
-    Step::Drop,
-];
-
-/// Why a step is not done.
-#[derive(Debug)]
-enum Undone {
-    /// Again.
-    Away(Status),
-    /// A shard started anew in between: from the fence on again.
-    Fence,
-}
-
-impl From<Status> for Undone {
-    fn from(status: Status) -> Self {
-        match status.code() {
-            Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded => {
-                Self::Away(status)
-            }
-            // The source has another incarnation.
-            Code::FailedPrecondition if status.message().contains("fence again") => Self::Fence,
-            _ => panic!("refused for good: {status}"),
-        }
-    }
-}
-
-/// One move.
-struct Plan {
-    move_id: MoveId,
-    source: usize,
-    target: usize,
-    /// What the fence answered: incarnation and change number.
-    fence: Option<(u64, u64)>,
-    /// Incarnations of source and target when they were compared.
-    compared: Option<(u64, u64)>,
-}
 
 struct World {
     hosts: Hosts,
