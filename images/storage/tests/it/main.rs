@@ -1,6 +1,7 @@
 //! The shard as a whole: over a disk whose power fails, and over real sockets.
 
 mod apart;
+mod copying;
 mod damage;
 mod delivering;
 mod full;
