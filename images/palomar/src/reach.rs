@@ -11,6 +11,7 @@ use wire::identity::Tier;
 use crate::cli::Reach;
 use crate::client::Admin;
 use crate::failure::Failure;
+use crate::local::args;
 use crate::local::layout::Layout;
 use crate::local::roster;
 use crate::local::running::Running;
@@ -46,6 +47,15 @@ pub fn directory(reach: &Reach) -> Result<Target, Failure> {
         (Some(_), None) => Err(usage("--server needs --identity DIR, the folder of yours.")),
         (None, Some(_)) => Err(usage("--identity needs --server HOST:PORT.")),
     }
+}
+
+/// The mail server's name, as a `palomar local` in the folder was told; none: it was not.
+pub fn hostname(reach: &Reach) -> Option<String> {
+    if reach.server.is_some() {
+        return None;
+    }
+    let running = Running::read(&Layout::new(&reach.data)).ok()?;
+    Some(running.hostname).filter(|name| name != args::LOCALHOST)
 }
 
 /// A tier of the `palomar local` in a folder.

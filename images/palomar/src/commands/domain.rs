@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use wire::address::{AddressError, Domain};
 use wire::rpc;
 
 use crate::client::{ask, request_id};
@@ -12,6 +13,7 @@ use crate::failure::Failure;
 use crate::output::Show;
 use crate::output::table::{Align, Table, facts};
 use crate::output::text::{moment, rfc3339};
+use crate::reach;
 
 /// The domains that mail is received for.
 #[derive(Debug, Subcommand)]
@@ -48,16 +50,27 @@ pub struct AddArgs {
 pub struct NameArgs {
     /// The domain.
     pub name: String,
-    /// This machine's name in the DNS; default: mail.NAME
+    /// The mail server's name in the DNS; default: as told to `palomar local`, or mail.NAME
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }
 
 impl NameArgs {
-    fn host(&self, domain: &str) -> String {
-        self.host
-            .clone()
-            .unwrap_or_else(|| format!("mail.{domain}"))
+    /// The server's name with A-labels, as a zone file has it.
+    fn host(&self, domain: &str, session: &Session) -> Result<String, Failure> {
+        let known = || reach::hostname(&session.reach);
+        let host = self.host.clone().or_else(known);
+        let host = host.unwrap_or_else(|| format!("mail.{domain}"));
+        let wrong = |text: String| Failure::Usage(format!("--host: {text}."));
+        let host: Domain = host
+            .parse()
+            .map_err(|error: AddressError| wrong(error.to_string()))?;
+        match host.is_literal() {
+            true => Err(wrong(
+                "an MX record takes a name, not an address".to_owned(),
+            )),
+            false => Ok(host.as_str().to_owned()),
+        }
     }
 }
 
@@ -79,9 +92,13 @@ async fn add(args: AddArgs, session: &mut Session) -> Result<(), Failure> {
         separator: args.separator,
     };
     let admin = session.admin()?;
+    if args.name.host.is_some() {
+        args.name.host("", session)?;
+    }
     let domain = ask!(admin.add_domain(request))?;
+    let host = args.name.host(&domain.name, session)?;
     let said = format!("{} is a domain of this cluster.", domain.name);
-    session.output.show(&with_records(said, domain, &args.name))
+    session.output.show(&with_records(said, domain, &host))
 }
 
 async fn list(session: &mut Session) -> Result<(), Failure> {
@@ -104,9 +121,10 @@ async fn show(args: NameArgs, session: &mut Session) -> Result<(), Failure> {
     };
     let admin = session.admin()?;
     let domain = ask!(admin.show_domain(request))?;
+    let host = args.host(&domain.name, session)?;
     session
         .output
-        .show(&with_records(String::new(), domain, &args))
+        .show(&with_records(String::new(), domain, &host))
 }
 
 async fn remove(name: String, session: &mut Session) -> Result<(), Failure> {
@@ -189,8 +207,8 @@ struct WithRecords {
     dns: Vec<Record>,
 }
 
-fn with_records(said: String, domain: rpc::Domain, args: &NameArgs) -> WithRecords {
-    let dns = dns::records(&domain.name, &args.host(&domain.name));
+fn with_records(said: String, domain: rpc::Domain, host: &str) -> WithRecords {
+    let dns = dns::records(&domain.name, host);
     WithRecords {
         said,
         domain: domain.into(),

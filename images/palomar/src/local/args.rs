@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use kit::telemetry::{self, TelemetryError};
 
+/// The name of a machine that was not told its name.
+pub const LOCALHOST: &str = "localhost";
+
 /// Where `palomar local` listens, and how many shards it has. Below 1024 a port needs privileges,
 /// so each default is the known port's with a thousand or more added.
 #[derive(Debug, Clone, Args)]
@@ -17,7 +20,7 @@ pub struct LocalArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub listen: IpAddr,
     /// This machine's name: in the SMTP greeting, in Received, in its own certificate.
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    #[arg(long, value_name = "NAME", default_value = LOCALHOST)]
     pub hostname: String,
     /// Certificate chain for mail clients, PEM; default: from palomar's own CA.
     #[arg(long, value_name = "FILE", requires = "tls_key")]

@@ -1,7 +1,9 @@
 //! One process per data folder.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::failure::Failure;
 use crate::local::layout::Layout;
@@ -16,7 +18,7 @@ pub struct FolderLock {
 pub fn take(layout: &Layout) -> Result<FolderLock, Failure> {
     let path = layout.lock();
     let cannot = |error: std::io::Error| Failure::Refused(format!("{}: {error}.", path.display()));
-    std::fs::create_dir_all(layout.root()).map_err(cannot)?;
+    make_root(layout.root()).map_err(cannot)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -31,6 +33,15 @@ pub fn take(layout: &Layout) -> Result<FolderLock, Failure> {
     }
     note_owner(&mut file).map_err(cannot)?;
     Ok(FolderLock { _file: file })
+}
+
+/// Everyone may pass through to `ca.pem`; what else is in it is made for its owner alone.
+fn make_root(root: &Path) -> std::io::Result<()> {
+    if root.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(root)?;
+    std::fs::set_permissions(root, Permissions::from_mode(0o755))
 }
 
 fn note_owner(file: &mut File) -> std::io::Result<()> {

@@ -19,6 +19,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
+use kit::tls::PublicTls;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::commands::session::Session;
 use crate::failure::Failure;
@@ -33,10 +36,13 @@ pub use args::LocalArgs;
 pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
     args.start_log()
         .map_err(|error| Failure::Usage(format!("{error}.")))?;
+    // Mail and keys are nobody else's on this machine.
+    umask(Mode::RWXG | Mode::RWXO);
     let layout = Layout::new(&session.reach.data);
     let _lock = lock::take(&layout)?;
     let shards = shards::plan(&layout, args.shards)?;
     identities(&args, &layout, &shards)?;
+    certificate(&args)?;
     ports::check(&args.ports())?;
     // Nobody balances load in front of one machine: no lame duck.
     let shutdown = Shutdown::new(Duration::ZERO);
@@ -48,6 +54,7 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
     let running = Running {
         directory: started.directory,
         mx: started.mx,
+        hostname: args.hostname.clone(),
     };
     running.write(&layout)?;
     let program = program();
@@ -59,7 +66,20 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
         nearly_full: space::is_nearly_full(layout.root())?,
     };
     session.output.progress(&screen.render())?;
-    started.until(shutdown).await
+    started.until(shutdown).await?;
+    let stopped = format!("Stopped; everything is in {}.", layout.root().display());
+    session.output.progress(&stopped)
+}
+
+/// Tries the certificate that was brought, so that a wrong one is named with its flags.
+fn certificate(args: &LocalArgs) -> Result<(), Failure> {
+    let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) else {
+        return Ok(());
+    };
+    let tried = PublicTls::load(cert, key);
+    tried.map(|_| ()).map_err(|error| {
+        Failure::Usage(format!("--tls-cert and --tls-key cannot be used: {error}."))
+    })
 }
 
 fn identities(

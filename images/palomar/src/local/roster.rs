@@ -1,6 +1,7 @@
 //! Who is who inside a `palomar local`: its CA, one identity per tier and shard, one administrator.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kit::authority::{Authority, AuthorityError};
@@ -69,7 +70,7 @@ pub fn issue(
         authority.issue(&identity, &layout.identity(instance))?;
     }
     issue_public(authority, layout, hostname)?;
-    replace(&layout.ca(), authority.ca_pem())?;
+    replace(&layout.ca(), authority.ca_pem(), 0o644)?;
     Ok(())
 }
 
@@ -82,9 +83,10 @@ fn issue_public(authority: &Authority, layout: &Layout, hostname: &str) -> Resul
 }
 
 /// A reader sees the old text or the new, never half of it.
-pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn replace(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     fs::write(&fresh, text)?;
+    fs::set_permissions(&fresh, Permissions::from_mode(mode))?;
     fs::rename(&fresh, path)
 }
 

@@ -20,6 +20,8 @@ pub struct Running {
     pub directory: SocketAddr,
     /// MX's RPC listener, for its spool.
     pub mx: SocketAddr,
+    /// This machine's name, as mail clients are told.
+    pub hostname: String,
 }
 
 impl Running {
@@ -27,7 +29,11 @@ impl Running {
     pub fn write(&self, layout: &Layout) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| Failure::Refused(format!("{error}.")))?;
-        Ok(roster::replace(&layout.running(), &format!("{text}\n"))?)
+        Ok(roster::replace(
+            &layout.running(),
+            &format!("{text}\n"),
+            0o600,
+        )?)
     }
 
     /// Reads the file.
@@ -58,6 +64,7 @@ mod tests {
         let running = Running {
             directory: "127.0.0.1:7400".parse().unwrap(),
             mx: "127.0.0.1:7401".parse().unwrap(),
+            hostname: "localhost".to_owned(),
         };
         assert_eq!(Running::read(&layout).unwrap_err().exit_code(), 4);
         running.write(&layout).unwrap();
