@@ -35,6 +35,7 @@ pub struct Cli {
 
 /// How to find the cluster: the folder of a `palomar local`, or a directory's address.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which cluster")]
 pub struct Reach {
     /// Folder of a `palomar local`.
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DATA)]

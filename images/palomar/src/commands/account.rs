@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use wire::rpc;
 
 use crate::client::{Admin, ask, request_id};
-use crate::commands::account_view::{AccountView, Accounts, Said};
+use crate::commands::account_view::{AccountView, Accounts, Removed, Said};
 use crate::commands::pages::{self, Page};
 use crate::commands::session::Session;
 use crate::failure::Failure;
@@ -17,11 +17,14 @@ use crate::terminal;
 pub enum AccountCommand {
     /// Make an account; asks for its password.
     Add(AddArgs),
-    /// Every account, the removed ones too.
+    /// Every account in service, or every removed one.
     List {
         /// Only this domain's.
         #[arg(long, value_name = "NAME", default_value = "")]
         domain: String,
+        /// Those that were removed and can be restored.
+        #[arg(long, conflicts_with = "domain")]
+        removed: bool,
     },
     /// One account: where it is, why there, how large.
     Show {
@@ -112,7 +115,7 @@ pub struct RemoveArgs {
 pub async fn run(command: AccountCommand, session: &mut Session) -> Result<(), Failure> {
     match command {
         AccountCommand::Add(args) => add(args, session).await,
-        AccountCommand::List { domain } => list(&domain, session).await,
+        AccountCommand::List { domain, removed } => list(&domain, removed, session).await,
         AccountCommand::Show { address } => show(address, session).await,
         AccountCommand::Passwd { address, password } => passwd(address, password, session).await,
         AccountCommand::Quota { address, quota } => set_quota(address, quota, session).await,
@@ -148,18 +151,22 @@ async fn add(args: AddArgs, session: &mut Session) -> Result<(), Failure> {
     session.output.show(&Said(said, account))
 }
 
-async fn list(domain: &str, session: &mut Session) -> Result<(), Failure> {
+async fn list(domain: &str, removed: bool, session: &mut Session) -> Result<(), Failure> {
     let admin = session.admin()?;
+    let filter = if removed { "removed" } else { domain };
     let name = |account: &rpc::Account| account.address.clone();
-    let accounts = pages::all(domain, name, |request| async {
+    let accounts = pages::all(filter, name, |request| async {
         let reply = ask!(admin.list_accounts(request))?;
         Ok(Page {
             items: reply.accounts,
             more: reply.more,
         })
     });
-    let accounts = accounts.await?.into_iter().map(AccountView::from);
-    session.output.show(&Accounts(accounts.collect()))
+    let accounts = accounts.await?.into_iter().map(AccountView::from).collect();
+    match removed {
+        true => session.output.show(&Removed(accounts)),
+        false => session.output.show(&Accounts(accounts)),
+    }
 }
 
 async fn show(address: String, session: &mut Session) -> Result<(), Failure> {
@@ -199,8 +206,9 @@ async fn set_quota(
         quota: Some(quota.into()),
     };
     let admin = session.admin()?;
-    let account = ask!(admin.set_quota(request))?;
-    session.output.show(&AccountView::from(account))
+    let account = AccountView::from(ask!(admin.set_quota(request))?);
+    let said = format!("The quota of {} is {}.", account.address, account.quota());
+    session.output.show(&Said(said, account))
 }
 
 async fn remove(args: RemoveArgs, session: &mut Session) -> Result<(), Failure> {
@@ -216,15 +224,11 @@ async fn remove(args: RemoveArgs, session: &mut Session) -> Result<(), Failure> 
     };
     let account = AccountView::from(ask!(admin.remove_account(request))?);
     let address = &account.address;
-    let said = match (args.purge, account.pending) {
-        (true, _) => format!("{address} is removed, and its mail is dropped."),
-        (false, true) => format!(
-            "{address} is removed: no mail and no login. Its shard has yet to confirm it. \
-             The mail is kept for 7 days: palomar account restore {address}"
-        ),
-        (false, false) => format!(
-            "{address} is removed: no mail and no login. \
-             The mail is kept for 7 days: palomar account restore {address}"
+    let said = match args.purge {
+        true => format!("{address} is removed, and its mail is dropped."),
+        false => format!(
+            "{address} is removed: no mail and no login any more. Its mail is kept for 7 days;\n\
+             `palomar account restore {address}` takes the removal back."
         ),
     };
     session.output.show(&Said(said, account))

@@ -95,7 +95,8 @@ impl AccountView {
         known.unwrap_or_else(|| "?".to_owned())
     }
 
-    fn quota(&self) -> String {
+    /// The limits, for people.
+    pub fn quota(&self) -> String {
         let size = self.quota_bytes.map(bytes);
         let messages = self.quota_messages.map(|count| format!("{count} messages"));
         let limits: Vec<String> = size.into_iter().chain(messages).collect();
@@ -154,6 +155,31 @@ impl Show for Accounts {
             ]);
         }
         table.render("No accounts yet: palomar account add ADDRESS")
+    }
+}
+
+/// Removed accounts, whose mail is still kept.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Removed(pub Vec<AccountView>);
+
+impl Show for Removed {
+    fn text(&self) -> String {
+        let mut table = Table::new([
+            ("ACCOUNT", Align::Left),
+            ("STATE", Align::Left),
+            ("SHARD", Align::Left),
+            ("REMOVED", Align::Left),
+        ]);
+        for account in &self.0 {
+            table.row([
+                account.address.clone(),
+                account.state(),
+                account.shard.clone(),
+                account.removed.clone(),
+            ]);
+        }
+        table.render("No removed account is kept.")
     }
 }
 

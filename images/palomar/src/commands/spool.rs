@@ -141,11 +141,29 @@ async fn try_now(
     all: bool,
     session: &mut Session,
 ) -> Result<(), Failure> {
+    let missing = format!(
+        "Nothing of {} waits in the spool: `palomar spool list` shows what does.",
+        named(&entries)
+    );
     let request = rpc::SpoolRetryRequest { entries, all };
     let reply = retry(PATIENCE, &spool.server, || {
         let (mut client, request) = (spool.client.clone(), request.clone());
         async move { client.retry(request).await }
     });
     let retried = reply.await?.targets;
-    session.output.show(&Retried { retried })
+    match retried > 0 || all {
+        true => session.output.show(&Retried { retried }),
+        false => Err(Failure::NotFound(missing)),
+    }
+}
+
+/// "entry 7", "entries 7, 8".
+fn named(entries: &[u64]) -> String {
+    let numbers: Vec<String> = entries.iter().map(u64::to_string).collect();
+    let noun = if entries.len() == 1 {
+        "entry"
+    } else {
+        "entries"
+    };
+    format!("{noun} {}", numbers.join(", "))
 }

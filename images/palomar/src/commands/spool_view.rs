@@ -5,7 +5,7 @@ use wire::ids::{AccountId, DeliveryId};
 use wire::rpc;
 
 use crate::output::Show;
-use crate::output::table::{Align, Table, facts};
+use crate::output::table::{Align, Table, facts, printable};
 use crate::output::text::{bytes, count, moment, rfc3339};
 
 /// A spool entry as scripts see it; JSON.md documents the fields.
@@ -115,8 +115,12 @@ impl Show for EntryView {
                 ("because", target.why()),
             ]));
         }
-        for line in self.head.iter().flat_map(|head| head.lines()) {
-            text.push_str(&facts(&[("|", line.to_owned())]));
+        let head = self.head.as_deref().unwrap_or_default();
+        if !head.is_empty() {
+            text.push_str("\nits beginning\n");
+        }
+        for line in head.lines() {
+            text.push_str(&format!("  {}\n", printable(line)));
         }
         text
     }

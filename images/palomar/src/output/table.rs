@@ -77,7 +77,7 @@ pub fn facts(pairs: &[(&str, String)]) -> String {
 }
 
 /// Text from elsewhere must not steer the terminal: control characters become U+FFFD.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let safe = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(safe).collect()
 }
