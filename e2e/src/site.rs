@@ -114,6 +114,18 @@ impl Site {
         Ok(())
     }
 
+    /// Fails with the reason when the disk is so full that shards take no mail.
+    pub fn has_room(&self) -> Result<()> {
+        if self.log_tail().contains("take no mail until there is more") {
+            bail!(
+                "the disk of {} is nearly full, and shards take no mail there: free some room, or \
+                 name another place with TMPDIR",
+                self.folder.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Other flags for the next start.
     pub fn set_flags(&mut self, flags: &[&str]) {
         self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -141,6 +153,11 @@ impl Site {
     pub fn log_tail(&self) -> String {
         let tail = |process: &Process| process.log_tail(16 * 1024);
         self.process.as_ref().map(tail).unwrap_or_default()
+    }
+
+    /// Whether its process has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_running)
     }
 
     /// The id of its process, while it runs.

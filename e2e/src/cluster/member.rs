@@ -96,6 +96,11 @@ impl Member {
         self.start()
     }
 
+    /// One more flag from the next start on; it stands last, so that it counts.
+    pub fn add_flag(&mut self, flag: &str, value: &str) {
+        self.flags.extend([flag.to_owned(), value.to_owned()]);
+    }
+
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)

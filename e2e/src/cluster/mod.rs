@@ -5,6 +5,7 @@ mod member;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use wire::ids::ClusterId;
 
 pub use self::admin::Admin;
 pub use self::member::Member;
-use crate::{places, pop3, ports};
+use crate::site::feed;
+use crate::{binaries, places, pop3, ports};
 
 /// How long the whole may take to come up on a busy machine.
 const START: Duration = Duration::from_secs(90);
@@ -34,6 +36,8 @@ pub struct Cluster {
     pub smtp: SocketAddr,
     /// Where mail is read.
     pub pop3s: SocketAddr,
+    /// Where MX answers for its spool.
+    pub mx: SocketAddr,
 }
 
 /// Directory replicas.
@@ -54,6 +58,7 @@ impl Cluster {
             tiers: Vec::new(),
             smtp: address()?,
             pop3s: address()?,
+            mx: address()?,
         };
         this.etcd.start()?;
         for replica in 0..REPLICAS {
@@ -82,6 +87,31 @@ impl Cluster {
     pub fn admin(&self, replica: usize) -> Result<Admin> {
         let folder = self.identity(Tier::Admin, "tester")?;
         Admin::new(&folder, self.directories[replica], &directory_name(replica))
+    }
+
+    /// Runs `palomar` as an administrator elsewhere does, who asks the first replica.
+    pub fn palomar(&self, words: &[&str], input: &str) -> Result<Output> {
+        let mut command = Command::new(binaries::path("palomar")?);
+        command.args(words).args(self.reach()?);
+        if words.first() == Some(&"spool") {
+            command.args(["--mx", &self.mx.to_string(), "--mx-instance", "mx-1"]);
+        }
+        feed(command, input)
+    }
+
+    /// The flags by which `palomar` finds the first replica.
+    pub fn reach(&self) -> Result<Vec<String>> {
+        let identity = path(&self.identity(Tier::Admin, "tester")?);
+        let server = self.directories[0].to_string();
+        let flags = [
+            ("--server", server),
+            ("--identity", identity),
+            ("--instance", directory_name(0)),
+        ];
+        let words = flags.into_iter();
+        Ok(words
+            .flat_map(|(flag, value)| [flag.to_owned(), value])
+            .collect())
     }
 
     /// The member of that name.
@@ -136,7 +166,7 @@ impl Cluster {
             ("--hostname", "mx.example.org".to_owned()),
             ("--smtp-listen", self.smtp.to_string()),
             ("--lmtp-listen", address()?.to_string()),
-            ("--rpc-listen", address()?.to_string()),
+            ("--rpc-listen", self.mx.to_string()),
             ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
             ("--tls-key", path(&self.folder.join("public/key.pem"))),
         ];
@@ -162,7 +192,7 @@ impl Cluster {
     }
 
     /// The identity folder of a process or person, made at the first call.
-    fn identity(&self, tier: Tier, instance: &str) -> Result<PathBuf> {
+    pub fn identity(&self, tier: Tier, instance: &str) -> Result<PathBuf> {
         let folder = self
             .folder
             .join("identities")

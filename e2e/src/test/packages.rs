@@ -7,10 +7,12 @@ use anyhow::{Context, Result, bail};
 use crate::{places, say};
 
 /// A program the tests run, and the package it is in.
-const WANTED: [(&str, &str); 7] = [
+const WANTED: [(&str, &str); 9] = [
     ("curl", "curl"),
     ("fetchmail", "fetchmail"),
     ("getmail", "getmail6"),
+    ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("postfix", "postfix"),
     ("python3", "python3"),
     ("script", "bsdutils"),

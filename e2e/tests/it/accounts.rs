@@ -2,6 +2,7 @@
 //! never sees old mail.
 
 use e2e::ledger::Answer;
+use serde_json::Value;
 
 use crate::support::{ANA, PASSWORD, TestSite};
 
@@ -13,6 +14,8 @@ async fn a_removed_account_gets_and_serves_nothing_until_restored() {
     site.deliver([1], ANA).await.unwrap();
     let removed = site.ask(&REMOVE, "").unwrap();
     assert_eq!(removed["state"], "removed");
+    let list = site.ask(&["account", "list", "--removed"], "").unwrap();
+    assert_eq!((&list[0]["address"], &list[1]), (&ANA.into(), &Value::Null));
     let (answer, reply) = site.send(2, ANA).await.unwrap();
     assert_eq!((answer, reply.code), (Answer::Refused, 550), "{reply:?}");
     let refused = site.login(ANA).await.err().unwrap().to_string();

@@ -4,13 +4,13 @@ use std::process::Command;
 
 use e2e::ledger::Answer;
 use e2e::message::compose;
-use e2e::real::{Mailbox, Sender};
+use e2e::real::{Mailbox, Reader, Sender};
 use e2e::site::feed;
 
 use crate::support::{ANA, FROM, PASSWORD, TestSite};
 
 #[tokio::test]
-async fn curl_swaks_and_python_send_and_curl_reads() {
+async fn curl_swaks_and_python_send_and_curl_and_python_read() {
     let site = TestSite::with_ana().await.unwrap();
     let senders = [Sender::Curl, Sender::Swaks, Sender::Python];
     for (number, sender) in (1..).zip(senders) {
@@ -24,12 +24,17 @@ async fn curl_swaks_and_python_send_and_curl_reads() {
         user: ANA,
         password: PASSWORD,
     };
-    assert_eq!(mailbox.numbers(site.folder()).unwrap(), [1, 2, 3]);
+    for reader in [Reader::Curl, Reader::Python] {
+        let numbers = mailbox.numbers(reader, site.folder());
+        assert_eq!(numbers.unwrap(), [1, 2, 3], "{}", reader.name());
+    }
     let wrong = Mailbox {
         password: "caw",
         ..mailbox
     };
-    assert!(wrong.numbers(site.folder()).is_err());
+    for reader in [Reader::Curl, Reader::Python] {
+        assert!(wrong.numbers(reader, site.folder()).is_err());
+    }
 }
 
 #[tokio::test]

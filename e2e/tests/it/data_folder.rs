@@ -1,6 +1,8 @@
 //! `palomar local` says why it does not start, and spoils nothing.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use e2e::ports;
@@ -53,4 +55,28 @@ async fn shards_are_added_and_never_left_out() {
         3
     );
     assert_eq!(site.numbers(ANA).await.unwrap(), [1]);
+}
+
+/// Other users of the machine reach the CA's certificate, and nothing else.
+#[tokio::test]
+async fn mail_and_keys_are_their_owners_alone() {
+    let site = TestSite::with_ana().await.unwrap();
+    site.deliver([1], ANA).await.unwrap();
+    let root = site.folder().join("palomar-data");
+    let mut open = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            if mode & 0o077 != 0 {
+                open.push(entry.path());
+            } else if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert_eq!(open, [root.join("ca.pem")]);
+    let mode = fs::metadata(&root).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
 }

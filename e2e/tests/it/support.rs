@@ -2,12 +2,13 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use e2e::ledger::Answer;
 use e2e::message::compose;
 use e2e::site::Site;
-use e2e::{message, pop3, say, smtp};
+use e2e::{message, pop3, say, smtp, wait};
 use rustls::ClientConfig;
 use tempfile::TempDir;
 
@@ -18,6 +19,9 @@ pub(crate) const ANA: &str = "ana@example.org";
 /// Everyone's password.
 pub(crate) const PASSWORD: &str = "coo coo";
 
+/// For mail to come out of the spool.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A `palomar local` of its own; a failing test shows its log.
 pub(crate) struct TestSite {
     site: Site,
@@ -27,9 +31,16 @@ pub(crate) struct TestSite {
 impl TestSite {
     /// Starts an empty one.
     pub(crate) async fn empty() -> Result<Self> {
+        Self::with_flags(&[]).await
+    }
+
+    /// Starts an empty one with more flags for `palomar local`.
+    pub(crate) async fn with_flags(flags: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let site = Site::start(folder.path(), flags).await?;
+        site.has_room()?;
         Ok(Self {
-            site: Site::start(folder.path(), &[]).await?,
+            site,
             _folder: folder,
         })
     }
@@ -56,7 +67,8 @@ impl TestSite {
         Ok(answered)
     }
 
-    /// Sends test messages and insists on a 250 for each.
+    /// Sends test messages, insists on a 250 for each, and waits until they are in the mailbox: on a
+    /// busy machine a 250 may come from the spool.
     pub(crate) async fn deliver(
         &self,
         numbers: impl IntoIterator<Item = u64>,
@@ -65,8 +77,21 @@ impl TestSite {
         for number in numbers {
             let (answer, reply) = self.send(number, to).await?;
             anyhow::ensure!(answer == Answer::Accepted, "{number}: {reply:?}");
+            if reply.text.ends_with("queued") {
+                self.spool_is_empty().await?;
+            }
         }
         Ok(())
+    }
+
+    async fn spool_is_empty(&self) -> Result<()> {
+        wait::until("the spool is empty", PATIENCE, || async {
+            self.ask(&["spool", "retry", "--all"], "")?;
+            let list = self.ask(&["spool", "list"], "")?;
+            anyhow::ensure!(list.as_array().is_some_and(Vec::is_empty), "{list}");
+            Ok(())
+        })
+        .await
     }
 
     /// Logs in over TLS.

@@ -1,5 +1,6 @@
 //! Hostile and malformed input gets the answer that its table says, and everything still serves.
 
+mod csv;
 mod flags;
 mod lmtp;
 mod pop3;

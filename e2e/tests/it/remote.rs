@@ -1,0 +1,152 @@
+//! Administration from elsewhere: `--server HOST:PORT --identity DIR --instance NAME`, and what
+//! `palomar status` says of shards that take no mail.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use e2e::cluster::Cluster;
+use e2e::site::feed;
+use e2e::{binaries, say, wait};
+use serde_json::Value;
+use wire::identity::Tier;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_directory_is_found_by_address_and_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 2).await.unwrap();
+    let outcome = async {
+        administer(&cluster)?;
+        refuse_others(&cluster)?;
+        tell_trouble(&mut cluster).await
+    };
+    let outcome = outcome.await;
+    if outcome.is_err() {
+        say::line(&cluster.logs());
+    }
+    outcome.unwrap();
+}
+
+fn administer(cluster: &Cluster) -> Result<()> {
+    ask(cluster, &["domain", "add", "example.org"], "")?;
+    let add = ["account", "add", "ana@example.org", "--password-stdin"];
+    let account = ask(cluster, &add, "coo coo")?;
+    ensure!(account["state"] == "active", "{account}");
+    let status = ask(cluster, &["status"], "")?;
+    ensure!(status["store"] == "etcd", "{status}");
+    ensure!(
+        status["mover"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("directory-")),
+        "{status}"
+    );
+    let shards = status["shards"].as_array().map(Vec::len);
+    ensure!(shards == Some(2), "{status}");
+    Ok(())
+}
+
+/// Name of the case, changes to the flags, exit code, and what the complaint has to contain.
+fn refuse_others(cluster: &Cluster) -> Result<()> {
+    let stranger = cluster.identity(Tier::Mx, "mx-1")?.display().to_string();
+    let cases: [(&str, &[(&str, &str)], i32, &str); 6] = [
+        (
+            "another instance answers",
+            &[("--instance", "directory-2")],
+            4,
+            "directory-2",
+        ),
+        (
+            "nobody listens",
+            &[("--server", "127.0.0.1:1")],
+            4,
+            "127.0.0.1:1",
+        ),
+        ("no address", &[("--server", "nowhere")], 2, "nowhere"),
+        ("no folder", &[("--identity", "/nowhere")], 2, "/nowhere"),
+        (
+            "a tier is no administrator",
+            &[("--identity", &stranger)],
+            1,
+            "does not let",
+        ),
+        (
+            "an instance that cannot be",
+            &[("--instance", "a b")],
+            2,
+            "a b",
+        ),
+    ];
+    for (name, changes, code, complaint) in cases {
+        let mut flags = cluster.reach()?;
+        for (flag, value) in changes {
+            let at = flags.iter().position(|known| known == flag);
+            flags[at.unwrap_or_default() + 1] = (*value).to_owned();
+        }
+        let mut command = std::process::Command::new(binaries::path("palomar")?);
+        command.arg("status").args(&flags);
+        let output = feed(command, "")?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.code() == Some(code) && said.contains(complaint),
+            "{name}: {:?} {said}",
+            output.status.code()
+        );
+        ensure!(said.lines().count() == 1, "{name}: {said}");
+    }
+    Ok(())
+}
+
+/// A shard whose disk is nearly full, and one that is away.
+async fn tell_trouble(cluster: &mut Cluster) -> Result<()> {
+    let shard = cluster.member("shard-2")?;
+    shard.kill()?;
+    shard.add_flag("--min-free-percent", "101");
+    shard.start()?;
+    shard.ready(PATIENCE).await?;
+    let said = status_ends(cluster, 1).await?;
+    ensure!(
+        said.starts_with("palomar: The disk of shard-2 is nearly full"),
+        "{said}"
+    );
+    let shards = ask(cluster, &["shards"], "")?;
+    for (at, nearly_full) in [(0, false), (1, true)] {
+        ensure!(
+            shards[at]["nearly_full"] == nearly_full && shards[at]["takes_mail"] == !nearly_full,
+            "{shards}"
+        );
+    }
+    let table = cluster.palomar(&["shards"], "")?;
+    let table = String::from_utf8(table.stdout)?;
+    ensure!(table.contains("active, nearly full"), "{table}");
+
+    cluster.member("shard-2")?.kill()?;
+    cluster.member("shard-1")?.kill()?;
+    let said = status_ends(cluster, 4).await?;
+    ensure!(
+        said.starts_with("palomar: shard-1, shard-2 is away"),
+        "{said}"
+    );
+    Ok(())
+}
+
+/// Waits until `palomar status` ends with that exit code; what it complains of.
+async fn status_ends(cluster: &Cluster, code: i32) -> Result<String> {
+    wait::until(&format!("status ends with {code}"), PATIENCE, || async {
+        let output = cluster.palomar(&["status"], "")?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.code() == Some(code), "{output:?}");
+        ensure!(
+            !output.stdout.is_empty(),
+            "it prints the cluster all the same"
+        );
+        Ok(said)
+    })
+    .await
+}
+
+fn ask(cluster: &Cluster, words: &[&str], input: &str) -> Result<Value> {
+    let output = cluster.palomar(&[words, &["--output", "json"]].concat(), input)?;
+    ensure!(output.status.success(), "{words:?}: {output:?}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}

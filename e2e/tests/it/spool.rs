@@ -1,0 +1,136 @@
+//! `palomar spool`: mail for a shard that is away is listed, shown, tried when asked, and arrives
+//! once.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::cluster::Cluster;
+use e2e::ledger::Answer;
+use e2e::message::{compose, number};
+use e2e::{pop3, say, smtp, wait};
+use serde_json::Value;
+
+use crate::documented::Document;
+
+const ANA: &str = "ana@example.org";
+const PASSWORD: &str = "coo coo";
+const FROM: &str = "keeper@example.net";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spooled_mail_is_listed_shown_and_tried_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 2).await.unwrap();
+    let outcome = spool(&mut cluster).await;
+    if outcome.is_err() {
+        say::line(&cluster.logs());
+    }
+    outcome.unwrap();
+}
+
+async fn spool(cluster: &mut Cluster) -> Result<()> {
+    let document = Document::read()?;
+    let admin = cluster.admin(0)?;
+    admin.add_domain("example.org").await?;
+    admin.add_account(ANA, PASSWORD, "shard-1").await?;
+    ensure!(ask(cluster, &["spool", "list"])? == Value::Array(Vec::new()));
+    ensure!(text(cluster, &["spool", "list"])? == "The spool is empty.\n");
+
+    cluster.member("shard-1")?.kill()?;
+    deliver(cluster, 1).await?;
+    let list = ask(cluster, &["spool", "list"])?;
+    document.fit(&list, "Entry", &[])?;
+    ensure!(list.as_array().map(Vec::len) == Some(1), "{list}");
+    let entry = list[0]["entry"].to_string();
+    let target = &list[0]["targets"][0];
+    ensure!(
+        (&target["recipient"], &target["shard"]) == (&ANA.into(), &"shard-1".into()),
+        "{list}"
+    );
+    ensure!(
+        list[0]["from"] == FROM && list[0]["head"].is_null(),
+        "{list}"
+    );
+    let elsewhere = ask(cluster, &["spool", "list", "--shard", "shard-2"])?;
+    ensure!(elsewhere == Value::Array(Vec::new()), "{elsewhere}");
+    let dead = ask(cluster, &["spool", "list", "--dead"])?;
+    ensure!(dead == Value::Array(Vec::new()), "{dead}");
+
+    let shown = ask(cluster, &["spool", "show", &entry])?;
+    document.fits(&shown, "Entry", &[])?;
+    let head = shown["head"].as_str().context("no head")?;
+    ensure!(head.contains("\nSubject: test 1\r\n"), "{head}");
+    let table = text(cluster, &["spool", "show", &entry])?;
+    ensure!(table.contains("\n  Subject: test 1\n"), "{table}");
+
+    for words in [["spool", "show", "999999"], ["spool", "retry", "999999"]] {
+        let output = cluster.palomar(&words, "")?;
+        ensure!(output.status.code() == Some(3), "{words:?}: {output:?}");
+    }
+    let none = cluster.palomar(&["spool", "retry"], "")?;
+    ensure!(none.status.code() == Some(2), "{none:?}");
+
+    tried(cluster, &entry).await?;
+    cluster.member("shard-1")?.start()?;
+    cluster.member("shard-1")?.ready(PATIENCE).await?;
+    arrives_when_asked(cluster).await
+}
+
+/// A retry while the shard is away is one attempt more, and the reason is told.
+async fn tried(cluster: &Cluster, entry: &str) -> Result<()> {
+    let document = Document::read()?;
+    let before = attempts(&ask(cluster, &["spool", "show", entry])?)?;
+    let retry = ask(cluster, &["spool", "retry", entry])?;
+    document.fits(&retry, "Retry", &[])?;
+    ensure!(retry["retried"] == 1, "{retry}");
+    wait::until("the entry is tried", PATIENCE, || async {
+        let shown = ask(cluster, &["spool", "show", entry])?;
+        ensure!(attempts(&shown)? > before, "{shown}");
+        ensure!(shown["targets"][0]["last_error"].is_string(), "{shown}");
+        Ok(())
+    })
+    .await
+}
+
+/// The next attempt by itself may be minutes away; the entry leaves when it is asked to.
+async fn arrives_when_asked(cluster: &Cluster) -> Result<()> {
+    wait::until("the spool is empty", PATIENCE, || async {
+        text(cluster, &["spool", "retry", "--all"])?;
+        let list = ask(cluster, &["spool", "list"])?;
+        ensure!(list == Value::Array(Vec::new()), "{list}");
+        Ok(())
+    })
+    .await?;
+    let tls = cluster.trust()?;
+    let mut client = pop3::Client::login(cluster.pop3s, &tls, ANA, PASSWORD).await?;
+    let all = client.read_all().await?;
+    let numbers: Vec<_> = all.iter().map(|(_, octets)| number(octets)).collect();
+    ensure!(numbers == [Some(1)], "{numbers:?}");
+    client.quit().await
+}
+
+fn attempts(entry: &Value) -> Result<u64> {
+    let attempts = entry["targets"][0]["attempts"].as_u64();
+    attempts.with_context(|| entry.to_string())
+}
+
+async fn deliver(cluster: &Cluster, mark: u64) -> Result<()> {
+    let mut client = smtp::Client::connect(cluster.smtp, "EHLO client.example.net").await?;
+    let (answer, reply) = client
+        .send(FROM, ANA, &compose(mark, FROM, ANA, 1_000))
+        .await?;
+    ensure!(answer == Answer::Accepted, "{} {}", reply.code, reply.text);
+    client.quit().await;
+    Ok(())
+}
+
+fn ask(cluster: &Cluster, words: &[&str]) -> Result<Value> {
+    let said = text(cluster, &[words, &["--output", "json"]].concat())?;
+    Ok(serde_json::from_str(&said)?)
+}
+
+fn text(cluster: &Cluster, words: &[&str]) -> Result<String> {
+    let output = cluster.palomar(words, "")?;
+    ensure!(output.status.success(), "{words:?}: {output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
