@@ -6,18 +6,22 @@
 mod moves;
 mod population;
 mod reading;
+mod report;
+mod steps;
 mod traffic;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::real::Sender;
+use crate::real::{Reader, Sender};
 use crate::site::Site;
 use crate::{binaries, places, say};
 use population::Population;
+use report::Report;
+use steps::{Step, step};
 use traffic::Traffic;
 
 /// How large the demo is.
@@ -37,6 +41,9 @@ pub struct DemoArgs {
     pub folder: Option<PathBuf>,
 }
 
+/// Between two looks at the traffic.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Runs it; true when nothing was lost or doubled.
 pub fn run(args: DemoArgs) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -47,72 +54,84 @@ pub fn run(args: DemoArgs) -> Result<bool> {
 
 async fn play(args: DemoArgs) -> Result<bool> {
     let began = Instant::now();
-    let sender = Sender::found()?;
+    let (sender, reader) = (Sender::found()?, Reader::found()?);
     let folder = fresh(args.folder.clone())?;
-    // What runs in another folder must be named by its whole path.
-    let bin = step("build", async { binaries::folder() }).await?;
-    let mut site = step("start palomar local", Site::start(&folder, &[])).await?;
-    let population = Population::of(args.accounts);
-    let what = format!("add {} accounts", args.accounts);
-    step(&what, population.join(&site)).await?;
-    let (from, to) = ("its shard", "the other shard");
-    let traffic = Traffic::start(sender, site.ports().smtp, args.rate, &population);
     say::line(&format!(
-        "      from now on {} messages a second flow, sent with {}",
+        "{} accounts; {} messages a second, sent with {}, read with {} over TLS.\nAll of it is in {}.\n",
+        args.accounts,
         args.rate,
-        sender.name()
+        sender.name(),
+        reader.name(),
+        folder.display()
     ));
-    step("let mail flow", calm(args.calm)).await?;
-    let homes = population.homes(&site)?;
-    let half = homes.half();
-    let there = format!(
-        "move {} accounts from {from} to {to}, and kill everything",
-        half.len()
-    );
-    let mut moved = step(&there, moves::with_a_kill(&mut site, &half.targets())).await?;
-    step("let mail flow", calm(args.calm)).await?;
-    moved += step("move them back", moves::all(&site, &half.origins())).await?;
-    step("let mail flow", calm(args.calm)).await?;
-    let sent = step("stop sending, answers for all", async { traffic.finish() }).await?;
-    let reading = reading::all(&site, &population, sent.ledger);
-    let verdict = step("read all mailboxes with curl over TLS", reading).await?;
-    say::line("");
-    say::line(&format!("  {:<16} {}", "sent", verdict.sent));
-    say::line(&format!("  {:<16} {}", "accepted", verdict.accepted));
-    say::line(&format!("  {:<16} {}", "read back", verdict.read));
-    say::line(&format!("  {:<16} {}", "lost", verdict.lost));
-    say::line(&format!("  {:<16} {}", "doubled", verdict.doubled));
-    say::line(&format!(
-        "  {:<16} {} (the connection broke before the answer; {} of them were sent again)",
-        "unknown", sent.broken, sent.again
-    ));
-    say::line(&format!("  {:<16} {moved}", "accounts moved"));
-    verdict
-        .faults
-        .iter()
-        .for_each(|fault| say::line(&format!("  {fault}")));
-    step("stop palomar local", site.stop()).await?;
-    say::line(&format!("\ntook {} s", began.elapsed().as_secs()));
-    how_to_go_on(&site, &bin.join("palomar"), &population);
-    Ok(verdict.is_good() && verdict.unknown == 0 && moved == 2 * half.len())
+    // What runs in another folder must be named by its whole path.
+    let bin = step("build Palomar", async |_: &Step| binaries::folder()).await?;
+    let mut site = step("start palomar local", async |_: &Step| {
+        let site = Site::start(&folder, &[]).await?;
+        site.has_room().map(|()| site)
+    })
+    .await?;
+    let population = Population::of(args.accounts);
+    step("add the accounts", async |_: &Step| population.join(&site)).await?;
+
+    let traffic = Traffic::start(sender, site.ports().smtp, args.rate, &population);
+    calm(&traffic, args.calm).await?;
+    let half = population.homes(&site)?.half();
+    let targets = half.targets();
+    let what = format!("move {} accounts to the other shard", half.len());
+    step(&what, async |step: &Step| {
+        moves::half(step, &site, &targets).await
+    })
+    .await?;
+    step("kill -9 everything, start again", async |step: &Step| {
+        moves::kill(step, &mut site, &traffic).await
+    })
+    .await?;
+    let there = step("go on moving", async |step: &Step| {
+        moves::rest(step, &site, &targets).await
+    })
+    .await?;
+    calm(&traffic, args.calm).await?;
+    let back = step("move them back", async |step: &Step| {
+        moves::all(step, &site, &half.origins()).await
+    })
+    .await?;
+    calm(&traffic, args.calm).await?;
+    let sent = step(
+        "end it, with an answer for every message",
+        async |_: &Step| traffic.finish(),
+    )
+    .await?;
+    let verdict = step("read every mailbox", async |step: &Step| {
+        reading::all(step, reader, &site, &population, sent.ledger)
+    })
+    .await?;
+    step("stop palomar local", async |_: &Step| site.stop().await).await?;
+
+    let report = Report {
+        verdict,
+        unknown: sent.unknown,
+        moved: there + back,
+        to_move: 2 * half.len(),
+        took: began.elapsed(),
+    };
+    report.show();
+    report::how_to_go_on(&site, &bin.join("palomar"), &population);
+    Ok(report.is_good())
 }
 
-async fn calm(seconds: u64) -> Result<()> {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
-    Ok(())
-}
-
-/// Says what is done and how long it took.
-async fn step<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    say::part(&format!("  {what} … "));
-    let began = Instant::now();
-    let done = work.await;
-    let seconds = began.elapsed().as_secs_f64();
-    match &done {
-        Ok(_) => say::line(&format!("{seconds:.1} s")),
-        Err(_) => say::line(&format!("failed after {seconds:.1} s")),
-    }
-    done.with_context(|| what.to_owned())
+/// Lets mail flow for a while.
+async fn calm(traffic: &Traffic, seconds: u64) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    step("let mail flow", async |step: &Step| {
+        while Instant::now() < until {
+            step.is(&traffic.so_far());
+            tokio::time::sleep(LOOK).await;
+        }
+        step.is(&traffic.so_far());
+        Ok(())
+    })
+    .await
 }
 
 /// A file in a folder that a demo made: only such a folder is emptied.
@@ -129,22 +148,4 @@ fn fresh(folder: Option<PathBuf>) -> Result<PathBuf> {
     }
     std::fs::write(folder.join(MARK), "")?;
     Ok(folder.canonicalize()?)
-}
-
-fn how_to_go_on(site: &Site, palomar: &Path, population: &Population) {
-    let palomar = palomar.display();
-    let (address, password) = population.first();
-    let pop3s = site.ports().pop3s;
-    say::line("Go on by hand: the data is still there.\n");
-    say::line(&format!("  cd {}", site.folder().display()));
-    say::line(&format!(
-        "  {palomar} local {}",
-        site.ports().flags().join(" ")
-    ));
-    say::line("\nand in another terminal in that folder:\n");
-    say::line(&format!("  {palomar} shards"));
-    say::line(&format!("  {palomar} account show {address}"));
-    say::line(&format!(
-        "  curl --cacert palomar-data/ca.pem --user {address}:{password} pop3s://127.0.0.1:{pop3s}/"
-    ));
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::population::{Homes, homes};
-use crate::say;
+use super::steps::Step;
+use super::traffic::Traffic;
 use crate::site::Site;
 
 /// For all moves of one call together: each is a matter of a second, and shards limit how many run
@@ -15,25 +16,50 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(300);
 
+/// So many messages between 354 and answer make the kill worth watching.
+const UNDER_WAY: usize = 3;
+
+/// How long so many are waited for: a small machine may never have them.
+const HURRY: Duration = Duration::from_secs(3);
+
 /// Moves each account to its target; how many are there in the end.
-pub(super) async fn all(site: &Site, targets: &[(String, String)]) -> Result<usize> {
+pub(super) async fn all(step: &Step, site: &Site, targets: &[(String, String)]) -> Result<usize> {
     ask_for(site, targets)?;
-    until(site, targets, targets.len()).await
+    rest(step, site, targets).await
 }
 
-/// The same, with a `kill -9` of everything and a restart when about half have moved.
-pub(super) async fn with_a_kill(site: &mut Site, targets: &[(String, String)]) -> Result<usize> {
+/// Asks for all and waits for half.
+pub(super) async fn half(step: &Step, site: &Site, targets: &[(String, String)]) -> Result<usize> {
     ask_for(site, targets)?;
-    let moved = until(site, targets, targets.len() / 2).await?;
+    until(step, site, targets, targets.len() / 2).await
+}
+
+/// What is still to come after a crash.
+pub(super) async fn rest(step: &Step, site: &Site, targets: &[(String, String)]) -> Result<usize> {
+    until(step, site, targets, targets.len()).await
+}
+
+/// `kill -9` while messages are under way, and a restart.
+pub(super) async fn kill(step: &Step, site: &mut Site, traffic: &Traffic) -> Result<()> {
+    let under_way = busy(traffic).await;
     site.kill()?;
-    say::part(&format!("killed after {moved} … "));
-    let down = Instant::now();
-    site.start_again().await?;
-    say::part(&format!(
-        "up again after {:.1} s … ",
-        down.elapsed().as_secs_f64()
-    ));
-    until(site, targets, targets.len()).await
+    traffic.hurry(false);
+    step.is(&format!("{under_way} messages were under way"));
+    site.start_again().await
+}
+
+/// Waits until messages are under way; how many.
+async fn busy(traffic: &Traffic) -> usize {
+    let began = Instant::now();
+    traffic.hurry(true);
+    loop {
+        let under_way = traffic.under_way();
+        if under_way >= UNDER_WAY || began.elapsed() > HURRY {
+            return under_way;
+        }
+        // As short as a message is under way.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Asks for a move of every account that is not yet at its target. A move that is open already is
@@ -55,11 +81,17 @@ fn missing<'t>(
 }
 
 /// Waits until so many are at their targets. Moves that a crash aborted are asked for again.
-async fn until(site: &Site, targets: &[(String, String)], enough: usize) -> Result<usize> {
+async fn until(
+    step: &Step,
+    site: &Site,
+    targets: &[(String, String)],
+    enough: usize,
+) -> Result<usize> {
     let began = Instant::now();
     loop {
         let open = open(site);
         let there = targets.len() - missing(&homes(site)?, targets).count();
+        step.is(&format!("{there} of {}", targets.len()));
         let all_over = matches!(open, Ok(0));
         if there >= enough && (all_over || enough < targets.len()) {
             return Ok(there);

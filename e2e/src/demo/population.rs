@@ -25,7 +25,7 @@ impl Population {
     }
 
     /// Makes the domain and imports all accounts.
-    pub(super) async fn join(&self, site: &Site) -> Result<()> {
+    pub(super) fn join(&self, site: &Site) -> Result<()> {
         site.add_domain(DOMAIN)?;
         let mut rows = "address,password\n".to_owned();
         for (address, password) in &self.people {

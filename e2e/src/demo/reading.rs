@@ -1,32 +1,53 @@
 //! Reading every mailbox with a real client.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use super::population::Population;
+use super::steps::Step;
 use crate::ledger::{Ledger, Verdict};
-use crate::real::Mailbox;
+use crate::real::{Mailbox, Reader};
 use crate::site::Site;
 
 const THREADS: usize = 4;
+
+/// Between two looks at how many are read.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How often a mailbox is tried: a session may end while its account is being moved.
 const ATTEMPTS: usize = 5;
 
 /// Reads everyone's mailbox into the ledger and judges it.
-pub(super) async fn all(site: &Site, population: &Population, ledger: Ledger) -> Result<Verdict> {
+pub(super) fn all(
+    step: &Step,
+    reader: Reader,
+    site: &Site,
+    population: &Population,
+    ledger: Ledger,
+) -> Result<Verdict> {
     let ledger = Mutex::new(ledger);
-    let next = AtomicUsize::new(0);
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = Work {
+        reader,
+        site,
+        population,
+        next: &next,
+        done: &done,
+        ledger: &ledger,
+    };
     thread::scope(|scope| {
-        let work = |index| {
-            let (ledger, next) = (&ledger, &next);
-            scope.spawn(move || reader(index, site, population, next, ledger))
-        };
-        let readers: Vec<_> = (0..THREADS).map(work).collect();
+        let start = |index| scope.spawn(move || work.read(index));
+        let readers: Vec<_> = (0..THREADS).map(start).collect();
+        while !readers.iter().all(|reader| reader.is_finished()) {
+            let read = done.load(Ordering::Relaxed);
+            step.is(&format!("{read} of {}", population.people().len()));
+            thread::sleep(LOOK);
+        }
         readers
             .into_iter()
             .try_for_each(|reader| match reader.join() {
@@ -34,46 +55,52 @@ pub(super) async fn all(site: &Site, population: &Population, ledger: Ledger) ->
                 Err(_) => bail!("a reader panicked"),
             })
     })?;
-    let ledger = ledger
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let everyone = population.people().len();
+    step.is(&format!("{everyone} of {everyone}"));
+    let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(ledger.verdict())
 }
 
-fn reader(
-    index: usize,
-    site: &Site,
-    population: &Population,
-    next: &AtomicUsize,
-    ledger: &Mutex<Ledger>,
-) -> Result<()> {
-    let folder = site.folder().join(format!("reader-{index}"));
-    std::fs::create_dir_all(&folder)?;
-    let (ca, port) = (site.ca(), site.ports().pop3s);
-    while let Some((user, password)) = population
-        .people()
-        .get(next.fetch_add(1, Ordering::Relaxed))
-    {
-        let mailbox = Mailbox {
-            port,
-            ca: &ca,
-            user,
-            password,
-        };
-        let numbers = patiently(&mailbox, &folder)?;
-        let mut ledger = ledger
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        numbers.iter().for_each(|number| ledger.read(*number, user));
-    }
-    Ok(std::fs::remove_dir_all(&folder)?)
+/// What the readers share.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    reader: Reader,
+    site: &'a Site,
+    population: &'a Population,
+    next: &'a AtomicUsize,
+    done: &'a AtomicUsize,
+    ledger: &'a Mutex<Ledger>,
 }
 
-fn patiently(mailbox: &Mailbox<'_>, folder: &Path) -> Result<Vec<u64>> {
-    for _ in 1..ATTEMPTS {
-        if let Ok(numbers) = mailbox.numbers(folder) {
-            return Ok(numbers);
+impl Work<'_> {
+    /// Reads one mailbox after the other until none is left.
+    fn read(self, index: usize) -> Result<()> {
+        let folder = self.site.folder().join(format!("reader-{index}"));
+        std::fs::create_dir_all(&folder)?;
+        let (ca, port) = (self.site.ca(), self.site.ports().pop3s);
+        let people = self.population.people();
+        while let Some((user, password)) = people.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let mailbox = Mailbox {
+                port,
+                ca: &ca,
+                user,
+                password,
+            };
+            let numbers = self.patiently(&mailbox, &folder)?;
+            let ledger = self.ledger.lock();
+            let mut ledger = ledger.unwrap_or_else(PoisonError::into_inner);
+            numbers.iter().for_each(|number| ledger.read(*number, user));
+            self.done.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(std::fs::remove_dir_all(&folder)?)
     }
-    mailbox.numbers(folder)
+
+    fn patiently(self, mailbox: &Mailbox<'_>, folder: &Path) -> Result<Vec<u64>> {
+        for _ in 1..ATTEMPTS {
+            if let Ok(numbers) = mailbox.numbers(self.reader, folder) {
+                return Ok(numbers);
+            }
+        }
+        mailbox.numbers(self.reader, folder)
+    }
 }

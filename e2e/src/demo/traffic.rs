@@ -1,8 +1,9 @@
 //! Mail at a steady rate, sent with a real client and sent again until it is answered, as a mail
 //! server does.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -37,11 +38,22 @@ pub(super) struct Traffic {
 /// What was sent.
 pub(super) struct Sent {
     pub(super) ledger: Ledger,
-    /// Connections that broke before the answer.
-    pub(super) broken: u64,
-    /// Of the messages concerned, how many were sent again.
-    pub(super) again: u64,
+    pub(super) unknown: Unknown,
 }
+
+/// Messages whose connection broke after the 354 and before the answer. Each was sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// It was there: the second attempt was answered as a duplicate.
+    pub(super) found: u64,
+    /// It was not there: the second attempt brought it.
+    pub(super) missing: u64,
+    /// No attempt was answered.
+    pub(super) unanswered: u64,
+}
+
+/// What became of one of them; none: nobody knows yet.
+type Fate = Option<bool>;
 
 struct Shared {
     sender: Sender,
@@ -50,17 +62,18 @@ struct Shared {
     began: Instant,
     interval: Duration,
     stopping: AtomicBool,
+    in_a_hurry: AtomicBool,
     next: AtomicU64,
-    broken: AtomicU64,
-    again: AtomicU64,
+    accepted: AtomicU64,
+    under_way: AtomicUsize,
     ledger: Mutex<Ledger>,
+    broken: Mutex<BTreeMap<u64, Fate>>,
     retries: Mutex<VecDeque<Retry>>,
 }
 
 struct Retry {
     at: Instant,
     number: u64,
-    broken: bool,
 }
 
 impl Traffic {
@@ -73,10 +86,12 @@ impl Traffic {
             began: Instant::now(),
             interval: Duration::from_secs(1) / rate,
             stopping: AtomicBool::new(false),
+            in_a_hurry: AtomicBool::new(false),
             next: AtomicU64::new(0),
-            broken: AtomicU64::new(0),
-            again: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            under_way: AtomicUsize::new(0),
             ledger: Mutex::default(),
+            broken: Mutex::default(),
             retries: Mutex::default(),
         });
         let work = |_| {
@@ -89,6 +104,22 @@ impl Traffic {
         }
     }
 
+    /// One line.
+    pub(super) fn so_far(&self) -> String {
+        let accepted = self.shared.accepted.load(Ordering::Relaxed);
+        format!("{accepted} messages accepted so far")
+    }
+
+    /// Messages between the 354 and the answer to them.
+    pub(super) fn under_way(&self) -> usize {
+        self.shared.under_way.load(Ordering::Relaxed)
+    }
+
+    /// In a hurry the rate is no matter: every sender sends one message after the other.
+    pub(super) fn hurry(&self, hurry: bool) {
+        self.shared.in_a_hurry.store(hurry, Ordering::Relaxed);
+    }
+
     /// No new messages; waits until every one is answered.
     pub(super) fn finish(self) -> Result<Sent> {
         self.shared.stopping.store(true, Ordering::Relaxed);
@@ -99,23 +130,56 @@ impl Traffic {
             }
         }
         Ok(Sent {
-            ledger: std::mem::take(&mut *self.shared.ledger()),
-            broken: self.shared.broken.load(Ordering::Relaxed),
-            again: self.shared.again.load(Ordering::Relaxed),
+            ledger: std::mem::take(&mut *lock(&self.shared.ledger)),
+            unknown: Unknown::of(lock(&self.shared.broken).values().copied()),
         })
     }
 }
 
-impl Shared {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+impl Unknown {
+    fn of(fates: impl Iterator<Item = Fate>) -> Self {
+        let mut unknown = Self::default();
+        for fate in fates {
+            match fate {
+                Some(true) => unknown.found += 1,
+                Some(false) => unknown.missing += 1,
+                None => unknown.unanswered += 1,
+            }
+        }
+        unknown
     }
 
+    /// All of them.
+    pub(super) fn all(self) -> u64 {
+        self.found + self.missing + self.unanswered
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            found,
+            missing,
+            unanswered,
+        } = self;
+        write!(f, "the connection broke before the answer")?;
+        match self.all() {
+            0 => return Ok(()),
+            _ => write!(f, "; of these {found} had arrived, {missing} had not")?,
+        }
+        match unanswered {
+            0 => Ok(()),
+            _ => write!(f, ", {unanswered} never answered"),
+        }
+    }
+}
+
+impl Shared {
     fn work(&self) -> Result<()> {
         let mut stopping_since = None;
         loop {
             if let Some(retry) = self.due() {
-                self.send(retry.number, retry.broken)?;
+                self.send(retry.number)?;
                 continue;
             }
             if !self.stopping.load(Ordering::Relaxed) {
@@ -123,7 +187,7 @@ impl Shared {
                 continue;
             }
             let since = *stopping_since.get_or_insert_with(Instant::now);
-            let waiting = !self.retries().is_empty();
+            let waiting = !lock(&self.retries).is_empty();
             if !waiting || since.elapsed() > LAST_ANSWERS {
                 return Ok(());
             }
@@ -135,43 +199,80 @@ impl Shared {
     fn send_next(&self) -> Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let at = self.began + self.interval * u32::try_from(number).unwrap_or(u32::MAX);
-        thread::sleep(at.saturating_duration_since(Instant::now()));
-        self.send(number, false)
+        while Instant::now() < at && !self.in_a_hurry.load(Ordering::Relaxed) {
+            let left = at.saturating_duration_since(Instant::now());
+            thread::sleep(left.min(RETRY_AFTER / 20));
+        }
+        self.send(number)
     }
 
-    fn send(&self, number: u64, after_break: bool) -> Result<()> {
+    fn send(&self, number: u64) -> Result<()> {
         let to = &self.recipients[number as usize % self.recipients.len()];
         let size = Random::new(number).size(LARGEST);
         let text = compose(number, FROM, to, size);
-        let (answer, said) = self.sender.send(self.port, FROM, to, &text)?;
-        self.again
-            .fetch_add(u64::from(after_break), Ordering::Relaxed);
-        self.ledger().sent(number, to, answer);
-        match answer {
-            Answer::Accepted => return Ok(()),
-            Answer::Refused if said.starts_with('5') => bail!("{to} refused: {said}"),
-            Answer::Refused => {}
-            Answer::Unknown => {
-                self.broken.fetch_add(1, Ordering::Relaxed);
-            }
+        let (answer, said) = self.watched(to, &text)?;
+        lock(&self.ledger).sent(number, to, answer);
+        if answer == Answer::Refused && said.starts_with('5') {
+            bail!("{to} refused: {said}");
         }
-        self.retries().push_back(Retry {
+        if answer == Answer::Accepted {
+            self.accepted.fetch_add(1, Ordering::Relaxed);
+            if let Some(fate) = lock(&self.broken).get_mut(&number) {
+                *fate = Some(said.contains("duplicate"));
+            }
+            return Ok(());
+        }
+        // 4yz is an answer; after a break the 354 was the last word.
+        if answer == Answer::Unknown && said.starts_with("354") {
+            lock(&self.broken).insert(number, None);
+        }
+        lock(&self.retries).push_back(Retry {
             at: Instant::now() + RETRY_AFTER,
             number,
-            broken: answer == Answer::Unknown,
         });
         Ok(())
     }
 
-    fn retries(&self) -> MutexGuard<'_, VecDeque<Retry>> {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sends, and counts the message while it is under way.
+    fn watched(&self, to: &str, text: &str) -> Result<(Answer, String)> {
+        let flows = AtomicBool::new(false);
+        let tell = || {
+            flows.store(true, Ordering::Relaxed);
+            self.under_way.fetch_add(1, Ordering::Relaxed);
+        };
+        let sent = self.sender.send_and_tell(self.port, FROM, to, text, tell);
+        if flows.into_inner() {
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+        }
+        sent
     }
 
     fn due(&self) -> Option<Retry> {
-        let mut retries = self.retries();
+        let mut retries = lock(&self.retries);
         let is_due = retries
             .front()
             .is_some_and(|retry| retry.at <= Instant::now());
         is_due.then(|| retries.pop_front()).flatten()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fates_are_counted_and_told() {
+        let unknown = Unknown::of([Some(true), Some(false), Some(false)].into_iter());
+        assert_eq!(unknown.all(), 3);
+        assert_eq!(
+            unknown.to_string(),
+            "the connection broke before the answer; of these 1 had arrived, 2 had not"
+        );
+        let open = Unknown::of([None].into_iter());
+        assert!(open.to_string().ends_with(", 1 never answered"), "{open}");
     }
 }
