@@ -74,6 +74,8 @@ impl Admin {
         for batch in batches(rows) {
             self.import_batch(batch, &mut results).await;
         }
+        // Until the map has followed these writes, it knows none of the accounts.
+        self.current().await?;
         self.until_active(&ids).await;
         let reply = reply(results);
         if reply
