@@ -8,8 +8,8 @@ use crate::support::TestSite;
 fn rows() -> Vec<super::Row> {
     let envelope = "LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<ana@example.org>\r\n";
     vec![
-        row("EHLO", "EHLO c\r\nQUIT\r\n", &["500 5.5.", "221"]),
-        row("HELO", "HELO c\r\nQUIT\r\n", &["500 5.5.", "221"]),
+        row("EHLO", "EHLO c\r\nQUIT\r\n", &["500 5.5.1", "221"]),
+        row("HELO", "HELO c\r\nQUIT\r\n", &["500 5.5.1", "221"]),
         row(
             "DATA without a recipient",
             "LHLO c\r\nMAIL FROM:<>\r\nDATA\r\nQUIT\r\n",
