@@ -63,7 +63,7 @@ impl Disk {
 
     /// Octets that are free on it.
     pub fn free(&self) -> Result<u64> {
-        let disk = rustix::fs::statvfs(&self.folder().join(&self.name))?;
+        let disk = rustix::fs::statvfs(self.folder().join(&self.name))?;
         Ok(disk.f_bavail * disk.f_frsize)
     }
 

@@ -46,10 +46,12 @@ fn administer(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Name of the case, changes to the flags, exit code, and what the complaint has to contain.
+/// Name, changes to the flags, exit code, and what the complaint has to contain.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], i32, &'a str);
+
 fn refuse_others(cluster: &Cluster) -> Result<()> {
     let stranger = cluster.identity(Tier::Mx, "mx-1")?.display().to_string();
-    let cases: [(&str, &[(&str, &str)], i32, &str); 6] = [
+    let cases: [Case; 6] = [
         (
             "another instance answers",
             &[("--instance", "directory-2")],

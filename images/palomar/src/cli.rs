@@ -22,12 +22,12 @@ pub const DEFAULT_DATA: &str = "palomar-data";
 #[derive(Debug, Parser)]
 #[command(name = "palomar", version)]
 pub struct Cli {
-    /// Which cluster.
-    #[command(flatten)]
-    pub reach: Reach,
     /// Tables for people or JSON for scripts.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub output: Format,
+    /// Which cluster.
+    #[command(flatten)]
+    pub reach: Reach,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

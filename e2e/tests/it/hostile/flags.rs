@@ -28,6 +28,48 @@ const CALLS: &[(&str, &[&str], i32, &str)] = &[
         "--tls-key",
     ),
     (
+        "an all-in-one elsewhere",
+        &["local", "--server", "127.0.0.1:7400"],
+        2,
+        "--server",
+    ),
+    (
+        "an address without an identity",
+        &["status", "--server", "127.0.0.1:7400"],
+        2,
+        "--identity",
+    ),
+    (
+        "entries that are not there",
+        &["spool", "retry", "7", "8"],
+        3,
+        "entries 7, 8",
+    ),
+    (
+        "an entry that is no number",
+        &["spool", "show", "x"],
+        2,
+        "invalid digit",
+    ),
+    (
+        "a file that is none",
+        &["import", "nowhere.csv"],
+        2,
+        "nowhere.csv",
+    ),
+    (
+        "a quota that is none",
+        &["account", "quota", "ana@example.org", "--quota", "lots"],
+        2,
+        "--quota",
+    ),
+    (
+        "a separator of two characters",
+        &["domain", "add", "example.com", "--separator", "ab"],
+        2,
+        "eparator",
+    ),
+    (
         "a folder that is none",
         &["--data", "nowhere", "status"],
         4,

@@ -36,6 +36,10 @@ pub use args::LocalArgs;
 pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
     args.start_log()
         .map_err(|error| Failure::Usage(format!("{error}.")))?;
+    if session.reach.server.is_some() || session.reach.identity.is_some() {
+        let text = "palomar local runs here: --server and --identity are for the other commands.";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     // Mail and keys are nobody else's on this machine.
     umask(Mode::RWXG | Mode::RWXO);
     let layout = Layout::new(&session.reach.data);
