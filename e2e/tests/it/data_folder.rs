@@ -3,11 +3,17 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use e2e::ports;
+use anyhow::ensure;
+use e2e::site::{Ports, feed};
+use e2e::{binaries, ports, wait};
 
 use crate::support::{ANA, TestSite};
+
+/// Debug builds on a busy machine start within a few seconds.
+const START: Duration = Duration::from_secs(60);
 
 fn complaint(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -79,4 +85,37 @@ async fn mail_and_keys_are_their_owners_alone() {
     assert_eq!(open, [root.join("ca.pem")]);
     let mode = fs::metadata(&root).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
+}
+
+/// `palomar local | head` reads some lines of the screen and leaves.
+#[tokio::test]
+async fn a_reader_of_the_screen_that_leaves_does_not_end_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = Ports::free().unwrap();
+    let mut child = Command::new(binaries::path("palomar").unwrap())
+        .arg("local")
+        .args(ports.flags())
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let palomar = |words: &[&str]| {
+        let mut command = Command::new(binaries::path("palomar").unwrap());
+        command.args(words).current_dir(folder.path());
+        feed(command, "")
+    };
+    let added = wait::until("a domain is added", START, || async {
+        let added = palomar(&["domain", "add", "example.org"])?;
+        ensure!(added.status.success(), "{added:?}");
+        Ok(())
+    });
+    let added = added.await;
+    let goes_on = (0..10).all(|_| palomar(&["status"]).unwrap().status.success());
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    added.unwrap();
+    assert!(goes_on);
+    assert_eq!(ended, None);
 }

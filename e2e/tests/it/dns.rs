@@ -26,7 +26,7 @@ async fn the_records_name_the_server() {
         "mx.b\u{fc}cher.example",
     ];
     assert_eq!(mx(&asked), "example.org. 10 mx.xn--bcher-kva.example.");
-    for wrong in ["a b", "", "[192.0.2.1]"] {
+    for wrong in ["a b", "", "[192.0.2.1]", "192.0.2.1"] {
         let words = ["domain", "add", "example.com", "--host", wrong];
         let refused = site.palomar(&words, "").unwrap();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -36,6 +36,18 @@ impl Failure {
         }
     }
 
+    /// The same with a sentence more.
+    pub fn and(self, more: &str) -> Self {
+        let with = |said: String| format!("{said} {more}");
+        match self {
+            Self::Refused(said) => Self::Refused(with(said)),
+            Self::Usage(said) => Self::Usage(with(said)),
+            Self::NotFound(said) => Self::NotFound(with(said)),
+            Self::Temporary(said) => Self::Temporary(with(said)),
+            Self::OutputClosed => Self::OutputClosed,
+        }
+    }
+
     /// What a call to `server` answered, as one sentence.
     pub fn from_status(status: &tonic::Status, server: &str) -> Self {
         let said = sentence(status.message());
@@ -128,6 +140,13 @@ mod tests {
             sentence("example.org is there already"),
             "example.org is there already."
         );
+    }
+
+    #[test]
+    fn a_sentence_more_changes_no_exit_code() {
+        let failure = Failure::Temporary("It is away.".to_owned()).and("Try again.");
+        assert_eq!(failure.to_string(), "It is away. Try again.");
+        assert_eq!(failure.exit_code(), 4);
     }
 
     #[test]

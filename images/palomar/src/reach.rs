@@ -1,5 +1,6 @@
 //! Finding the cluster: from a data folder, or by address and identity folder.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ pub fn hostname(reach: &Reach) -> Option<String> {
         return None;
     }
     let running = Running::read(&Layout::new(&reach.data)).ok()?;
-    Some(running.hostname).filter(|name| name != args::LOCALHOST)
+    let is_name = |name: &String| name != args::LOCALHOST && name.parse::<IpAddr>().is_err();
+    Some(running.hostname).filter(is_name)
 }
 
 /// A tier of the `palomar local` in a folder.

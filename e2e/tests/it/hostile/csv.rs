@@ -233,7 +233,8 @@ async fn skip_bad_imports_every_other_row() {
         ran.out,
         "line 3: cell 2 opens a quote and the line ends before it closes\n\
          line 6: bob@example.org stands in line 2 already\n\
-         2 accounts imported.\n"
+         2 accounts imported.\n\
+         1 account without a password: no login until `palomar account passwd` sets one.\n"
     );
     assert_eq!(
         accounts(&site),

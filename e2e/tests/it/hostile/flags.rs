@@ -46,6 +46,12 @@ const CALLS: &[(&str, &[&str], i32, &str)] = &[
         "entries 7, 8",
     ),
     (
+        "an MX without an identity",
+        &["spool", "list", "--mx", "127.0.0.1:7425"],
+        2,
+        "--identity",
+    ),
+    (
         "an entry that is no number",
         &["spool", "show", "x"],
         2,

@@ -1,5 +1,7 @@
 //! `palomar domain add|list|show|remove`.
 
+use std::net::IpAddr;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wire::address::{AddressError, Domain};
@@ -65,7 +67,7 @@ impl NameArgs {
         let host: Domain = host
             .parse()
             .map_err(|error: AddressError| wrong(error.to_string()))?;
-        match host.is_literal() {
+        match host.is_literal() || host.as_str().parse::<IpAddr>().is_ok() {
             true => Err(wrong(
                 "an MX record takes a name, not an address".to_owned(),
             )),

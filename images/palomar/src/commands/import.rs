@@ -40,17 +40,28 @@ pub async fn run(args: ImportArgs, session: &mut Session) -> Result<(), Failure>
     if !bad.is_empty() && !args.skip_bad {
         return refuse(session, good.len(), bad);
     }
-    let mut imported = 0;
+    let mut imported = Vec::new();
     for batch in good.chunks(BATCH) {
-        imported += send(&admin, batch, false, &mut bad).await?.len();
-        if imported < good.len() {
+        let sent = send(&admin, batch, false, &mut bad).await;
+        imported.extend(sent.map_err(|failure| halfway(failure, imported.len()))?);
+        if imported.len() < good.len() {
             let all = count(good.len() as u64, "account");
-            session
-                .output
-                .progress(&format!("{imported} of {all} imported"))?;
+            let line = format!("{} of {all} imported", imported.len());
+            session.output.progress(&line)?;
         }
     }
-    finish(session, imported, bad, args.skip_bad)
+    finish(session, &imported, bad, args.skip_bad)
+}
+
+/// A failure after some rows were written: how to go on.
+fn halfway(failure: Failure, imported: usize) -> Failure {
+    match imported {
+        0 => failure,
+        _ => failure.and(&format!(
+            "{} imported before that: import the file again with --skip-bad.",
+            count(imported as u64, "account")
+        )),
+    }
 }
 
 fn read(args: &ImportArgs) -> Result<Users, Failure> {
@@ -122,7 +133,7 @@ fn row(user: &User) -> rpc::ImportRow {
 fn refuse(session: &mut Session, good: usize, bad: Vec<BadRow>) -> Result<(), Failure> {
     let rows = count(bad.len() as u64, "bad row");
     let them = if bad.len() == 1 { "it" } else { "them" };
-    session.output.show(&Report::new(0, bad))?;
+    session.output.show(&Report::new(&[], bad))?;
     let or = match good {
         0 => String::new(),
         good => format!(", or import the other {good} with --skip-bad"),
@@ -134,7 +145,7 @@ fn refuse(session: &mut Session, good: usize, bad: Vec<BadRow>) -> Result<(), Fa
 
 fn finish(
     session: &mut Session,
-    imported: usize,
+    imported: &[User],
     bad: Vec<BadRow>,
     skip_bad: bool,
 ) -> Result<(), Failure> {
@@ -153,6 +164,8 @@ fn finish(
 struct Report {
     imported: usize,
     bad_rows: Vec<BadRowView>,
+    #[serde(skip)]
+    without_password: usize,
 }
 
 #[derive(Serialize)]
@@ -162,10 +175,12 @@ struct BadRowView {
 }
 
 impl Report {
-    fn new(imported: usize, bad: Vec<BadRow>) -> Self {
+    fn new(imported: &[User], bad: Vec<BadRow>) -> Self {
+        let without = |user: &&User| user.password.is_none();
         let view = |BadRow { line, reason }| BadRowView { line, reason };
         Self {
-            imported,
+            imported: imported.len(),
+            without_password: imported.iter().filter(without).count(),
             bad_rows: bad.into_iter().map(view).collect(),
         }
     }
@@ -175,9 +190,14 @@ impl Show for Report {
     fn text(&self) -> String {
         let line = |row: &BadRowView| format!("line {}: {}\n", row.line, row.reason);
         let bad: String = self.bad_rows.iter().map(line).collect();
-        format!(
-            "{bad}{} imported.\n",
-            count(self.imported as u64, "account")
-        )
+        let imported = count(self.imported as u64, "account");
+        let no_login = match self.without_password {
+            0 => String::new(),
+            without => format!(
+                "{} without a password: no login until `palomar account passwd` sets one.\n",
+                count(without as u64, "account")
+            ),
+        };
+        format!("{bad}{imported} imported.\n{no_login}")
     }
 }

@@ -82,7 +82,11 @@ fn target(args: &SpoolArgs, session: &Session) -> Result<Target, Failure> {
             let text = "With --identity, name the MX whose spool you mean: --mx HOST:PORT.";
             Err(Failure::Usage(text.to_owned()))
         }
-        (None, _) => {
+        (None, Some(_)) => {
+            let text = "--mx needs --identity DIR, the folder of an administrator.";
+            Err(Failure::Usage(text.to_owned()))
+        }
+        (None, None) => {
             let layout = Layout::new(&session.reach.data);
             let address = Running::read(&layout)?.mx.to_string();
             Ok(reach::local(&layout, address, &instance))

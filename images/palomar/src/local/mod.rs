@@ -69,10 +69,18 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
         shards: &shards,
         nearly_full: space::is_nearly_full(layout.root())?,
     };
-    session.output.progress(&screen.render())?;
+    tell(&mut session, &screen.render())?;
     started.until(shutdown).await?;
     let stopped = format!("Stopped; everything is in {}.", layout.root().display());
-    session.output.progress(&stopped)
+    tell(&mut session, &stopped)
+}
+
+/// A reader that left, as in `palomar local | head`, does not end the mail service.
+fn tell(session: &mut Session, text: &str) -> Result<(), Failure> {
+    match session.output.progress(text) {
+        Err(Failure::OutputClosed) => Ok(()),
+        told => told,
+    }
 }
 
 /// Tries the certificate that was brought, so that a wrong one is named with its flags.
