@@ -106,6 +106,12 @@ async fn play(args: DemoArgs) -> Result<bool> {
         reading::all(step, reader, &site, &population, sent.ledger)
     })
     .await?;
+    let (first, _) = population.first();
+    let home = population
+        .homes(&site)?
+        .of(first)
+        .unwrap_or_default()
+        .to_owned();
     step("stop palomar local", async |_: &Step| site.stop().await).await?;
 
     let report = Report {
@@ -116,7 +122,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         took: began.elapsed(),
     };
     report.show();
-    report::how_to_go_on(&site, &bin.join("palomar"), &population);
+    report::how_to_go_on(&site, &bin.join("palomar"), &population, &home);
     Ok(report.is_good())
 }
 

@@ -88,6 +88,14 @@ impl Homes {
     }
 }
 
+/// The other one of the two shards.
+pub(super) fn other(home: &str) -> &'static str {
+    match home {
+        "shard-1" => "shard-2",
+        _ => "shard-1",
+    }
+}
+
 /// The accounts that move, with the shards they came from.
 #[derive(Debug, Clone)]
 pub(super) struct Half {
@@ -101,10 +109,6 @@ impl Half {
 
     /// Each with the other one of the two shards.
     pub(super) fn targets(&self) -> Vec<(String, String)> {
-        let other = |home: &str| match home {
-            "shard-1" => "shard-2",
-            _ => "shard-1",
-        };
         let target = |(address, home): &(String, String)| (address.clone(), other(home).to_owned());
         self.homes.iter().map(target).collect()
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::population::Population;
+use super::population::{Population, other};
 use super::traffic::Unknown;
 use crate::ledger::Verdict;
 use crate::say;
@@ -83,7 +83,7 @@ impl Report {
 }
 
 /// Commands that work as pasted.
-pub(super) fn how_to_go_on(site: &Site, palomar: &Path, population: &Population) {
+pub(super) fn how_to_go_on(site: &Site, palomar: &Path, population: &Population, home: &str) {
     let palomar = palomar.display();
     let (address, password) = population.first();
     let pop3s = site.ports().pop3s;
@@ -96,7 +96,7 @@ pub(super) fn how_to_go_on(site: &Site, palomar: &Path, population: &Population)
     say::line("\nand in another terminal in that folder:\n");
     say::line(&format!("  {palomar} status"));
     say::line(&format!("  {palomar} account show {address}"));
-    say::line(&format!("  {palomar} move {address} shard-2"));
+    say::line(&format!("  {palomar} move {address} {}", other(home)));
     say::line(&format!(
         "  curl --cacert palomar-data/ca.pem --user {address}:{password} pop3s://127.0.0.1:{pop3s}/"
     ));
