@@ -109,11 +109,11 @@ pub async fn acquire(
 }
 
 /// Renews the lease until it is superseded, which fails the shard, or `shutdown` closes and all
-/// guards but the caller's are gone: until then answers still need it.
+/// guards but the caller's are gone: until then answers still need it. The first renewal is sent at
+/// once: it tells the directory how full the shard is.
 pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> ShardLoad) {
     let lease = shard.lease().clone();
     loop {
-        lease.renewal_due().await;
         let told = shard.quota_changes(QUOTA_BATCH);
         let request = RenewLeaseRequest {
             incarnation: shard.incarnation().0,
@@ -135,6 +135,7 @@ pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> S
             Ok(None) => unanswered(&lease, sent, None).await,
             Err(status) => unanswered(&lease, sent, Some(status)).await,
         }
+        lease.renewal_due().await;
     }
 }
 
