@@ -93,11 +93,10 @@ const REMIND: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) fn watch<S: Source>(source: S, interval: Duration, shutdown: Shutdown) {
     tokio::spawn(async move {
         let mut watched = Watched::new(source.first_stamps());
-        let mut reported: Option<Instant> = None;
+        let mut reminder = Reminder::default();
         loop {
-            if reported.is_none_or(|reported| reported.elapsed() >= REMIND) {
+            if reminder.is_due(Instant::now()) {
                 report(&source);
-                reported = Some(Instant::now());
             }
             tokio::select! {
                 () = shutdown.closing() => return,
@@ -117,6 +116,25 @@ pub(super) fn watch<S: Source>(source: S, interval: Duration, shutdown: Shutdown
             }
         }
     });
+}
+
+/// When a certificate that is about to expire was last reported.
+#[derive(Default)]
+struct Reminder {
+    last: Option<Instant>,
+}
+
+impl Reminder {
+    /// At first, and a day after the last time.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = self
+            .last
+            .is_none_or(|last| now.saturating_duration_since(last) >= REMIND);
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
 }
 
 /// Says so if the certificate in use is about to expire.
@@ -161,5 +179,23 @@ impl Watched {
                 tracing::error!(of = source.name(), %error, "certificates not reloaded, the old ones stay");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reminder_comes_at_once_and_then_every_day() {
+        let start = Instant::now();
+        let hours: Vec<u64> = (0..=72)
+            .scan(Reminder::default(), |reminder, hour| {
+                let now = start + Duration::from_secs(hour * 60 * 60);
+                Some((hour, reminder.is_due(now)))
+            })
+            .filter_map(|(hour, due)| due.then_some(hour))
+            .collect();
+        assert_eq!(hours, [0, 24, 48, 72]);
     }
 }
