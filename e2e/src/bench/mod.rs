@@ -58,18 +58,7 @@ pub fn run(args: BenchArgs) -> Result<bool> {
 /// Builds everything in release mode and becomes the same program there.
 fn again_in_release() -> Result<bool> {
     say::line("building in release mode…");
-    let mut cargo = binaries::cargo();
-    let built = cargo.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--locked",
-        "--workspace",
-        "--bins",
-    ]);
-    if !built.status().context("cargo does not start")?.success() {
-        bail!("the programs do not build");
-    }
+    binaries::build_release(say::line)?;
     let target = std::env::current_exe()?;
     let target = target
         .parent()

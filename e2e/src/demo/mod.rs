@@ -65,7 +65,12 @@ async fn play(args: DemoArgs) -> Result<bool> {
         folder.display()
     ));
     // What runs in another folder must be named by its whole path.
-    let bin = step("build Palomar", async |_: &Step| binaries::folder()).await?;
+    let bin = step("build Palomar", async |step: &Step| {
+        let built = binaries::folder(|compiling| step.is(compiling));
+        step.is("");
+        built
+    })
+    .await?;
     let mut site = step("start palomar local", async |_: &Step| {
         let site = Site::start(&folder, &[]).await?;
         site.has_room().map(|()| site)

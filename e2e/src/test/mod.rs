@@ -44,7 +44,7 @@ pub fn run(args: TestArgs) -> Result<bool> {
     if wanted(Kind::Integration) {
         packages::provide(args.yes)?;
         let etcd = etcd::provide()?;
-        let bin = crate::binaries::build()?;
+        let bin = crate::binaries::build(say::line)?;
         let places = [("PALOMAR_ETCD", etcd), (crate::binaries::FOLDER, bin)];
         all += suite::run("integration", &["--test", "*"], &places)?;
     }
