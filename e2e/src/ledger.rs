@@ -1,6 +1,6 @@
 //! Which messages were sent, what was answered, and whether what was read agrees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What the sender of a message knows.
@@ -19,6 +19,7 @@ pub enum Answer {
 pub struct Ledger {
     sent: BTreeMap<(u64, String), Answer>,
     read: BTreeMap<(u64, String), u64>,
+    may_be_gone: BTreeSet<(u64, String)>,
 }
 
 /// The result: all that is wrong is listed, up to [`Verdict::MOST_LISTED`] of each.
@@ -64,6 +65,11 @@ impl Ledger {
         *self.read.entry((number, recipient.to_owned())).or_default() += 1;
     }
 
+    /// Notes that a message was there, and was marked as deleted by a QUIT without an answer.
+    pub fn may_be_gone(&mut self, number: u64, recipient: &str) {
+        self.may_be_gone.insert((number, recipient.to_owned()));
+    }
+
     /// Messages sent so far.
     pub fn len(&self) -> usize {
         self.sent.len()
@@ -88,7 +94,9 @@ impl Ledger {
                 Answer::Refused => verdict.refused += 1,
                 Answer::Unknown => verdict.unknown += 1,
             }
-            verdict.judge(key, *answer, times);
+            if times > 0 || !self.may_be_gone.contains(key) {
+                verdict.judge(key, *answer, times);
+            }
         }
         for key in self.read.keys().filter(|key| !self.sent.contains_key(*key)) {
             verdict.strange += 1;
@@ -180,6 +188,19 @@ mod tests {
         assert_eq!((verdict.lost, verdict.doubled, verdict.strange), (1, 1, 2));
         assert_eq!(verdict.faults.len(), 4);
         assert!(!verdict.is_good());
+    }
+
+    #[test]
+    fn what_may_be_gone_is_not_lost() {
+        let mut ledger = Ledger::default();
+        for number in [1, 2] {
+            ledger.sent(number, "a@b.c", Answer::Accepted);
+            ledger.may_be_gone(number, "a@b.c");
+        }
+        ledger.read(2, "a@b.c");
+        assert!(ledger.verdict().is_good());
+        ledger.read(2, "a@b.c");
+        assert_eq!(ledger.verdict().doubled, 1);
     }
 
     #[test]

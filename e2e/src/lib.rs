@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod demo;
 pub mod disk;
 pub mod ledger;
+pub mod maildrop;
 pub mod message;
 pub mod metrics;
 pub mod network;

@@ -1,5 +1,8 @@
-//! Tiers are killed at random while mail flows and accounts move: every acknowledged message is
-//! there, once, and every move comes to its end.
+//! Tiers are killed at random while mail flows, is read and deleted, and accounts move: every
+//! acknowledged message is there, once, and stays until it is deleted; what was deleted stays away;
+//! every move comes to its end.
+
+mod reading;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,14 +12,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::{Admin, Cluster};
 use e2e::ledger::{Answer, Ledger};
+use e2e::maildrop::Maildrop;
 use e2e::message::{Random, compose, is_whole, number};
-use e2e::{pop3, say, smtp, wait};
+use e2e::{say, smtp, wait};
 use tokio::task::JoinSet;
 use wire::rpc::MovePhase;
 
+use reading::{Maildrops, Pop3};
+
 const ACCOUNTS: u64 = 20;
 const SENDERS: u64 = 4;
-const KILLS: u32 = 60;
+const READERS: u64 = 2;
+const KILLS: u64 = 60;
 const SHARDS: [&str; 2] = ["shard-1", "shard-2"];
 const PASSWORD: &str = "coo coo";
 const FROM: &str = "keeper@example.net";
@@ -38,6 +45,7 @@ struct Load {
     stop: AtomicBool,
     next: AtomicU64,
     moves: AtomicU64,
+    deleted: AtomicU64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,9 +60,11 @@ async fn nothing_acknowledged_is_lost_or_doubled() {
 }
 
 async fn crash(cluster: &mut Cluster) -> Result<()> {
-    let seed = seed();
+    let seed = given("PALOMAR_SEED").unwrap_or_else(|| std::process::id().into());
+    let kills = given("PALOMAR_KILLS").unwrap_or(KILLS);
     say::line(&format!(
-        "crash test: seed {seed} (set PALOMAR_SEED to repeat its choices)"
+        "crash test: {kills} kills (PALOMAR_KILLS for more), seed {seed} (PALOMAR_SEED to repeat \
+         its choices)"
     ));
     let admin = cluster.admin(0)?;
     admin.add_domain("example.org").await?;
@@ -67,6 +77,7 @@ async fn crash(cluster: &mut Cluster) -> Result<()> {
         stop: AtomicBool::new(false),
         next: AtomicU64::new(1),
         moves: AtomicU64::new(0),
+        deleted: AtomicU64::new(0),
     });
     let mut work = JoinSet::new();
     for sender in 0..SENDERS {
@@ -76,8 +87,19 @@ async fn crash(cluster: &mut Cluster) -> Result<()> {
         let random = Random::new(seed ^ 100 ^ replica as u64);
         work.spawn(start_moves(load.clone(), cluster.admin(replica)?, random));
     }
+    let pop3 = Pop3 {
+        address: cluster.pop3s,
+        tls: cluster.trust()?,
+    };
+    let mut readers = JoinSet::new();
+    for reader in 0..READERS {
+        let mine = (0..ACCOUNTS).filter(|account| account % READERS == reader);
+        let mine = mine.map(|account| (account, Maildrop::default())).collect();
+        let random = Random::new(seed ^ 300 ^ reader);
+        readers.spawn(reading::read(load.clone(), pop3.clone(), mine, random));
+    }
     let mut random = Random::new(seed ^ 200);
-    kill_at_random(cluster, &mut random).await?;
+    kill_at_random(cluster, kills, &mut random).await?;
     for member in &mut cluster.tiers {
         member.revive()?;
         member.ready(SETTLE).await?;
@@ -86,24 +108,26 @@ async fn crash(cluster: &mut Cluster) -> Result<()> {
     while let Some(done) = work.join_next().await {
         done??;
     }
+    let mut maildrops = Maildrops::new();
+    while let Some(done) = readers.join_next().await {
+        maildrops.extend(done??);
+    }
     let moved = moves_end(&admin).await?;
     let asked = load.moves.load(Ordering::Relaxed);
+    let deleted = load.deleted.load(Ordering::Relaxed);
     ensure!(
-        asked > 0 && moved > 0,
-        "{asked} moves were asked for, {moved} done"
+        asked > 0 && moved > 0 && deleted > 0,
+        "{asked} moves were asked for, {moved} done; {deleted} messages were deleted"
     );
-    verify(cluster, &load).await?;
+    verify(&pop3, &load, maildrops).await?;
     say::line(&format!(
-        "crash test: {KILLS} kills, {asked} moves asked for"
+        "crash test: {kills} kills, {asked} moves asked for, {deleted} messages deleted"
     ));
     Ok(())
 }
 
-fn seed() -> u64 {
-    let given = std::env::var("PALOMAR_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    given.unwrap_or_else(|| u64::from(std::process::id()))
+fn given(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 fn address(account: u64) -> String {
@@ -111,10 +135,10 @@ fn address(account: u64) -> String {
 }
 
 /// Kills one member after the other; each is started again a moment later.
-async fn kill_at_random(cluster: &mut Cluster, random: &mut Random) -> Result<()> {
+async fn kill_at_random(cluster: &mut Cluster, wanted: u64, random: &mut Random) -> Result<()> {
     let mut kills = 0;
     let mut by_name: HashMap<String, u32> = HashMap::new();
-    while kills < KILLS {
+    while kills < wanted {
         let members = cluster.tiers.len() as u64;
         let victim = &mut cluster.tiers[usize::try_from(random.below(members))?];
         if victim.kill()? {
@@ -196,32 +220,32 @@ async fn moves_end(admin: &Admin) -> Result<usize> {
 
 /// Reads every mailbox until all that was accepted is there (the spool may still hold some), then
 /// looks once more that nothing is there twice.
-async fn verify(cluster: &Cluster, load: &Load) -> Result<()> {
-    wait::until("all that was accepted is there", SETTLE, || async {
-        let read = read_all(cluster).await?;
+async fn verify(pop3: &Pop3, load: &Load, maildrops: Maildrops) -> Result<()> {
+    let maildrops = tokio::sync::Mutex::new(maildrops);
+    let verdict = wait::until("all that was accepted is there", SETTLE, || async {
+        let mut maildrops = maildrops.lock().await;
         let mut ledger = load.ledger.lock().unwrap().clone();
-        for (mark, account) in read {
+        for (mark, account) in read_all(pop3, &mut maildrops).await? {
             ledger.read(mark, &account);
         }
         let verdict = ledger.verdict();
         ensure!(verdict.lost == 0, "{verdict}");
-        say::line(&format!("crash test: {verdict}"));
-        Ok(verdict)
+        Ok::<_, anyhow::Error>(verdict)
     })
-    .await
-    .and_then(|verdict| {
-        ensure!(verdict.is_good(), "{verdict}");
-        Ok(())
-    })
+    .await?;
+    say::line(&format!("crash test: {verdict}"));
+    ensure!(verdict.is_good(), "{verdict}");
+    Ok(())
 }
 
-async fn read_all(cluster: &Cluster) -> Result<Vec<(u64, String)>> {
-    let tls = cluster.trust()?;
+async fn read_all(pop3: &Pop3, maildrops: &mut Maildrops) -> Result<Vec<(u64, String)>> {
     let mut all = Vec::new();
-    for account in 0..ACCOUNTS {
-        let address = address(account);
-        let mut client = pop3::Client::login(cluster.pop3s, &tls, &address, PASSWORD).await?;
-        for (_, octets) in client.read_all().await? {
+    for (account, maildrop) in maildrops {
+        let address = address(*account);
+        let mut client = pop3.login(&address).await?;
+        let read = client.read_all().await?;
+        reading::check(&address, maildrop, read.iter().map(|(id, _)| id))?;
+        for (_, octets) in read {
             let mark = number(&octets).context("a message that was never sent")?;
             ensure!(whole(&octets, mark, &address), "message {mark} is damaged");
             all.push((mark, address.clone()));
