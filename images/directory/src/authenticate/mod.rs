@@ -13,7 +13,7 @@ use wire::ids::AccountId;
 use wire::rpc::authenticate_reply::Result as Outcome;
 use wire::rpc::{AccountState, Busy, Denied, Granted};
 
-use crate::credential::{self, Cost, HashError, Secret};
+use crate::credential::{self, Cost, HashError, Scratch, Secret};
 use crate::map::{Map, Shared};
 use crate::resolve;
 use crate::store::Freshness;
@@ -106,7 +106,11 @@ impl Authenticator {
         pool: Pool,
         config: &AuthenticateConfig,
     ) -> Result<Self, SetupError> {
-        let nobody = credential::hash(&Secret::from("nobody's"), pool.cost())?;
+        let nobody = credential::hash(
+            &Secret::from("nobody's"),
+            pool.cost(),
+            &mut Scratch::default(),
+        )?;
         Ok(Self {
             shared,
             freshness,

@@ -1,11 +1,11 @@
 //! Where passwords are hashed: as many at a time as there are cores, a bounded number waiting.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::credential::{self, Cost, HashError, Secret};
+use crate::credential::{self, Cost, HashError, Scratch, Secret};
 
 /// The pool.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub(crate) struct Pool {
     admitted: Arc<Semaphore>,
     /// Hashes of new passwords that run: an import leaves cores to the logins.
     background: Arc<Semaphore>,
+    /// Memory of hashes that ran, for the next ones: as many as ever ran at a time.
+    idle: Arc<Mutex<Vec<Scratch>>>,
 }
 
 /// All places are taken.
@@ -31,6 +33,7 @@ impl Pool {
             running: Arc::new(Semaphore::new(cores)),
             admitted: Arc::new(Semaphore::new(cores + waiting)),
             background: Arc::new(Semaphore::new(cores.div_ceil(2))),
+            idle: Arc::default(),
         }
     }
 
@@ -41,7 +44,7 @@ impl Pool {
     /// Whether the password is the stored one; [`Full`] at once when too many wait.
     pub(super) async fn verify(&self, password: Secret, phc: String) -> Result<bool, Full> {
         let _admitted = self.admitted.try_acquire().map_err(|_| Full)?;
-        let run = move || credential::verify(&password, &phc);
+        let run = move |scratch: &mut Scratch| credential::verify(&password, &phc, scratch);
         self.run(run).await.ok_or(Full)
     }
 
@@ -50,23 +53,33 @@ impl Pool {
         // The semaphores are never closed: without a permit there is only more work at a time.
         let _turn = self.background.acquire().await.ok();
         let cost = self.cost;
-        let run = move || credential::hash(&password, cost);
+        let run = move |scratch: &mut Scratch| credential::hash(&password, cost, scratch);
         self.run(run)
             .await
             .unwrap_or_else(|| Err(HashError::stopped()))
     }
 
     /// None: the process is stopping.
-    async fn run<T: Send + 'static>(&self, run: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    async fn run<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Scratch) -> T + Send + 'static,
+    ) -> Option<T> {
         let permit = Arc::clone(&self.running).acquire_owned().await.ok()?;
+        let idle = Arc::clone(&self.idle);
         // The permit goes along, so that a caller that goes away does not free a busy core.
         let run = move || {
-            let done = run();
+            let mut scratch = lock(&idle).pop().unwrap_or_default();
+            let done = run(&mut scratch);
+            lock(&idle).push(scratch);
             drop(permit);
             done
         };
         spawn_blocking(run).await.ok()
     }
+}
+
+fn lock(idle: &Mutex<Vec<Scratch>>) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -92,5 +105,6 @@ mod tests {
             assert_eq!(waiting.await.unwrap(), Ok(true));
         }
         assert_eq!(pool.verify(Secret::from("b"), phc).await, Ok(false));
+        assert_eq!(lock(&pool.idle).len(), 1, "one core needs memory once");
     }
 }

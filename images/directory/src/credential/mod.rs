@@ -1,15 +1,16 @@
 //! Passwords and what is kept of them: argon2id hashes (RFC 9106) as PHC strings.
 
 mod packed;
+mod scratch;
 mod secret;
 
 use argon2::password_hash::phc::{PasswordHash, Salt};
-use argon2::password_hash::{CustomizedPasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 
 pub use packed::fuzz;
 pub(crate) use packed::{pack, unpack};
+pub use scratch::Scratch;
 pub use secret::Secret;
 
 /// What one hash costs.
@@ -58,24 +59,38 @@ impl HashError {
 }
 
 /// Hashes a password with a fresh salt. Takes milliseconds to tens of them: not on an async thread.
-pub fn hash(password: &Secret, cost: Cost) -> Result<String, HashError> {
+pub fn hash(password: &Secret, cost: Cost, scratch: &mut Scratch) -> Result<String, HashError> {
     let salt = Salt::generate();
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
-    let hash = argon2.hash_password_with_params(password.expose(), &salt, cost.params()?);
-    match hash {
-        Ok(hash) => Ok(hash.to_string()),
-        Err(error) => Err(HashError(error.to_string())),
-    }
+    let params = cost.params()?;
+    let shown = (&params).try_into();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let length = Params::DEFAULT_OUTPUT_LEN;
+    let hash = scratch.hash(&argon2, password.expose(), &salt, length);
+    let hash = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: shown.map_err(|error| HashError(format!("{error}")))?,
+        salt: Some(salt),
+        hash: Some(hash.map_err(HashError)?),
+    };
+    Ok(hash.to_string())
 }
 
 /// Whether the password is the one that was hashed. As slow as hashing.
-pub fn verify(password: &Secret, phc: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(phc) else {
-        return false;
-    };
-    Argon2::default()
-        .verify_password(password.expose(), &hash)
-        .is_ok()
+pub fn verify(password: &Secret, phc: &str, scratch: &mut Scratch) -> bool {
+    is_hash_of(password, phc, scratch).unwrap_or(false)
+}
+
+/// `None`: that is no hash of argon2's.
+fn is_hash_of(password: &Secret, phc: &str, scratch: &mut Scratch) -> Option<bool> {
+    let hash = PasswordHash::new(phc).ok()?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = Version::try_from(hash.version?).ok()?;
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(&hash).ok()?);
+    let (salt, known) = (hash.salt?, hash.hash?);
+    let found = scratch.hash(&argon2, password.expose(), &salt, known.len());
+    // Output's comparison takes the same time wherever they differ.
+    Some(found.ok()? == known)
 }
 
 #[cfg(test)]
@@ -88,18 +103,54 @@ pub(crate) const CHEAP: Cost = Cost {
 mod tests {
     use super::*;
 
+    fn hash(password: &str, cost: Cost) -> String {
+        super::hash(&Secret::from(password), cost, &mut Scratch::default()).unwrap()
+    }
+
     #[test]
     fn verifies_the_hashed_password_only() {
-        let phc = hash(&Secret::from("pässword"), CHEAP).unwrap();
+        let phc = hash("pässword", CHEAP);
         assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
-        assert!(verify(&Secret::from("pässword"), &phc));
-        assert!(!verify(&Secret::from("password"), &phc));
-        assert!(!verify(&Secret::from(""), "not a hash"));
+        let mut scratch = Scratch::default();
+        assert!(verify(&Secret::from("pässword"), &phc, &mut scratch));
+        assert!(!verify(&Secret::from("password"), &phc, &mut scratch));
+        assert!(!verify(&Secret::from(""), "not a hash", &mut scratch));
+    }
+
+    #[test]
+    fn used_memory_is_as_good_as_new() {
+        let costly = Cost {
+            memory: 64,
+            passes: 3,
+        };
+        let (cheap, costly) = (hash("a", CHEAP), hash("b", costly));
+        let mut scratch = Scratch::default();
+        for _ in 0..2 {
+            assert!(verify(&Secret::from("a"), &cheap, &mut scratch));
+            assert!(verify(&Secret::from("b"), &costly, &mut scratch));
+            assert!(!verify(&Secret::from("a"), &costly, &mut scratch));
+        }
+    }
+
+    /// The library's own verifier agrees, so the hashes are argon2's.
+    #[test]
+    fn hashes_are_what_others_read() {
+        use argon2::password_hash::PasswordVerifier as _;
+        let phc = hash("a", CHEAP);
+        assert!(
+            Argon2::default()
+                .verify_password(b"a", phc.as_str())
+                .is_ok()
+        );
+        assert!(
+            Argon2::default()
+                .verify_password(b"b", phc.as_str())
+                .is_err()
+        );
     }
 
     #[test]
     fn salts_differ() {
-        let password = Secret::from("one");
-        assert_ne!(hash(&password, CHEAP), hash(&password, CHEAP));
+        assert_ne!(hash("one", CHEAP), hash("one", CHEAP));
     }
 }

@@ -70,11 +70,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::credential::{CHEAP, Cost, Secret, hash};
+    use crate::credential::{CHEAP, Cost, Scratch, Secret, hash};
 
     #[test]
     fn halves_our_hashes_and_keeps_others() {
-        let ours = hash(&Secret::from("a"), CHEAP).unwrap();
+        let ours = hash(&Secret::from("a"), CHEAP, &mut Scratch::default()).unwrap();
         assert_eq!(unpack(&pack(&ours)), ours);
         assert!(pack(&ours).len() <= 62, "{}", pack(&ours).len());
         for other in [
