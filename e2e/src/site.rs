@@ -25,6 +25,8 @@ pub struct Site {
     folder: PathBuf,
     ports: Ports,
     flags: Vec<String>,
+    /// The limit of its process; `None`: ours.
+    open_files: Option<u32>,
     process: Option<Process>,
     starts: u32,
 }
@@ -78,10 +80,20 @@ impl Ports {
 impl Site {
     /// Starts one in `folder`, with more flags for `palomar local`; returns when it is ready.
     pub async fn start(folder: &Path, flags: &[&str]) -> Result<Self> {
+        Self::start_with(folder, flags, None).await
+    }
+
+    /// As [`Self::start`], and its process may open so many files.
+    pub async fn start_with(
+        folder: &Path,
+        flags: &[&str],
+        open_files: Option<u32>,
+    ) -> Result<Self> {
         let mut site = Self {
             folder: folder.to_owned(),
             ports: Ports::free()?,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            open_files,
             process: None,
             starts: 0,
         };
@@ -91,12 +103,12 @@ impl Site {
 
     /// Starts it once more, on the same folder and ports.
     pub async fn start_again(&mut self) -> Result<()> {
-        let palomar = binaries::path("palomar")?;
         self.starts += 1;
         let name = format!("palomar-{}", self.starts);
-        let words = ["local".to_owned()].into_iter().chain(self.ports.flags());
-        let words: Vec<String> = words.chain(self.flags.clone()).collect();
-        let mut process = Process::start(&name, &self.folder, &palomar, words)?;
+        let (program, mut words) = self.program()?;
+        words.extend(["local".to_owned()].into_iter().chain(self.ports.flags()));
+        words.extend(self.flags.clone());
+        let mut process = Process::start(&name, &self.folder, &program, words)?;
         let ready = wait::until("palomar local shows its screen", START, || {
             let state = (process.is_running(), process.log_tail(16 * 1024));
             async move {
@@ -112,6 +124,17 @@ impl Site {
         }
         self.process = Some(process);
         Ok(())
+    }
+
+    /// `palomar`, by way of a shell that sets its limit.
+    fn program(&self) -> Result<(PathBuf, Vec<String>)> {
+        let palomar = binaries::path("palomar")?;
+        let Some(open_files) = self.open_files else {
+            return Ok((palomar, Vec::new()));
+        };
+        let run = format!("ulimit -n {open_files} && exec \"$0\" \"$@\"");
+        let words = ["-c".to_owned(), run, palomar.display().to_string()];
+        Ok((PathBuf::from("sh"), words.to_vec()))
     }
 
     /// Fails with the reason when the disk is so full that shards take no mail.

@@ -16,6 +16,7 @@ mod full_disk;
 mod hostile;
 mod json;
 mod metrics;
+mod open_files;
 mod pasted;
 mod postfix;
 mod postmaster;

@@ -36,8 +36,17 @@ impl TestSite {
 
     /// Starts an empty one with more flags for `palomar local`.
     pub(crate) async fn with_flags(flags: &[&str]) -> Result<Self> {
+        Self::start(flags, None).await
+    }
+
+    /// Starts an empty one whose process may open so many files.
+    pub(crate) async fn with_open_files(open_files: u32) -> Result<Self> {
+        Self::start(&[], Some(open_files)).await
+    }
+
+    async fn start(flags: &[&str], open_files: Option<u32>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let site = Site::start(folder.path(), flags).await?;
+        let site = Site::start_with(folder.path(), flags, open_files).await?;
         site.has_room()?;
         Ok(Self {
             site,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use kit::admin::Condition;
 use kit::lifecycle::{DRAIN, Shutdown};
-use kit::listener::{Accepted, Admission, BindError, Listener, ListenerConfig};
+use kit::listener::{Accepted, Admission, BindError, Listener, ListenerConfig, Share};
 use kit::process::Process;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
 use kit::rpc::server::ServeError;
@@ -203,6 +203,7 @@ fn listen(config: &Config, protocol: Protocol, address: SocketAddr) -> Result<Li
     Listener::bind(ListenerConfig {
         max_connections: config.limits.max_connections,
         max_per_address: config.limits.max_per_address,
+        share: Share::Inbound,
         ..ListenerConfig::new(protocol.as_str(), flag, address)
     })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kit::lifecycle::Shutdown;
-use kit::listener::{BindError, Listener, ListenerConfig};
+use kit::listener::{BindError, Listener, ListenerConfig, Share};
 use kit::process::Process;
 use kit::rpc::DirectoryClient;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
@@ -97,6 +97,7 @@ impl Proxy {
             Listener::bind(ListenerConfig {
                 max_connections: limits.max_connections,
                 max_per_address: limits.max_per_address,
+                share: Share::Readers,
                 keep_alive: limits.keep_alive,
                 ..ListenerConfig::new(name, flag, address)
             })

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::descriptors::{Descriptors, Share, Taken};
 use super::refusal::Refusal;
 
 /// Whether a connection may stay. Either way it counts until this is dropped.
@@ -27,19 +28,21 @@ pub enum Reason {
     Full,
     /// This client address has too many connections.
     AddressFull,
+    /// The process has no descriptors left for such clients.
+    NoDescriptors,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "too many connections, try again later",
+            Self::Full | Self::NoDescriptors => "too many connections, try again later",
             Self::AddressFull => "too many connections from your address",
         })
     }
 }
 
 /// Refusals under way at once. Each lives a few seconds at most; more than this is a flood, and
-/// gets no words.
+/// gets no words. At most a sixteenth of the process's descriptors for each listener.
 const MAX_REFUSALS: usize = 256;
 
 /// The bounds of one listener and what counts against them.
@@ -47,12 +50,15 @@ const MAX_REFUSALS: usize = 256;
 pub(super) struct Doors {
     max_connections: usize,
     max_per_address: usize,
+    share: Share,
+    descriptors: Arc<Descriptors>,
     inside: Mutex<Inside>,
     refusals: AtomicUsize,
     pub(super) open: Gauge,
     pub(super) accepted: Counter,
     pub(super) full: Counter,
     pub(super) address_full: Counter,
+    pub(super) no_descriptors: Counter,
     pub(super) dropped: Counter,
 }
 
@@ -64,16 +70,24 @@ struct Inside {
 }
 
 impl Doors {
-    pub(super) fn new(max_connections: usize, max_per_address: usize) -> Arc<Self> {
+    pub(super) fn new(
+        max_connections: usize,
+        max_per_address: usize,
+        share: Share,
+        descriptors: Arc<Descriptors>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             max_connections,
             max_per_address,
+            share,
+            descriptors,
             inside: Mutex::new(Inside::default()),
             refusals: AtomicUsize::new(0),
             open: Gauge::default(),
             accepted: Counter::default(),
             full: Counter::default(),
             address_full: Counter::default(),
+            no_descriptors: Counter::default(),
             dropped: Counter::default(),
         })
     }
@@ -82,19 +96,20 @@ impl Doors {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         let client = client_of(address);
         match self.enter(client) {
-            Ok(()) => {
+            Ok(descriptors) => {
                 self.accepted.inc();
                 self.open.inc();
                 Some(Admission::Admitted(Permit {
                     doors: self.clone(),
                     client,
+                    _descriptors: descriptors,
                 }))
             }
             Err(reason) => self.refuse(reason).map(Admission::Refused),
         }
     }
 
-    fn enter(&self, client: IpAddr) -> Result<(), Reason> {
+    fn enter(&self, client: IpAddr) -> Result<Taken, Reason> {
         let mut inside = self.inside();
         if inside.total >= self.max_connections {
             return Err(Reason::Full);
@@ -103,9 +118,11 @@ impl Doors {
         if of_client >= self.max_per_address {
             return Err(Reason::AddressFull);
         }
+        let descriptors = self.descriptors.take(self.share);
+        let descriptors = descriptors.ok_or(Reason::NoDescriptors)?;
         inside.total += 1;
         inside.by_address.insert(client, of_client + 1);
-        Ok(())
+        Ok(descriptors)
     }
 
     fn leave(&self, client: IpAddr) {
@@ -123,9 +140,10 @@ impl Doors {
         match reason {
             Reason::Full => self.full.inc(),
             Reason::AddressFull => self.address_full.inc(),
+            Reason::NoDescriptors => self.no_descriptors.inc(),
         };
         let under_way = self.refusals.fetch_add(1, Ordering::Relaxed);
-        if under_way >= MAX_REFUSALS {
+        if under_way >= MAX_REFUSALS.min(self.descriptors.limit() / 16) {
             self.end_refusal();
             self.dropped.inc();
             return None;
@@ -147,6 +165,7 @@ impl Doors {
 pub struct Permit {
     doors: Arc<Doors>,
     client: IpAddr,
+    _descriptors: Taken,
 }
 
 impl Drop for Permit {
@@ -172,6 +191,16 @@ pub(super) fn client_of(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn doors(max_connections: usize, max_per_address: usize) -> Arc<Doors> {
+        let descriptors = Descriptors::new(1 << 20);
+        Doors::new(
+            max_connections,
+            max_per_address,
+            Share::Inbound,
+            descriptors,
+        )
+    }
+
     fn admitted(doors: &Arc<Doors>, address: &str) -> Result<Permit, Reason> {
         match doors.admit(address.parse().unwrap()).unwrap() {
             Admission::Admitted(permit) => Ok(permit),
@@ -181,7 +210,7 @@ mod tests {
 
     #[test]
     fn counts_in_all_and_by_client() {
-        let doors = Doors::new(3, 2);
+        let doors = doors(3, 2);
         let first = admitted(&doors, "192.0.2.1").unwrap();
         let _second = admitted(&doors, "::ffff:192.0.2.1").unwrap();
         assert_eq!(
@@ -197,7 +226,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_network() {
-        let doors = Doors::new(10, 1);
+        let doors = doors(10, 1);
         let _permit = admitted(&doors, "2001:db8::1").unwrap();
         assert_eq!(
             admitted(&doors, "2001:db8::ffff:2").unwrap_err(),
@@ -208,15 +237,29 @@ mod tests {
 
     #[test]
     fn forgets_clients_that_left() {
-        let doors = Doors::new(10, 1);
+        let doors = doors(10, 1);
         drop(admitted(&doors, "192.0.2.1").unwrap());
         assert!(doors.inside().by_address.is_empty());
         assert_eq!((doors.inside().total, doors.open.get()), (0, 0));
     }
 
     #[test]
+    fn listeners_share_the_descriptors() {
+        let descriptors = Descriptors::new(8);
+        let inbound = Doors::new(100, 100, Share::Inbound, descriptors.clone());
+        let readers = Doors::new(100, 100, Share::Readers, descriptors);
+        let _first = admitted(&inbound, "192.0.2.1").unwrap();
+        let second = admitted(&inbound, "192.0.2.1").unwrap();
+        assert!(inbound.admit("192.0.2.1".parse().unwrap()).is_none());
+        assert_eq!(inbound.no_descriptors.get(), 1);
+        admitted(&readers, "192.0.2.1").unwrap();
+        drop(second);
+        admitted(&inbound, "192.0.2.1").unwrap();
+    }
+
+    #[test]
     fn a_flood_gets_no_words() {
-        let doors = Doors::new(0, 1);
+        let doors = doors(0, 1);
         let address = "192.0.2.1".parse().unwrap();
         let refusals: Vec<_> = (0..MAX_REFUSALS).map(|_| doors.admit(address)).collect();
         assert!(refusals.iter().all(Option::is_some));

@@ -14,6 +14,7 @@ pub struct ListenerMetrics {
     accepted: Counter,
     full: Counter,
     address_full: Counter,
+    no_descriptors: Counter,
     dropped: Counter,
 }
 
@@ -25,6 +26,7 @@ impl Doors {
             accepted: self.accepted.clone(),
             full: self.full.clone(),
             address_full: self.address_full.clone(),
+            no_descriptors: self.no_descriptors.clone(),
             dropped: self.dropped.clone(),
         }
     }
@@ -32,7 +34,7 @@ impl Doors {
 
 impl ListenerMetrics {
     /// Adds the counters to a registry, each labelled `listener="NAME"`; refusals also by `reason`:
-    /// `full`, `address`, or `flood` for those that were dropped without a word.
+    /// `full`, `address`, `descriptors`, or `flood` for those that were dropped without a word.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_label(("listener".into(), self.name.into()));
         registry.register("connections", "Connections open now", self.open.clone());
@@ -44,6 +46,7 @@ impl ListenerMetrics {
         for (reason, counter) in [
             ("full", &self.full),
             ("address", &self.address_full),
+            ("descriptors", &self.no_descriptors),
             ("flood", &self.dropped),
         ] {
             let labelled = registry.sub_registry_with_label(("reason".into(), reason.into()));
@@ -62,6 +65,6 @@ impl ListenerMetrics {
 
     /// Connections refused since the start, for whatever reason.
     pub fn refused(&self) -> u64 {
-        self.full.get() + self.address_full.get()
+        self.full.get() + self.address_full.get() + self.no_descriptors.get()
     }
 }

@@ -9,14 +9,17 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 mod admission;
+mod descriptors;
 mod metrics;
 mod refusal;
 
 pub use admission::{Admission, Permit, Reason};
+pub use descriptors::Share;
 pub use metrics::ListenerMetrics;
 pub use refusal::Refusal;
 
 use admission::Doors;
+use descriptors::Descriptors;
 
 /// How a listener is bound and bounded.
 #[derive(Debug, Clone)]
@@ -31,12 +34,14 @@ pub struct ListenerConfig {
     pub max_connections: usize,
     /// Connections at the same time from one client address (an IPv6 client is its /64).
     pub max_per_address: usize,
+    /// Whom it serves: how much of the process's descriptors its connections may take.
+    pub share: Share,
     /// How a dead peer is noticed.
     pub keep_alive: KeepAlive,
 }
 
 impl ListenerConfig {
-    /// A listener with the default bounds.
+    /// A listener for other tiers, with the default bounds.
     pub fn new(name: &'static str, flag: &'static str, address: SocketAddr) -> Self {
         Self {
             name,
@@ -44,6 +49,7 @@ impl ListenerConfig {
             address,
             max_connections: MAX_CONNECTIONS,
             max_per_address: MAX_PER_ADDRESS,
+            share: Share::Inside,
             keep_alive: KeepAlive::default(),
         }
     }
@@ -148,7 +154,12 @@ impl Listener {
             socket,
             local,
             keep_alive: config.keep_alive,
-            doors: Doors::new(config.max_connections, config.max_per_address),
+            doors: Doors::new(
+                config.max_connections,
+                config.max_per_address,
+                config.share,
+                Descriptors::of_process(),
+            ),
         })
     }
 
