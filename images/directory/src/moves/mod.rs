@@ -12,12 +12,16 @@
 //! | phase | step | next | when the step fails |
 //! |---|---|---|---|
 //! | Planned | check: T Active and live and no older release than S, room for the account, free places at S and T | Copying | waits; aborts when T is no longer Active |
-//! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or after `stall_limit` |
-//! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or after `stall_limit` |
+//! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or stalled |
+//! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or stalled |
 //! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified | Switched | back to Fencing when an incarnation is another; aborts when T is no longer Active |
 //! | Switched | T `Activate`(e+1) first, then S `Release` | Serving | again, for ever: there is no way back |
 //! | Serving | after the grace: T `ConfirmOwner` under its lease, then S `Drop` | Done | again, for ever |
 //! | Aborted | S `Activate`(e+1), T `Discard`(e+1), each recorded | settled | again, for ever |
+//!
+//! A move is stalled when it fails, has been in its phase for `stall_limit`, and either has copied
+//! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each
+//! time, so that whatever it brings is progress, and only their number ends copies that never end.
 //!
 //! Once the account is decided, it may be removed, restored or purged at any time, each with a later
 //! epoch, which S and T hear from the directory too. So `Activate` is sent only while the account is
@@ -81,7 +85,8 @@ pub use self::transition::{AccountAt, MoveAt, abort_within};
 pub struct MovesConfig {
     /// How long a source keeps the data after the switch.
     pub grace: Duration,
-    /// A move that is before its switch and has made no progress for this long is aborted.
+    /// A move that fails before its switch is aborted when it has made no progress for this long, or
+    /// only by copies that broke off.
     pub stall_limit: Duration,
     /// Most moves at once from one shard, and most to one shard; they count until the switch.
     pub per_shard: usize,

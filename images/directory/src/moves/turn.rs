@@ -86,11 +86,11 @@ pub(crate) struct Mover<W> {
 impl<W: World> Mover<W> {
     /// Takes one turn of an account's move.
     pub(crate) async fn turn(&self, account: AccountId) -> Result<Turned, TurnError> {
-        let Some(sight) = look(self.store.as_ref(), account).await? else {
+        let Some(mut sight) = look(self.store.as_ref(), account).await? else {
             return Ok(Turned::Over);
         };
         self.place(&sight.current.facts);
-        match self.do_step(&sight).await {
+        match self.do_step(&mut sight).await {
             Ok(turned) => Ok(turned),
             Err(StepError::Changed) => Ok(Turned::Wait(AFTER_CONFLICT)),
             Err(StepError::Turn(error)) => Err(error),
@@ -98,7 +98,7 @@ impl<W: World> Mover<W> {
         }
     }
 
-    async fn do_step(&self, sight: &Sight) -> Result<Turned, StepError> {
+    async fn do_step(&self, sight: &mut Sight) -> Result<Turned, StepError> {
         match step(&sight.current.facts, self.world.now_ms(), self.config.grace) {
             Step::Admit => self.admit(sight).await,
             Step::Prepare => self.prepare(sight).await,

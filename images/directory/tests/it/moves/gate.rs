@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kit::rpc::{BadEndpoint, Channel};
@@ -41,20 +42,45 @@ struct Copying {
     most: usize,
 }
 
+/// Copies that are still to break off, how long each lasts, and the time that they have taken.
+#[derive(Default)]
+struct Breaking {
+    copies: u32,
+    lasting: Duration,
+    taken: Duration,
+}
+
 pub(crate) struct Gate {
     hold: Hold,
     names: Mutex<Vec<String>>,
     copying: Mutex<Copying>,
+    breaking: Mutex<Breaking>,
     held: watch::Sender<bool>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
     pub(crate) fn new(hold: Hold) -> Arc<Self> {
+        Self::with(hold, Breaking::default())
+    }
+
+    /// So many copies break off, each after it has lasted so long by the driver's clock and brought
+    /// a message.
+    pub(crate) fn breaking_off(copies: u32, lasting: Duration) -> Arc<Self> {
+        let breaking = Breaking {
+            copies,
+            lasting,
+            taken: Duration::ZERO,
+        };
+        Self::with(Hold::Nowhere, breaking)
+    }
+
+    fn with(hold: Hold, breaking: Breaking) -> Arc<Self> {
         Arc::new(Self {
             hold,
             names: Mutex::default(),
             copying: Mutex::default(),
+            breaking: Mutex::new(breaking),
             held: watch::Sender::new(false),
             open: watch::Sender::new(false),
         })
@@ -68,6 +94,24 @@ impl Gate {
     /// The most copies that were under way at a time.
     pub(crate) fn most_copies(&self) -> usize {
         self.copying.lock().unwrap().most
+    }
+
+    /// Whether the next copy breaks off; the time that it lasts is over then.
+    fn breaks_off(&self) -> bool {
+        let mut guard = self.breaking.lock().unwrap();
+        let breaking = &mut *guard;
+        let breaks = breaking.copies > 0;
+        if breaks {
+            breaking.copies -= 1;
+            breaking.taken += breaking.lasting;
+        }
+        breaks
+    }
+
+    /// The time that copies took which broke off.
+    fn taken_ms(&self) -> i64 {
+        let taken = self.breaking.lock().unwrap().taken;
+        taken.as_millis().try_into().unwrap()
     }
 
     /// A move's record is to be written.
@@ -179,11 +223,11 @@ impl Store for GatedStore {
         Box::pin(self.gate.effect(name, self.inner.commit(txn)))
     }
 
-    fn grant(&self, ttl: std::time::Duration) -> Answer<'_, LeaseId> {
+    fn grant(&self, ttl: Duration) -> Answer<'_, LeaseId> {
         self.inner.grant(ttl)
     }
 
-    fn keep_alive(&self, lease: LeaseId) -> Answer<'_, std::time::Duration> {
+    fn keep_alive(&self, lease: LeaseId) -> Answer<'_, Duration> {
         self.inner.keep_alive(lease)
     }
 
@@ -197,6 +241,7 @@ pub(crate) struct GatedWorld {
     pub(crate) replica: Replica,
     /// The gate before each shard.
     pub(crate) gates: HashMap<ShardName, String>,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl World for GatedWorld {
@@ -213,7 +258,7 @@ impl World for GatedWorld {
     }
 
     fn now_ms(&self) -> i64 {
-        self.replica.now_ms()
+        self.replica.now_ms() + self.gate.taken_ms()
     }
 }
 
@@ -281,11 +326,19 @@ mover! {
 }
 
 impl GatedShard {
-    /// Two effects: it has begun, and it has ended.
+    /// Two effects: it has begun, and it has ended; unless it is one that breaks off.
     async fn gated_import(
         &self,
         request: rpc::ImportRequest,
     ) -> Result<Boxed<rpc::ImportProgress>, Status> {
+        if self.gate.breaks_off() {
+            let some = rpc::ImportProgress {
+                messages: 1,
+                ..rpc::ImportProgress::default()
+            };
+            let reports = [Ok(some), Err(Status::unavailable("it broke off"))];
+            return Ok(Box::pin(tokio_stream::iter(reports)));
+        }
         let mut shard = MoverClient::new(self.channel.clone());
         let name = |what| format!("{what} import at {}", self.name);
         let begun = shard.import(request);

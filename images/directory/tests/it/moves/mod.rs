@@ -3,6 +3,7 @@
 mod aborted;
 mod gate;
 mod killed;
+mod long;
 mod mail;
 mod many;
 mod removed;

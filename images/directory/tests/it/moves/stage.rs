@@ -157,6 +157,7 @@ impl Stage {
         let world = GatedWorld {
             replica: Replica::new(Arc::clone(&self.map), channels),
             gates,
+            gate: Arc::clone(gate),
         };
         let store = Arc::new(GatedStore {
             inner: Arc::clone(&self.store),
