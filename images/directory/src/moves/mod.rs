@@ -23,6 +23,9 @@
 //! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each
 //! time, so that whatever it brings is progress, and only their number ends copies that never end.
 //!
+//! A shard without its lease is sent nothing. Moves that wait for one, or for places, or for time to
+//! pass, are set aside (see `roster`), however many they are, and keep no other from its turn.
+//!
 //! Once the account is decided, it may be removed, restored or purged at any time, each with a later
 //! epoch, which S and T hear from the directory too. So `Activate` is sent only while the account is
 //! Active at that shard at e+1, and `Release`, `ConfirmOwner` and `Drop` carry the account's newest
@@ -62,6 +65,7 @@ mod places;
 mod plan;
 mod replica;
 mod request;
+mod roster;
 mod start;
 mod transition;
 mod turn;
@@ -90,6 +94,8 @@ pub struct MovesConfig {
     pub stall_limit: Duration,
     /// Most moves at once from one shard, and most to one shard; they count until the switch.
     pub per_shard: usize,
+    /// Most moves that take their turns at once; what has to wait for something is not one of them.
+    pub in_hand: usize,
     /// First pause after a failed step; it doubles up to `longest_pause`.
     pub first_pause: Duration,
     /// Longest pause after failed steps.
@@ -103,6 +109,8 @@ impl MovesConfig {
     pub const STALL_LIMIT: Duration = Duration::from_secs(300);
     /// Two copies keep a disk busy, and leave it to the mail.
     pub const PER_SHARD: usize = 4;
+    /// Each has at most a few calls and little memory.
+    pub const IN_HAND: usize = 1024;
     /// A shard that starts again is back in about a second.
     pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
     /// So that a shard that is back is noticed soon.
@@ -115,6 +123,7 @@ impl Default for MovesConfig {
             grace: Self::GRACE,
             stall_limit: Self::STALL_LIMIT,
             per_shard: Self::PER_SHARD,
+            in_hand: Self::IN_HAND,
             first_pause: Self::FIRST_PAUSE,
             longest_pause: Self::LONGEST_PAUSE,
         }
@@ -125,6 +134,11 @@ impl Default for MovesConfig {
 pub trait World: Send + Sync + 'static {
     /// The accounts whose moves are open, and their phases, as the map has it.
     fn open_moves(&self) -> Vec<(AccountId, MovePhase)>;
+    /// The shards from which and to which an account is moved; none: its move's record is gone, or
+    /// cannot be read.
+    fn ends(&self, account: AccountId) -> Option<(ShardName, ShardName)>;
+    /// Whether a shard holds its lease, as the map has it.
+    fn holds_lease(&self, shard: &ShardName) -> bool;
     /// Resolves when the map has changed since the last call.
     fn changed(&self) -> impl Future<Output = ()> + Send;
     /// A channel to a shard's RPC listener.

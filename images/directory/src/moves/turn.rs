@@ -130,8 +130,8 @@ impl<W: World> Mover<W> {
         }
         let load = sight.target.record.load.as_ref();
         let account_bytes = match self.peer(&sight.source) {
-            Ok(source) if sight.source.live => source.account_bytes(facts).await,
-            _ => None,
+            Ok(source) => source.account_bytes(facts).await,
+            Err(_) => None,
         };
         let situation = Situation {
             target: sight.target.state,
@@ -250,6 +250,10 @@ impl<W: World> Mover<W> {
     }
 
     pub(super) fn peer<'a>(&self, shard: &'a ShardAt) -> Result<Peer<'a>, Failure> {
+        if !shard.live {
+            // Whatever it is asked, it would not be obeyed, or not answered.
+            return Err(Failure::Away(format!("{} holds no lease", shard.name)));
+        }
         let endpoint = &shard.record.rpc_endpoint;
         match self.world.channel(&shard.name, endpoint) {
             Ok(channel) => Ok(Peer { shard, channel }),

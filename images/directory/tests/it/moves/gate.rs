@@ -249,6 +249,14 @@ impl World for GatedWorld {
         self.replica.open_moves()
     }
 
+    fn ends(&self, account: AccountId) -> Option<(ShardName, ShardName)> {
+        self.replica.ends(account)
+    }
+
+    fn holds_lease(&self, shard: &ShardName) -> bool {
+        self.replica.holds_lease(shard)
+    }
+
     async fn changed(&self) {
         self.replica.changed().await;
     }

@@ -4,9 +4,16 @@ use palomar_directory::moves::MovesConfig;
 use wire::rpc::MovePhase;
 
 use super::gate::{Gate, Hold};
-use super::stage::{FIRST, SHARDS, Stage};
+use super::stage::{FIRST, MESSAGES, SHARDS, Stage};
+use crate::world::until;
 
 const MOVES: usize = 50;
+
+/// Was added, and has never run.
+const DEAD: &str = "shard-3";
+
+/// Fewer than the moves that wait.
+const IN_HAND: usize = 2;
 
 #[tokio::test]
 async fn fifty_at_once() {
@@ -28,5 +35,46 @@ async fn fifty_at_once() {
         let route = subject.route().await;
         assert_eq!((route.shard.as_str(), route.epoch), (SHARDS[1], FIRST + 1));
     }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn those_to_a_dead_shard_keep_no_other_back() {
+    let stage = Stage::start().await;
+    stage.add_shard(DEAD).await;
+    let mut waiting = Vec::new();
+    for number in 0..3 * IN_HAND {
+        let subject = stage.account(&format!("a{number}")).await;
+        let started = subject.start(DEAD).await;
+        waiting.push((subject, started));
+    }
+    let gate = Gate::new(Hold::Nowhere);
+    let _driver = stage.drive_few(&gate, IN_HAND).await;
+    for (subject, started) in &waiting {
+        until("it waits", || async {
+            let now = subject.moving(started).await.unwrap();
+            assert_eq!(now.phase(), MovePhase::Planned);
+            (now.reason == "shard-3 holds no lease").then_some(())
+        })
+        .await;
+    }
+    let subject = stage.account("ana").await;
+    let mail = subject.mail().await;
+    let started = subject.start(SHARDS[1]).await;
+    let over = subject.over(&started).await.unwrap();
+    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
+    // Nor is an abort kept waiting: its account takes mail at the next epoch.
+    let (subject, started) = &waiting[0];
+    subject.abort().await.unwrap();
+    subject.deliver(MESSAGES + 1).await;
+    assert_eq!(subject.route().await.epoch, FIRST + 1);
+    until("the source has confirmed", || async {
+        let gate = gate.names();
+        let settled = "write aborted, source settled".to_owned();
+        gate.contains(&settled).then_some(())
+    })
+    .await;
+    assert!(!subject.moving(started).await.unwrap().settled);
     stage.stop().await;
 }

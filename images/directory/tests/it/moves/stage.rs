@@ -93,11 +93,7 @@ impl Stage {
             shards: Mutex::default(),
         };
         for name in SHARDS {
-            let request = AddShardRequest {
-                request_id: id(),
-                name: name.to_owned(),
-            };
-            stage.world.admin().add_shard(request).await.unwrap();
+            stage.add_shard(name).await;
             stage.start_shard(name);
         }
         stage.world.domain("example.org").await;
@@ -109,6 +105,15 @@ impl Stage {
         })
         .await;
         stage
+    }
+
+    /// Adds a shard that nobody has started.
+    pub(crate) async fn add_shard(&self, name: &str) {
+        let request = AddShardRequest {
+            request_id: id(),
+            name: name.to_owned(),
+        };
+        self.world.admin().add_shard(request).await.unwrap();
     }
 
     /// Starts a shard on its volume.
@@ -146,6 +151,11 @@ impl Stage {
 
     /// Starts a driver whose every effect goes through `gate`; an earlier one is deposed.
     pub(crate) async fn drive_through(&self, gate: &Arc<Gate>) -> Driver {
+        self.drive_few(gate, MovesConfig::IN_HAND).await
+    }
+
+    /// As [`Self::drive_through`], and at most so many moves take their turns at once.
+    pub(crate) async fn drive_few(&self, gate: &Arc<Gate>, in_hand: usize) -> Driver {
         let term = take_over(&self.store).await;
         let shutdown = Shutdown::new(Duration::ZERO);
         let mut gates = HashMap::new();
@@ -165,6 +175,7 @@ impl Stage {
         });
         let settings = MovesConfig {
             grace: Duration::ZERO,
+            in_hand,
             first_pause: Duration::from_millis(20),
             longest_pause: Duration::from_millis(200),
             ..MovesConfig::default()
@@ -386,17 +397,24 @@ impl Subject<'_> {
         .await;
     }
 
+    /// How far a move is. None: it is gone with its account.
+    pub(crate) async fn moving(&self, started: &Move) -> Option<Move> {
+        let request = ShowMoveRequest {
+            move_id: started.move_id.clone(),
+            ..ShowMoveRequest::default()
+        };
+        match self.stage.world.admin().show_move(request).await {
+            Ok(now) => Some(now.into_inner()),
+            Err(status) if status.code() == Code::NotFound => None,
+            Err(status) => panic!("{status}"),
+        }
+    }
+
     /// Waits until a move is over: its last state. None: it is gone with its account.
     pub(crate) async fn over(&self, started: &Move) -> Option<Move> {
         until("the move is over", || async {
-            let request = ShowMoveRequest {
-                move_id: started.move_id.clone(),
-                ..ShowMoveRequest::default()
-            };
-            let now = match self.stage.world.admin().show_move(request).await {
-                Ok(now) => now.into_inner(),
-                Err(status) if status.code() == Code::NotFound => return Some(None),
-                Err(status) => panic!("{status}"),
+            let Some(now) = self.moving(started).await else {
+                return Some(None);
             };
             let over =
                 now.phase() == MovePhase::Done || now.phase() == MovePhase::Aborted && now.settled;
