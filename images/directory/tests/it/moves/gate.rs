@@ -55,13 +55,15 @@ pub(crate) struct Gate {
     names: Mutex<Vec<String>>,
     copying: Mutex<Copying>,
     breaking: Mutex<Breaking>,
+    /// Digests of each shard that are still to be pending.
+    pending: Mutex<HashMap<String, u32>>,
     held: watch::Sender<bool>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
     pub(crate) fn new(hold: Hold) -> Arc<Self> {
-        Self::with(hold, Breaking::default())
+        Self::with(hold, Breaking::default(), HashMap::new())
     }
 
     /// So many copies break off, each after it has lasted so long by the driver's clock and brought
@@ -72,15 +74,22 @@ impl Gate {
             lasting,
             taken: Duration::ZERO,
         };
-        Self::with(Hold::Nowhere, breaking)
+        Self::with(Hold::Nowhere, breaking, HashMap::new())
     }
 
-    fn with(hold: Hold, breaking: Breaking) -> Arc<Self> {
+    /// Shards say so many times that their digests are pending.
+    pub(crate) fn pending<const N: usize>(digests: [(&str, u32); N]) -> Arc<Self> {
+        let pending = digests.map(|(shard, times)| (shard.to_owned(), times));
+        Self::with(Hold::Nowhere, Breaking::default(), pending.into())
+    }
+
+    fn with(hold: Hold, breaking: Breaking, pending: HashMap<String, u32>) -> Arc<Self> {
         Arc::new(Self {
             hold,
             names: Mutex::default(),
             copying: Mutex::default(),
             breaking: Mutex::new(breaking),
+            pending: Mutex::new(pending),
             held: watch::Sender::new(false),
             open: watch::Sender::new(false),
         })
@@ -106,6 +115,18 @@ impl Gate {
             breaking.taken += breaking.lasting;
         }
         breaks
+    }
+
+    /// Whether the shard's next digest is pending.
+    fn is_pending(&self, shard: &str) -> bool {
+        let mut pending = self.pending.lock().unwrap();
+        match pending.get_mut(shard) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// The time that copies took which broke off.
@@ -305,6 +326,13 @@ macro_rules! mover {
                 }
             )*
 
+            async fn digest(
+                &self,
+                request: Request<MoveCommand>,
+            ) -> Result<Response<rpc::DigestReply>, Status> {
+                self.gated_digest(request.into_inner()).await.map(Response::new)
+            }
+
             async fn import(
                 &self,
                 request: Request<rpc::ImportRequest>,
@@ -325,7 +353,6 @@ macro_rules! mover {
 mover! {
     prepare -> MoveReply;
     fence -> FenceReply;
-    digest -> DigestReply;
     activate -> MoveReply;
     release -> MoveReply;
     confirm_owner -> MoveReply;
@@ -334,6 +361,21 @@ mover! {
 }
 
 impl GatedShard {
+    async fn gated_digest(&self, command: MoveCommand) -> Result<rpc::DigestReply, Status> {
+        let mut shard = MoverClient::new(self.channel.clone());
+        let name = format!("digest at {}", self.name);
+        let asked = self.gate.effect(name, shard.digest(command)).await;
+        let reply = asked?.into_inner();
+        match self.gate.is_pending(&self.name) {
+            true => Ok(rpc::DigestReply {
+                incarnation: reply.incarnation,
+                pending: true,
+                ..rpc::DigestReply::default()
+            }),
+            false => Ok(reply),
+        }
+    }
+
     /// Two effects: it has begun, and it has ended; unless it is one that breaks off.
     async fn gated_import(
         &self,

@@ -43,6 +43,25 @@ async fn what_a_driver_does() {
 }
 
 #[tokio::test]
+async fn what_it_does_while_digests_are_pending() {
+    let stage = Stage::start().await;
+    let subject = stage.account("ana").await;
+    let mail = subject.mail().await;
+    let started = subject.start(SHARDS[1]).await;
+    let gate = Gate::pending([(SHARDS[0], 2), (SHARDS[1], 1)]);
+    let _driver = stage.drive_through(&gate).await;
+    let over = subject.over(&started).await.unwrap();
+    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    // It asks again, and does nothing else again.
+    let (at_source, at_target) = (EFFECTS[8], EFFECTS[9]);
+    let digests = [at_source, at_source, at_source, at_target, at_target];
+    let expected = [&EFFECTS[..8], &digests, &EFFECTS[10..]].concat();
+    assert_eq!(gate.names(), expected);
+    subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn a_driver_that_is_killed_after_any_step() {
     let stage = Stage::start().await;
     for (number, effect) in (1..).zip(EFFECTS) {

@@ -78,3 +78,30 @@ async fn those_to_a_dead_shard_keep_no_other_back() {
     assert!(!subject.moving(started).await.unwrap().settled);
     stage.stop().await;
 }
+
+/// Their source has never told where it listens.
+#[tokio::test]
+async fn those_from_a_dead_shard_give_their_places_back() {
+    let stage = Stage::start().await;
+    stage.add_shard(DEAD).await;
+    let mut waiting = Vec::new();
+    for number in 0..MovesConfig::PER_SHARD {
+        let subject = stage.account(&format!("a{number}")).await;
+        subject.say_it_is_at(DEAD).await;
+        let started = subject.start(SHARDS[1]).await;
+        waiting.push((subject, started));
+    }
+    let _driver = stage.drive().await;
+    for (subject, started) in &waiting {
+        until("it waits", || async {
+            let now = subject.moving(started).await.unwrap();
+            (now.reason == "shard-3 holds no lease").then_some(())
+        })
+        .await;
+    }
+    let subject = stage.account("ana").await;
+    let started = subject.start(SHARDS[1]).await;
+    let over = subject.over(&started).await.unwrap();
+    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    stage.stop().await;
+}

@@ -16,16 +16,16 @@ use palomar_directory::Directory;
 use palomar_directory::election::Term;
 use palomar_directory::map::Shared;
 use palomar_directory::model::Key;
-use palomar_directory::model::records::MoverRecord;
+use palomar_directory::model::records::{AccountRecord, MoverRecord};
 use palomar_directory::moves::{MovesConfig, Replica, drive};
 use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::{Outcome, SharedStore, Txn};
+use palomar_directory::store::{Expect, Outcome, SharedStore, Txn};
 use prost::Message as _;
 use storage::Storage;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use wire::identity::Tier;
-use wire::ids::ClusterId;
+use wire::ids::{AccountId, ClusterId};
 use wire::rpc::deliver_outcome::Outcome as Delivered;
 use wire::rpc::{
     AbortMoveRequest, Account, AccountUsageRequest, AddAccountRequest, AddShardRequest,
@@ -299,6 +299,23 @@ impl Subject<'_> {
 
     pub(crate) async fn route(&self) -> Route {
         self.shown().await.unwrap().route.unwrap()
+    }
+
+    /// Has the directory say that it is at another shard.
+    pub(crate) async fn say_it_is_at(&self, shard: &str) {
+        let account = AccountId::from_slice(&self.id).unwrap();
+        let key = Key::Account(account).to_string();
+        let found = self.stage.store.get(vec![key.clone()]).await.unwrap();
+        let entry = found[0].clone().unwrap();
+        let record = AccountRecord {
+            shard: shard.to_owned(),
+            ..AccountRecord::decode(entry.value).unwrap()
+        };
+        let txn = Txn::new()
+            .expect(key.clone(), Expect::At(entry.revision))
+            .put(key, record.encode_to_vec());
+        let written = self.stage.store.commit(txn).await.unwrap();
+        assert!(matches!(written, Outcome::Committed(_)), "{written:?}");
     }
 
     /// Stores a message, trying again as MX does.
