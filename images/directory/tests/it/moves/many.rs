@@ -1,10 +1,11 @@
 //! Many moves at once: each shard's disk has few copies at a time, and no time is lost between them.
 
 use palomar_directory::moves::MovesConfig;
-use wire::rpc::MovePhase;
+use wire::rpc::{Move, MovePhase};
 
 use super::gate::{Gate, Hold};
 use super::stage::{FIRST, MESSAGES, SHARDS, Stage};
+use super::subject::Subject;
 use crate::world::until;
 
 const MOVES: usize = 50;
@@ -27,8 +28,7 @@ async fn fifty_at_once() {
     let gate = Gate::new(Hold::Nowhere);
     let _driver = stage.drive_through(&gate).await;
     for (subject, started) in &moves {
-        let over = subject.over(started).await.unwrap();
-        assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+        subject.ends_as(started, MovePhase::Done).await;
     }
     assert_eq!(gate.most_copies(), MovesConfig::PER_SHARD);
     for (subject, _) in &moves {
@@ -36,6 +36,15 @@ async fn fifty_at_once() {
         assert_eq!((route.shard.as_str(), route.epoch), (SHARDS[1], FIRST + 1));
     }
     stage.stop().await;
+}
+
+async fn waits_for_a_lease(subject: &Subject<'_>, started: &Move) {
+    until("a move waits for its shard", || async {
+        let now = subject.moving(started).await.unwrap();
+        assert_eq!(now.phase(), MovePhase::Planned);
+        (now.reason == format!("{DEAD} holds no lease")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -51,18 +60,12 @@ async fn those_to_a_dead_shard_keep_no_other_back() {
     let gate = Gate::new(Hold::Nowhere);
     let _driver = stage.drive_few(&gate, IN_HAND).await;
     for (subject, started) in &waiting {
-        until("it waits", || async {
-            let now = subject.moving(started).await.unwrap();
-            assert_eq!(now.phase(), MovePhase::Planned);
-            (now.reason == "shard-3 holds no lease").then_some(())
-        })
-        .await;
+        waits_for_a_lease(subject, started).await;
     }
     let subject = stage.account("ana").await;
     let mail = subject.mail().await;
     let started = subject.start(SHARDS[1]).await;
-    let over = subject.over(&started).await.unwrap();
-    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    subject.ends_as(&started, MovePhase::Done).await;
     subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
     // Nor is an abort kept waiting: its account takes mail at the next epoch.
     let (subject, started) = &waiting[0];
@@ -93,15 +96,10 @@ async fn those_from_a_dead_shard_give_their_places_back() {
     }
     let _driver = stage.drive().await;
     for (subject, started) in &waiting {
-        until("it waits", || async {
-            let now = subject.moving(started).await.unwrap();
-            (now.reason == "shard-3 holds no lease").then_some(())
-        })
-        .await;
+        waits_for_a_lease(subject, started).await;
     }
     let subject = stage.account("ana").await;
     let started = subject.start(SHARDS[1]).await;
-    let over = subject.over(&started).await.unwrap();
-    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    subject.ends_as(&started, MovePhase::Done).await;
     stage.stop().await;
 }
