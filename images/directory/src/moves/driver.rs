@@ -159,10 +159,10 @@ impl<W: World> Driver<W> {
             }
             Ok(Turned::Entered | Turned::Again) => self.roster.rests(account, now),
             Ok(Turned::Wait(wait)) => self.roster.rests(account, now + wait),
-            Ok(Turned::Crowded(ends)) => match self.mover.places.take(account, ends) {
+            Ok(Turned::Crowded(ends)) => match self.mover.places.take(account, ends.clone()) {
                 // It was given back meanwhile.
                 Ok(()) => self.roster.rests(account, now),
-                Err(_) => self.roster.waits_for_places(account),
+                Err(_) => self.roster.waits_for_places(account, ends),
             },
             Ok(Turned::BackOff { reason, stuck }) => {
                 match stuck && self.reported.insert(account) {

@@ -186,9 +186,21 @@ impl Roster {
         self.rests(account, now + pause);
     }
 
-    /// The move in hand waits for its places.
-    pub(super) fn waits_for_places(&mut self, account: AccountId) {
+    /// The move in hand waits for places at its ends, as its record has them: the map may have shown
+    /// the account's move before this one.
+    pub(super) fn waits_for_places(&mut self, account: AccountId, ends: Ends) {
+        let lane = self.lane(Some(ends));
+        self.change_lane(account, lane);
         self.put_down(account, State::Crowded);
+    }
+
+    /// The move in hand is in this lane, where there may be one too many for now.
+    fn change_lane(&mut self, account: AccountId, lane: usize) {
+        if let Some(listed) = self.moves.get_mut(&account) {
+            self.lanes[listed.lane].in_hand -= 1;
+            self.lanes[lane].in_hand += 1;
+            listed.lane = lane;
+        }
     }
 
     /// Places may be free: those that can `take` them go on, in order.

@@ -123,7 +123,7 @@ fn an_abort_ends_any_rest() {
     let begun = begin_all(&mut roster);
     assert_eq!(begun, [1, 2, 3].map(account));
     roster.backs_off(account(1), now);
-    roster.waits_for_places(account(2));
+    roster.waits_for_places(account(2), ends("a", "b").unwrap());
     for number in [1, 2, 3, 3] {
         roster.list(account(number), MovePhase::Aborted, || None);
     }
@@ -140,14 +140,21 @@ fn who_waits_for_places_goes_on_in_order() {
     let mut roster = roster(64);
     list(&mut roster, 1..=3, "a", "b");
     list(&mut roster, 4..=5, "c", "d");
-    for account in begin_all(&mut roster) {
-        roster.waits_for_places(account);
+    assert_eq!(begin_all(&mut roster).len(), 5);
+    // The last one is another move by now.
+    for (number, source) in [(1, "a"), (2, "a"), (3, "a"), (4, "c"), (5, "a")] {
+        roster.waits_for_places(account(number), ends(source, "b").unwrap());
     }
-    let free = std::cell::Cell::new(2);
-    roster.places_are_free(|_, ends| {
-        let may = ends.source.as_str() == "a" && free.get() > 0;
-        free.set(free.get() - i32::from(may));
-        may
-    });
-    assert_eq!(begin_all(&mut roster), [account(1), account(2)]);
+    let mut seated = |places| {
+        let free = std::cell::Cell::new(places);
+        roster.places_are_free(|_, ends| {
+            let may = ends.source.as_str() == "a" && free.get() > 0;
+            free.set(free.get() - i32::from(may));
+            may
+        });
+        begin_all(&mut roster)
+    };
+    assert_eq!(seated(2), [1, 2].map(account));
+    assert_eq!(seated(2), [3, 5].map(account));
+    assert_eq!(seated(2), []);
 }
