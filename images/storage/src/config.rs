@@ -8,6 +8,7 @@ use kit::config::{Key, Problem, Settings};
 use kit::rpc::Replica;
 use serde::{Deserialize, Serialize};
 
+use crate::moves;
 use crate::pop3::Times;
 use crate::service::Limits;
 use crate::shard;
@@ -55,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds and times of the shard itself.
     pub shard: shard::Settings,
+    /// What moves may cost.
+    pub moves: moves::Settings,
     /// The times of POP3.
     pub pop3: Times,
     /// See [`SPACE_EVERY`].
@@ -80,6 +83,7 @@ impl Default for Config {
             min_free_percent: MIN_FREE_PERCENT,
             limits: Limits::default(),
             shard: shard::Settings::default(),
+            moves: moves::Settings::default(),
             pop3: Times::default(),
             space_every: SPACE_EVERY,
             heap: log::Options::default(),
@@ -179,6 +183,11 @@ impl Settings for Config {
             "Heap written between syncs of the index",
         ),
         Key::new(
+            "moves.bytes-per-second",
+            "SIZE",
+            "How fast copies of moves leave the shard, all together",
+        ),
+        Key::new(
             "pop3.idle",
             "DURATION",
             "A silent client is logged out; 10m at least by RFC 1939",
@@ -248,6 +257,7 @@ impl Settings for Config {
             vague(&self.pop3_advertise, self.pop3_listen),
             text,
         );
+        problems.extend(self.moves.check());
         problems.extend(self.pop3.check());
         problems
     }

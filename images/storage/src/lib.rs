@@ -243,11 +243,12 @@ impl Storage {
     async fn serve_shard(self, shard: Shard, shutdown: Shutdown) -> Result<(), Error> {
         let claim = self.claim(&shard)?;
         let channels = ShardChannels::new(self.credentials.clone(), ChannelOptions::default());
+        let mover = MoverService::new(shard.clone(), channels, &self.config.moves);
         let routes = tonic::service::Routes::new(ShardServer::new(ShardService::new(
             shard.clone(),
             self.config.limits.clone(),
         )))
-        .add_service(MoverServer::new(MoverService::new(shard.clone(), channels)));
+        .add_service(MoverServer::new(mover));
         let credentials = &self.credentials;
         let served = kit::rpc::server::serve(self.rpc, credentials, routes, shutdown.clone());
         let rpc = async { Ok(served.await?) };

@@ -155,9 +155,12 @@ impl Admin {
         if domain.accounts + domain.aliases == 0 {
             return Ok(());
         }
+        let has = refuse::counted(&[
+            (domain.accounts, "account", "accounts"),
+            (domain.aliases, "alias", "aliases"),
+        ]);
         Err(Status::failed_precondition(format!(
-            "{name} has {} accounts and {} aliases: remove them first",
-            domain.accounts, domain.aliases
+            "{name} has {has}: remove what there is first"
         )))
     }
 

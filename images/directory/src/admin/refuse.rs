@@ -50,7 +50,35 @@ pub(super) fn shard(field: &str, text: &str) -> Result<ShardName, Status> {
     text.parse().map_err(|error| invalid(field, error))
 }
 
+/// "1 account and 2 aliases": how many there are of what is in the way.
+pub(super) fn counted(things: &[(u64, &str, &str)]) -> String {
+    let there = things.iter().filter(|(number, _, _)| *number > 0);
+    let said = there.map(|(number, one, more)| {
+        let noun = if *number == 1 { one } else { more };
+        format!("{number} {noun}")
+    });
+    said.collect::<Vec<_>>().join(" and ")
+}
+
 /// Reads a request's id.
 pub(super) fn request_id(octets: &[u8]) -> Result<RequestId, Status> {
     RequestId::from_slice(octets).map_err(|error| invalid("request_id", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many_and_none_is_not_said() {
+        let of = |accounts, aliases| {
+            counted(&[
+                (accounts, "account", "accounts"),
+                (aliases, "alias", "aliases"),
+            ])
+        };
+        assert_eq!(of(1, 0), "1 account");
+        assert_eq!(of(0, 2), "2 aliases");
+        assert_eq!(of(2, 1), "2 accounts and 1 alias");
+    }
 }

@@ -164,12 +164,20 @@ fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
     let accounts = map.shard(name).map_or(0, Shard::accounts);
     let names =
         |record: &MoveRecord| record.source == name.as_str() || record.target == name.as_str();
-    let moves = map.open_moves().filter(|(_, record)| names(record)).count();
+    let moves = map.open_moves().filter(|(_, record)| names(record)).count() as u64;
     if accounts == 0 && moves == 0 {
         return Ok(());
     }
+    let has = refuse::counted(&[
+        (
+            accounts,
+            "account (removed ones count)",
+            "accounts (removed ones count)",
+        ),
+        (moves, "open move", "open moves"),
+    ]);
     Err(Status::failed_precondition(format!(
-        "{name} still has {accounts} accounts (removed ones included) and {moves} open moves"
+        "{name} still has {has}"
     )))
 }
 

@@ -12,20 +12,21 @@ use super::transition::{MoveAt, rewrite};
 use super::turn::{Mover, StepError, Turned};
 
 impl<W: World> Mover<W> {
-    pub(super) async fn copy(&self, sight: &Sight, fence: Fence) -> Result<Turned, StepError> {
-        let facts = &sight.current.facts;
+    /// `sight` goes along with the copy, so that a failure is judged by how far it came.
+    pub(super) async fn copy(&self, sight: &mut Sight, fence: Fence) -> Result<Turned, StepError> {
         let (source, target) = (self.peer(&sight.source)?, self.peer(&sight.target)?);
+        let current = &mut sight.current;
+        let command = command(&current.facts, current.facts.epoch);
         let request = ImportRequest {
-            command: Some(command(facts, facts.epoch)),
-            source_endpoint: sight.source.record.rpc_endpoint.clone(),
+            command: Some(command.clone()),
+            source_endpoint: source.shard.record.rpc_endpoint.clone(),
             source_incarnation: fence.incarnation.0,
             change_number: fence.change_number,
         };
-        let current = self
-            .watch_copy(&sight.current, target.import(request).await?)
+        self.watch_copy(current, target.import(request).await?)
             .await?;
-        let at_source = source.digest(command(facts, facts.epoch)).await?;
-        let at_target = target.digest(command(facts, facts.epoch)).await?;
+        let at_source = source.digest(command.clone()).await?;
+        let at_target = target.digest(command).await?;
         let evidence = compare(fence, &at_source, &at_target)?;
         let progress = Progress {
             messages: at_target.messages,
@@ -33,10 +34,9 @@ impl<W: World> Mover<W> {
             total_messages: at_source.messages,
             total_bytes: at_source.bytes,
         };
-        let verified = current
-            .facts
-            .verified(evidence, progress, self.world.now_ms());
-        self.commit(rewrite(&current, &verified)).await?;
+        let now_ms = self.world.now_ms();
+        let verified = current.facts.verified(evidence, progress, now_ms);
+        self.commit(rewrite(current, &verified)).await?;
         Ok(Turned::Entered)
     }
 
@@ -44,22 +44,22 @@ impl<W: World> Mover<W> {
     /// an abort that came in between.
     async fn watch_copy(
         &self,
-        before: &MoveAt,
+        current: &mut MoveAt,
         mut copying: Copying<'_>,
-    ) -> Result<MoveAt, StepError> {
-        let mut current = before.clone();
+    ) -> Result<(), StepError> {
         let mut written_ms = self.world.now_ms();
         loop {
             let report = copying.report().await?;
+            let now_ms = self.world.now_ms();
+            current.facts = current.facts.copied(progress(&report), now_ms);
             if report.complete {
-                return Ok(current);
+                return Ok(());
             }
-            if self.world.now_ms() - written_ms < PROGRESS_MS {
+            if now_ms - written_ms < PROGRESS_MS {
                 continue;
             }
-            written_ms = self.world.now_ms();
-            current.facts.progress = progress(&report);
-            current.revision = self.commit(rewrite(&current, &current.facts)).await?;
+            written_ms = now_ms;
+            current.revision = self.commit(rewrite(current, &current.facts)).await?;
         }
     }
 }

@@ -1,24 +1,23 @@
-//! Drives every open move, each in a task of its own, for as long as this replica is elected.
+//! Drives every open move for as long as this replica is elected: each takes its turns in a task of
+//! its own, until it has to wait for something.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use wire::ids::AccountId;
 use wire::rpc::MovePhase;
 
 use super::look::read_move;
-use super::places::Places;
-use super::turn::{Mover, Turned};
+use super::places::{Ends, Places};
+use super::roster::Roster;
+use super::turn::{Mover, TurnError, Turned};
 use super::{MovesConfig, World};
 use crate::election::Term;
 use crate::store::SharedStore;
-
-/// Most moves driven at once; the others wait. What has begun comes before what is planned.
-const MOST_TASKS: usize = 1024;
 
 /// Between the map's change and the look at it: many changes cost one look.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -26,6 +25,7 @@ const SETTLE: Duration = Duration::from_millis(5);
 /// Drives moves until it is dropped; nothing is written once the `term` is over.
 pub async fn drive<W: World>(store: SharedStore, world: W, config: MovesConfig, term: Term) {
     let places = Places::new(config.per_shard);
+    let roster = Roster::new(&config);
     let mover = Arc::new(Mover {
         store,
         world,
@@ -34,17 +34,30 @@ pub async fn drive<W: World>(store: SharedStore, world: W, config: MovesConfig, 
         places,
     });
     hold_places(&mover).await;
-    let mut tasks = Tasks::default();
-    tasks.begin(&mover);
+    let mut freed = mover.places.freed();
     let mut news = pin!(changed(&mover.world));
+    let mut driver = Driver {
+        mover: Arc::clone(&mover),
+        roster,
+        tasks: JoinSet::new(),
+        accounts: HashMap::new(),
+        reported: HashSet::new(),
+    };
+    driver.list();
     loop {
-        // A task that ends changes the map, so what waits for it is begun then.
+        driver.begin();
+        let wake = driver.roster.next_wake();
         tokio::select! {
             () = &mut news => {
                 news.set(changed(&mover.world));
-                tasks.begin(&mover);
+                driver.list();
             }
-            Some(ended) = tasks.set.join_next_with_id() => tasks.ended(&mover.places, ended),
+            Some(ended) = driver.tasks.join_next_with_id() => driver.ended(ended),
+            // The sender is in `mover`.
+            Ok(()) = freed.changed() => driver.seat(),
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                driver.roster.wake(Instant::now());
+            }
         }
     }
 }
@@ -68,113 +81,112 @@ async fn hold_places<W: World>(mover: &Mover<W>) {
     }
 }
 
-/// The moves that have a task.
-#[derive(Default)]
-struct Tasks {
-    set: JoinSet<()>,
-    running: HashMap<AccountId, Running>,
+/// How the turns of a move ended.
+struct Ended {
+    /// It entered another phase.
+    came_on: bool,
+    turned: Result<Turned, TurnError>,
 }
 
-struct Running {
-    id: tokio::task::Id,
-    /// Ends a pause: the record has become another.
-    poke: Arc<Notify>,
-    aborted: bool,
+/// The moves, and the tasks of those in hand.
+struct Driver<W> {
+    mover: Arc<Mover<W>>,
+    roster: Roster,
+    tasks: JoinSet<Ended>,
+    accounts: HashMap<tokio::task::Id, AccountId>,
+    /// Those that cannot end, and have been reported.
+    reported: HashSet<AccountId>,
 }
 
-impl Tasks {
-    fn begin<W: World>(&mut self, mover: &Arc<Mover<W>>) {
-        let mut open = mover.world.open_moves();
-        open.sort_by_key(|(account, phase)| (*phase == MovePhase::Planned, *account));
-        for (account, phase) in open {
-            let aborted = phase == MovePhase::Aborted;
-            if let Some(running) = self.running.get_mut(&account) {
-                if aborted && !running.aborted {
-                    running.aborted = true;
-                    running.poke.notify_one();
-                }
-            } else if self.running.len() < MOST_TASKS {
-                let poke = Arc::new(Notify::new());
-                let one = drive_one(Arc::clone(mover), account, Arc::clone(&poke));
-                let id = self.set.spawn(one).id();
-                let running = Running { id, poke, aborted };
-                self.running.insert(account, running);
-            }
+impl<W: World> Driver<W> {
+    /// Lists what is open by now.
+    fn list(&mut self) {
+        let world = &self.mover.world;
+        for (account, phase) in world.open_moves() {
+            self.roster.list(account, phase, || {
+                let (source, target) = world.ends(account)?;
+                Some(Ends { source, target })
+            });
+        }
+        self.roster.ask_leases(|shard| world.holds_lease(shard));
+    }
+
+    fn begin(&mut self) {
+        while let Some(account) = self.roster.begin() {
+            let turns = take_turns(Arc::clone(&self.mover), account);
+            let id = self.tasks.spawn(turns).id();
+            self.accounts.insert(id, account);
         }
     }
 
-    fn ended(&mut self, places: &Places, ended: Result<(tokio::task::Id, ()), JoinError>) {
+    /// Gives places to those who wait for them.
+    fn seat(&mut self) {
+        let places = &self.mover.places;
+        let take = |account, ends: &Ends| places.take(account, ends.clone()).is_ok();
+        self.roster.places_are_free(take);
+    }
+
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Ended), JoinError>) {
         let id = match &ended {
-            Ok((id, ())) => *id,
-            Err(error) => {
-                tracing::error!(%error, "the task of a move ended early; it is begun again");
-                error.id()
-            }
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
         };
-        let is_ended = |_: &AccountId, running: &mut Running| running.id == id;
-        for (account, _) in self.running.extract_if(is_ended) {
-            places.leave(account);
+        let Some(account) = self.accounts.remove(&id) else {
+            return;
+        };
+        match ended {
+            Ok((_, Ended { came_on, turned })) => {
+                if came_on {
+                    self.roster.came_on(account);
+                }
+                self.turned(account, turned);
+            }
+            Err(error) => {
+                tracing::error!(%account, %error, "a move's task ended early; it is begun again");
+                self.mover.places.leave(account);
+                self.roster.backs_off(account, Instant::now());
+            }
         }
     }
-}
 
-/// Takes turns until the move is over.
-async fn drive_one<W: World>(mover: Arc<Mover<W>>, account: AccountId, poke: Arc<Notify>) {
-    let mut pauses = Pauses::new(&mover.config);
-    let mut reported = false;
-    loop {
-        let wait = match mover.turn(account).await {
-            Ok(Turned::Over) => return,
-            Ok(Turned::Again) => continue,
-            Ok(Turned::Entered) => {
-                pauses = Pauses::new(&mover.config);
-                continue;
+    fn turned(&mut self, account: AccountId, turned: Result<Turned, TurnError>) {
+        let now = Instant::now();
+        match turned {
+            Ok(Turned::Over) => {
+                self.mover.places.leave(account);
+                self.reported.remove(&account);
+                self.roster.over(account);
             }
-            Ok(Turned::Crowded(ends)) => {
-                tokio::select! {
-                    () = mover.places.wait(account, &ends) => {}
-                    () = poke.notified() => {}
-                }
-                continue;
-            }
-            Ok(Turned::Wait(wait)) => wait,
+            Ok(Turned::Entered | Turned::Again) => self.roster.rests(account, now),
+            Ok(Turned::Wait(wait)) => self.roster.rests(account, now + wait),
+            Ok(Turned::Crowded(ends)) => match self.mover.places.take(account, ends.clone()) {
+                // It was given back meanwhile.
+                Ok(()) => self.roster.rests(account, now),
+                Err(_) => self.roster.waits_for_places(account, ends),
+            },
             Ok(Turned::BackOff { reason, stuck }) => {
-                match stuck && !reported {
+                match stuck && self.reported.insert(account) {
                     true => tracing::error!(%account, reason, "the move cannot end"),
                     false => tracing::info!(%account, reason, "the move waits"),
                 }
-                reported |= stuck;
-                pauses.next()
+                self.roster.backs_off(account, now);
             }
             Err(error) => {
                 tracing::warn!(%account, %error, "the move cannot be driven now");
-                pauses.next()
+                self.roster.backs_off(account, now);
             }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = poke.notified() => {}
         }
     }
 }
 
-/// Pauses after failed steps, each twice the one before.
-struct Pauses {
-    next: Duration,
-    longest: Duration,
-}
-
-impl Pauses {
-    fn new(config: &MovesConfig) -> Self {
-        Self {
-            next: config.first_pause,
-            longest: config.longest_pause,
+/// Takes turns until there is something to wait for.
+async fn take_turns<W: World>(mover: Arc<Mover<W>>, account: AccountId) -> Ended {
+    let mut came_on = false;
+    loop {
+        match mover.turn(account).await {
+            Ok(Turned::Entered) => came_on = true,
+            Ok(Turned::Again) => {}
+            turned => return Ended { came_on, turned },
         }
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = (pause * 2).min(self.longest);
-        pause
     }
 }

@@ -48,6 +48,10 @@ pub struct MoveFacts {
     pub evidence: Option<Evidence>,
     /// Copied so far, and in all.
     pub progress: Progress,
+    /// When the copy last brought something, in milliseconds since 1970; 0: not yet.
+    pub copied_at_ms: i64,
+    /// Copies that broke off after they had brought something; the next one begins from nothing.
+    pub broken_off: u32,
     /// What it waits for, or why it was aborted.
     pub reason: String,
     /// Milliseconds since 1970.
@@ -71,6 +75,13 @@ pub struct Progress {
     pub total_messages: u64,
     /// Octets in all.
     pub total_bytes: u64,
+}
+
+impl Progress {
+    /// Whether anything is copied.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.messages > 0 || self.bytes > 0
+    }
 }
 
 /// A move record that this version cannot act on; names the field.
@@ -118,6 +129,8 @@ impl MoveFacts {
             fence: read_fence(record),
             evidence: read_evidence(record),
             progress: read_progress(record),
+            copied_at_ms: record.copied_at_ms,
+            broken_off: record.broken_off,
             reason: record.reason.clone(),
             started_at_ms: record.started_at_ms,
             changed_at_ms: record.changed_at_ms,
@@ -151,6 +164,8 @@ impl MoveFacts {
             bytes: self.progress.bytes,
             total_messages: self.progress.total_messages,
             total_bytes: self.progress.total_bytes,
+            copied_at_ms: self.copied_at_ms,
+            broken_off: self.broken_off,
             reason: self.reason.clone(),
             started_at_ms: self.started_at_ms,
             changed_at_ms: self.changed_at_ms,
@@ -171,6 +186,12 @@ impl MoveFacts {
     /// Aborted, and both shards have confirmed.
     pub fn is_settled(&self) -> bool {
         self.source_settled && self.target_settled
+    }
+
+    /// Copies that broke off, with the one under way.
+    pub(crate) fn broken_off_with_this(&self) -> u32 {
+        let this = u32::from(self.progress.has_begun());
+        self.broken_off.saturating_add(this)
     }
 
     /// Whether it can still be aborted: the account is still the source's.
@@ -249,6 +270,8 @@ pub(crate) mod tests {
             fence: fenced.then_some(fence),
             evidence: verified.then_some(evidence),
             progress: Progress::default(),
+            copied_at_ms: 0,
+            broken_off: 0,
             reason: String::new(),
             started_at_ms: 1_000,
             changed_at_ms: 2_000,

@@ -12,12 +12,19 @@
 //! | phase | step | next | when the step fails |
 //! |---|---|---|---|
 //! | Planned | check: T Active and live and no older release than S, room for the account, free places at S and T | Copying | waits; aborts when T is no longer Active |
-//! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or after `stall_limit` |
-//! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or after `stall_limit` |
+//! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or stalled |
+//! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or stalled |
 //! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified | Switched | back to Fencing when an incarnation is another; aborts when T is no longer Active |
 //! | Switched | T `Activate`(e+1) first, then S `Release` | Serving | again, for ever: there is no way back |
 //! | Serving | after the grace: T `ConfirmOwner` under its lease, then S `Drop` | Done | again, for ever |
 //! | Aborted | S `Activate`(e+1), T `Discard`(e+1), each recorded | settled | again, for ever |
+//!
+//! A move is stalled when it fails, has been in its phase for `stall_limit`, and either has copied
+//! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each
+//! time, so that whatever it brings is progress, and only their number ends copies that never end.
+//!
+//! A shard without its lease is sent nothing. Moves that wait for one, or for places, or for time to
+//! pass, are set aside (see `roster`), however many they are, and keep no other from its turn.
 //!
 //! Once the account is decided, it may be removed, restored or purged at any time, each with a later
 //! epoch, which S and T hear from the directory too. So `Activate` is sent only while the account is
@@ -58,6 +65,7 @@ mod places;
 mod plan;
 mod replica;
 mod request;
+mod roster;
 mod start;
 mod transition;
 mod turn;
@@ -81,10 +89,13 @@ pub use self::transition::{AccountAt, MoveAt, abort_within};
 pub struct MovesConfig {
     /// How long a source keeps the data after the switch.
     pub grace: Duration,
-    /// A move that is before its switch and has made no progress for this long is aborted.
+    /// A move that fails before its switch is aborted when it has made no progress for this long, or
+    /// only by copies that broke off.
     pub stall_limit: Duration,
     /// Most moves at once from one shard, and most to one shard; they count until the switch.
     pub per_shard: usize,
+    /// Most moves that take their turns at once; what has to wait for something is not one of them.
+    pub in_hand: usize,
     /// First pause after a failed step; it doubles up to `longest_pause`.
     pub first_pause: Duration,
     /// Longest pause after failed steps.
@@ -98,6 +109,8 @@ impl MovesConfig {
     pub const STALL_LIMIT: Duration = Duration::from_secs(300);
     /// Two copies keep a disk busy, and leave it to the mail.
     pub const PER_SHARD: usize = 4;
+    /// Each has at most a few calls and little memory.
+    pub const IN_HAND: usize = 1024;
     /// A shard that starts again is back in about a second.
     pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
     /// So that a shard that is back is noticed soon.
@@ -110,6 +123,7 @@ impl Default for MovesConfig {
             grace: Self::GRACE,
             stall_limit: Self::STALL_LIMIT,
             per_shard: Self::PER_SHARD,
+            in_hand: Self::IN_HAND,
             first_pause: Self::FIRST_PAUSE,
             longest_pause: Self::LONGEST_PAUSE,
         }
@@ -120,6 +134,11 @@ impl Default for MovesConfig {
 pub trait World: Send + Sync + 'static {
     /// The accounts whose moves are open, and their phases, as the map has it.
     fn open_moves(&self) -> Vec<(AccountId, MovePhase)>;
+    /// The shards from which and to which an account is moved; none: its move's record is gone, or
+    /// cannot be read.
+    fn ends(&self, account: AccountId) -> Option<(ShardName, ShardName)>;
+    /// Whether a shard holds its lease, as the map has it.
+    fn holds_lease(&self, shard: &ShardName) -> bool;
     /// Resolves when the map has changed since the last call.
     fn changed(&self) -> impl Future<Output = ()> + Send;
     /// A channel to a shard's RPC listener.

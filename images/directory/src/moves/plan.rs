@@ -54,7 +54,11 @@ pub(crate) fn step(facts: &MoveFacts, now_ms: i64, grace: Duration) -> Step {
 
 /// How long the move has been in its phase.
 fn age(facts: &MoveFacts, now_ms: i64) -> Duration {
-    let millis = now_ms.saturating_sub(facts.changed_at_ms);
+    since(facts.changed_at_ms, now_ms)
+}
+
+fn since(then_ms: i64, now_ms: i64) -> Duration {
+    let millis = now_ms.saturating_sub(then_ms);
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
@@ -124,15 +128,19 @@ pub(crate) enum Consequence {
     Abort(String),
 }
 
-/// Decides what follows a failed step; a move that is before the switch and has stayed in its
-/// phase for `stall_limit` ends, so that the account's writes do not wait for ever.
+/// Copies that may break off in a move whose account is fenced for longer than the limit of a stall.
+/// Each begins from nothing, so one that always breaks off in the same place would always come on.
+const MOST_BROKEN_OFF: u32 = 5;
+
+/// Decides what follows a failed step; a move that is before the switch ends when it has come no
+/// further for `stall_limit`, or only by copies that break off again and again, so that the
+/// account's writes do not wait for ever.
 pub(crate) fn after(
     facts: &MoveFacts,
     failure: Failure,
     now_ms: i64,
     stall_limit: Duration,
 ) -> Consequence {
-    let stalled = facts.phase != MovePhase::Planned && age(facts, now_ms) >= stall_limit;
     let why = match failure {
         Failure::DigestsDiffer => {
             return Consequence::Abort("source and target differ after the copy".to_owned());
@@ -146,9 +154,8 @@ pub(crate) fn after(
         Failure::Refused(Order::Prepare | Order::Fence, why) => return Consequence::Abort(why),
         Failure::Away(why) | Failure::Refused(_, why) | Failure::OtherIncarnation(why) => why,
     };
-    if stalled {
-        let limit = stall_limit.as_secs();
-        return Consequence::Abort(format!("no progress for {limit} s: {why}"));
+    if let Some(stall) = stall(facts, now_ms, stall_limit) {
+        return Consequence::Abort(format!("{stall}: {why}"));
     }
     match facts.phase {
         MovePhase::Fencing | MovePhase::Verified if facts.fence.is_some() => {
@@ -158,6 +165,19 @@ pub(crate) fn after(
     }
 }
 
+/// Why a move that has failed now is not tried again; none: it is.
+fn stall(facts: &MoveFacts, now_ms: i64, limit: Duration) -> Option<String> {
+    if facts.phase == MovePhase::Planned || age(facts, now_ms) < limit {
+        return None;
+    }
+    let broken_off = facts.broken_off_with_this();
+    if broken_off >= MOST_BROKEN_OFF {
+        return Some(format!("the copy broke off {broken_off} times"));
+    }
+    let still = since(facts.copied_at_ms, now_ms) >= limit;
+    still.then(|| format!("no progress for {} s", limit.as_secs()))
+}
+
 /// Whether a move whose account is decided has waited so long for a shard that a person must look.
 pub(crate) fn is_stuck(facts: &MoveFacts, now_ms: i64, stall_limit: Duration) -> bool {
     !facts.is_before_switch() && age(facts, now_ms) >= stall_limit
@@ -165,7 +185,7 @@ pub(crate) fn is_stuck(facts: &MoveFacts, now_ms: i64, stall_limit: Duration) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::tests::example;
+    use super::super::facts::{Progress, tests::example};
     use super::*;
 
     const GRACE: Duration = Duration::from_secs(5);
@@ -300,6 +320,48 @@ mod tests {
             late(MovePhase::Planned, away()),
             Consequence::Again("x".into())
         );
+    }
+
+    fn copying(copied_at_ms: i64, broken_off: u32) -> MoveFacts {
+        let progress = Progress {
+            messages: 1,
+            ..Default::default()
+        };
+        MoveFacts {
+            progress,
+            copied_at_ms,
+            broken_off,
+            ..example(MovePhase::Fencing)
+        }
+    }
+
+    #[test]
+    fn a_long_copy_is_tried_again_while_it_comes_on() {
+        let at = |now_ms| {
+            after(
+                &copying(900_000, 0),
+                Failure::Away("x".into()),
+                now_ms,
+                STALL,
+            )
+        };
+        assert_eq!(at(959_999), Consequence::FenceAgain("x".into()));
+        let ended = "no progress for 60 s: x".to_owned();
+        assert_eq!(at(960_000), Consequence::Abort(ended));
+    }
+
+    #[test]
+    fn a_copy_that_always_breaks_off_ends() {
+        let fifth = copying(900_000, MOST_BROKEN_OFF - 1);
+        let ended = after(&fifth, Failure::Away("x".into()), 900_001, STALL);
+        let why = "the copy broke off 5 times: x".to_owned();
+        assert_eq!(ended, Consequence::Abort(why));
+        // In a short time it may: a shard starts again.
+        let soon = after(&fifth, Failure::Away("x".into()), 61_999, STALL);
+        assert_eq!(soon, Consequence::FenceAgain("x".into()));
+        let fourth = copying(900_000, MOST_BROKEN_OFF - 2);
+        let again = after(&fourth, Failure::Away("x".into()), 900_001, STALL);
+        assert_eq!(again, Consequence::FenceAgain("x".into()));
     }
 
     #[test]

@@ -38,6 +38,18 @@ impl World for Replica {
             .collect()
     }
 
+    fn ends(&self, account: AccountId) -> Option<(ShardName, ShardName)> {
+        let map = self.shared.read();
+        let record = map.move_of(account)?;
+        Some((record.source.parse().ok()?, record.target.parse().ok()?))
+    }
+
+    fn holds_lease(&self, shard: &ShardName) -> bool {
+        let map = self.shared.read();
+        map.shard(shard)
+            .is_some_and(|shard| shard.lease().is_some())
+    }
+
     async fn changed(&self) {
         let mut reached = self.reached.lock().await;
         // The map lives as long as this does, so its news do not end.

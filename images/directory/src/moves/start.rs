@@ -105,6 +105,8 @@ fn planned(
         fence: None,
         evidence: None,
         progress: Progress::default(),
+        copied_at_ms: 0,
+        broken_off: 0,
         reason: String::new(),
         started_at_ms: now_ms,
         changed_at_ms: now_ms,

@@ -64,13 +64,33 @@ impl MoveFacts {
         }
     }
 
-    /// The fence has to be asked again. The time in Fencing goes on, so that it can run out.
+    /// The copy has come so far. What differs from before is news: an import begins from nothing, so
+    /// less than before is the next one's beginning.
+    pub(crate) fn copied(&self, progress: Progress, now_ms: i64) -> Self {
+        let so_far = |progress: &Progress| (progress.messages, progress.bytes);
+        let is_news = progress.has_begun() && so_far(&progress) != so_far(&self.progress);
+        Self {
+            progress,
+            copied_at_ms: if is_news { now_ms } else { self.copied_at_ms },
+            ..self.clone()
+        }
+    }
+
+    /// The fence has to be asked again, and a copy that had begun has broken off. The time in Fencing
+    /// goes on, so that it can run out.
     pub(crate) fn unfenced(&self, reason: String) -> Self {
         let (fence, evidence, phase) = (None, None, MovePhase::Fencing);
+        let progress = Progress {
+            messages: 0,
+            bytes: 0,
+            ..self.progress
+        };
         Self {
             fence,
             evidence,
             phase,
+            progress,
+            broken_off: self.broken_off_with_this(),
             reason,
             ..self.clone()
         }
@@ -278,6 +298,31 @@ pub(super) mod tests {
         mine.record.move_id = MoveId::from_bytes([9; 16]).to_field();
         assert_eq!(finish(&current, &over, Some(&mine)).puts.len(), 1);
         assert_eq!(finish(&current, &over, None).puts.len(), 1);
+    }
+
+    #[test]
+    fn a_copy_counts_when_it_comes_on_and_when_it_breaks_off() {
+        let progress = |messages, bytes| Progress {
+            messages,
+            bytes,
+            total_messages: 9,
+            total_bytes: 900,
+        };
+        let begun = example(MovePhase::Fencing).copied(progress(0, 0), 3_000);
+        assert_eq!((begun.copied_at_ms, begun.broken_off_with_this()), (0, 0));
+        let on = begun.copied(progress(5, 500), 4_000);
+        assert_eq!((on.copied_at_ms, on.broken_off_with_this()), (4_000, 1));
+        let still = on.copied(progress(5, 500), 5_000);
+        assert_eq!(still, on);
+        let broken = still.unfenced("why".to_owned());
+        assert_eq!((broken.progress, broken.broken_off), (progress(0, 0), 1));
+        // It did not begin in between.
+        assert_eq!(broken.unfenced("why".to_owned()), broken);
+        let anew = broken.copied(progress(1, 100), 6_000);
+        assert_eq!((anew.copied_at_ms, anew.broken_off_with_this()), (6_000, 2));
+        // As another driver finds it that begins anew.
+        let less = on.copied(progress(1, 100), 7_000);
+        assert_eq!(less.copied_at_ms, 7_000);
     }
 
     #[test]

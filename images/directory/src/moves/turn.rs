@@ -86,11 +86,11 @@ pub(crate) struct Mover<W> {
 impl<W: World> Mover<W> {
     /// Takes one turn of an account's move.
     pub(crate) async fn turn(&self, account: AccountId) -> Result<Turned, TurnError> {
-        let Some(sight) = look(self.store.as_ref(), account).await? else {
+        let Some(mut sight) = look(self.store.as_ref(), account).await? else {
             return Ok(Turned::Over);
         };
         self.place(&sight.current.facts);
-        match self.do_step(&sight).await {
+        match self.do_step(&mut sight).await {
             Ok(turned) => Ok(turned),
             Err(StepError::Changed) => Ok(Turned::Wait(AFTER_CONFLICT)),
             Err(StepError::Turn(error)) => Err(error),
@@ -98,7 +98,7 @@ impl<W: World> Mover<W> {
         }
     }
 
-    async fn do_step(&self, sight: &Sight) -> Result<Turned, StepError> {
+    async fn do_step(&self, sight: &mut Sight) -> Result<Turned, StepError> {
         match step(&sight.current.facts, self.world.now_ms(), self.config.grace) {
             Step::Admit => self.admit(sight).await,
             Step::Prepare => self.prepare(sight).await,
@@ -130,8 +130,8 @@ impl<W: World> Mover<W> {
         }
         let load = sight.target.record.load.as_ref();
         let account_bytes = match self.peer(&sight.source) {
-            Ok(source) if sight.source.live => source.account_bytes(facts).await,
-            _ => None,
+            Ok(source) => source.account_bytes(facts).await,
+            Err(_) => None,
         };
         let situation = Situation {
             target: sight.target.state,
@@ -250,6 +250,10 @@ impl<W: World> Mover<W> {
     }
 
     pub(super) fn peer<'a>(&self, shard: &'a ShardAt) -> Result<Peer<'a>, Failure> {
+        if !shard.live {
+            // Whatever it is asked, it would not be obeyed, or not answered.
+            return Err(Failure::Away(format!("{} holds no lease", shard.name)));
+        }
         let endpoint = &shard.record.rpc_endpoint;
         match self.world.channel(&shard.name, endpoint) {
             Ok(channel) => Ok(Peer { shard, channel }),

@@ -96,7 +96,7 @@ async fn a_shard_retires_when_nothing_names_it_and_for_good() {
         .unwrap();
     let full = admin.set_shard_state(retire()).await.unwrap_err();
     assert_eq!(full.code(), Code::FailedPrecondition, "{full}");
-    assert!(full.message().contains("1 accounts"), "{full}");
+    assert!(full.message().contains("has 1 account ("), "{full}");
     let remove = |purge| RemoveAccountRequest {
         request_id: id(),
         address: "ana@example.org".to_owned(),

@@ -6,7 +6,7 @@ use wire::rpc::{self, AccountState};
 
 use crate::output::Show;
 use crate::output::table::{Align, Table, facts};
-use crate::output::text::{bytes, moment, rfc3339};
+use crate::output::text::{bytes, count, moment, rfc3339};
 
 /// An account as scripts see it; JSON.md documents the fields.
 #[derive(Debug, Serialize)]
@@ -119,7 +119,7 @@ impl Show for AccountView {
             ("state", self.state()),
             ("home", self.shard.clone()),
             ("epoch", self.epoch.to_string()),
-            ("why there", self.placement.clone()),
+            ("why there", why_there(&self.placement)),
             ("bytes", self.size()),
             ("messages", self.message_count()),
             ("quota", self.quota()),
@@ -198,9 +198,50 @@ impl Show for Said {
     }
 }
 
+/// The policy's word as a sentence; what people and moves did is one already.
+fn why_there(placement: &str) -> String {
+    let of = placement.strip_prefix("LeastLoaded of ");
+    match of.and_then(|shards| shards.parse().ok()) {
+        Some(shards) => format!(
+            "least loaded of {} when it was added",
+            count(shards, "shard")
+        ),
+        None => placement.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_an_account_is_there_is_a_sentence() {
+        let shown = |placement: &str| {
+            let view = AccountView::from(rpc::Account {
+                placement: placement.to_owned(),
+                ..Default::default()
+            });
+            let json = serde_json::to_value(&view).unwrap();
+            assert_eq!(json["placement"], placement);
+            let text = view.text();
+            let line = text.lines().find(|line| line.starts_with("why there"));
+            line.unwrap()["why there".len()..].trim().to_owned()
+        };
+        for (placement, why) in [
+            (
+                "LeastLoaded of 1",
+                "least loaded of 1 shard when it was added",
+            ),
+            (
+                "LeastLoaded of 12",
+                "least loaded of 12 shards when it was added",
+            ),
+            ("LeastLoaded of many", "LeastLoaded of many"),
+            ("moved from shard-1", "moved from shard-1"),
+        ] {
+            assert_eq!(shown(placement), why);
+        }
+    }
 
     #[test]
     fn what_the_shard_did_not_say_is_unknown_not_zero() {

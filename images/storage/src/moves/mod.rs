@@ -11,7 +11,6 @@ use futures::Stream;
 use kit::rpc::{ShardChannels, require};
 use kit::services::mover_server;
 use tokio::sync::Semaphore;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use wire::identity::Tier;
 use wire::ids::{AccountId, Epoch, MoveId};
@@ -33,9 +32,13 @@ mod digest;
 mod digests;
 mod export;
 mod import;
+mod pace;
+
+pub use self::pace::{BYTES_PER_SECOND, Settings};
 
 use self::digests::Digests;
 use self::import::Imports;
+use self::pace::Pace;
 
 /// The form of a copy: what is exported, and what the digest is over. It rises when either changes,
 /// and a move waits until its target is not older than its source.
@@ -55,6 +58,7 @@ pub struct MoverService {
     channels: ShardChannels,
     imports: Imports,
     exports: Arc<Semaphore>,
+    pace: Arc<Pace>,
     digests: Digests,
 }
 
@@ -115,12 +119,13 @@ enum End {
 
 impl MoverService {
     /// Of a shard; `channels` lead to other shards.
-    pub fn new(shard: Shard, channels: ShardChannels) -> Self {
+    pub fn new(shard: Shard, channels: ShardChannels, settings: &Settings) -> Self {
         Self {
             shard,
             channels,
             imports: Imports::default(),
             exports: Arc::new(Semaphore::new(COPIES)),
+            pace: Pace::new(settings),
             digests: Digests::default(),
         }
     }
@@ -221,7 +226,7 @@ impl MoverService {
 #[tonic::async_trait]
 impl mover_server::Mover for MoverService {
     type ImportStream = Pin<Box<dyn Stream<Item = Result<ImportProgress, Status>> + Send>>;
-    type ExportStream = ReceiverStream<Result<ExportPart, Status>>;
+    type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportPart, Status>> + Send>>;
 
     async fn prepare(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
         self.replied(Verb::Prepare, End::Target, request).await
@@ -341,7 +346,8 @@ impl mover_server::Mover for MoverService {
                 "only the move's target may export",
             ));
         }
-        Ok(Response::new(export::start(self, parsed, &request).await?))
+        let parts = export::start(self, parsed, &request).await?;
+        Ok(Response::new(Box::pin(Arc::clone(&self.pace).paced(parts))))
     }
 }
 

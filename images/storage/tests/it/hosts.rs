@@ -17,7 +17,7 @@ use log::sim::SimDisk;
 use palomar_storage::account::access::{Assigned, Place};
 use palomar_storage::lease::Lease;
 use palomar_storage::metrics::Metrics;
-use palomar_storage::moves::MoverService;
+use palomar_storage::moves::{self, MoverService};
 use palomar_storage::records::Change;
 use palomar_storage::records::proto::Created;
 use palomar_storage::shard::{Settings, Shard, Unready};
@@ -224,7 +224,11 @@ impl Host {
         let endpoint = listener.local_addr();
         let shutdown = Shutdown::new(Duration::ZERO);
         let channels = ShardChannels::new(self.credentials.clone(), ChannelOptions::default());
-        let mover = MoverServer::new(MoverService::new(shard.clone(), channels));
+        let mover = MoverServer::new(MoverService::new(
+            shard.clone(),
+            channels,
+            &moves::Settings::default(),
+        ));
         let (credentials, stop) = (self.credentials.clone(), shutdown.clone());
         let serving = tokio::spawn(async move {
             let routes = tonic::service::Routes::new(mover);

@@ -1,23 +1,16 @@
 //! An abort asked for before the switch leaves the account where it was, whatever had begun.
 
 use tonic::Code;
-use wire::rpc::MovePhase;
+use wire::rpc::{Move, MovePhase};
 
+use super::driver::BEFORE_SWITCH;
 use super::gate::{Gate, Hold};
-use super::stage::{FIRST, SHARDS, Stage, Subject};
-
-/// Effects of a driver up to "write verified": after each of them an abort is possible.
-const BEFORE_SWITCH: usize = 11;
+use super::stage::{FIRST, SHARDS, Stage};
+use super::subject::Subject;
 
 /// A move that was held after so many effects, and is Aborted, with nobody who drives it.
-async fn aborted_after(stage: &Stage, subject: &Subject<'_>, effects: usize) -> wire::rpc::Move {
-    let started = subject.start(SHARDS[1]).await;
-    if effects > 0 {
-        let gate = Gate::new(Hold::After(effects));
-        let killed = stage.drive_through(&gate).await;
-        gate.reached().await;
-        drop(killed);
-    }
+async fn aborted_after(subject: &Subject<'_>, effects: usize) -> Move {
+    let started = subject.start_and_kill(effects).await;
     let aborted = subject.abort().await.unwrap();
     assert_eq!(aborted.phase(), MovePhase::Aborted);
     started
@@ -29,15 +22,13 @@ async fn at_every_step_before_the_switch() {
     for effects in 0..=BEFORE_SWITCH {
         let subject = stage.account(&format!("a{effects}")).await;
         let mail = subject.mail().await;
-        let started = aborted_after(&stage, &subject, effects).await;
+        let started = aborted_after(&subject, effects).await;
         let _driver = stage.drive().await;
-        let over = subject.over(&started).await.unwrap();
-        assert_eq!(over.phase(), MovePhase::Aborted, "{effects}: {over:?}");
+        subject.ends_as(&started, MovePhase::Aborted).await;
         subject.is_whole(&mail, SHARDS[0], FIRST + 1).await;
         // It may be moved again.
         let again = subject.start(SHARDS[1]).await;
-        let done = subject.over(&again).await.unwrap();
-        assert_eq!(done.phase(), MovePhase::Done, "{effects}: {done:?}");
+        subject.ends_as(&again, MovePhase::Done).await;
     }
     stage.stop().await;
 }
@@ -54,15 +45,11 @@ async fn a_driver_that_is_killed_while_it_cleans_up() {
     for (number, effect) in (1..).zip(effects) {
         let subject = stage.account(&format!("a{number}")).await;
         let mail = subject.mail().await;
-        let started = aborted_after(&stage, &subject, BEFORE_SWITCH).await;
-        let gate = Gate::new(Hold::After(number));
-        let killed = stage.drive_through(&gate).await;
-        gate.reached().await;
-        assert_eq!(gate.names().last().unwrap(), effect);
-        drop(killed);
+        let started = aborted_after(&subject, BEFORE_SWITCH).await;
+        let done = stage.drive_and_kill(number).await;
+        assert_eq!(done.last().unwrap(), effect);
         let _driver = stage.drive().await;
-        let over = subject.over(&started).await.unwrap();
-        assert_eq!(over.phase(), MovePhase::Aborted, "after {effect}: {over:?}");
+        subject.ends_as(&started, MovePhase::Aborted).await;
         subject.is_whole(&mail, SHARDS[0], FIRST + 1).await;
     }
     stage.stop().await;
@@ -79,8 +66,7 @@ async fn from_under_a_driver_that_works() {
     gate.reached().await;
     subject.abort().await.unwrap();
     gate.open();
-    let over = subject.over(&started).await.unwrap();
-    assert_eq!(over.phase(), MovePhase::Aborted, "{over:?}");
+    subject.ends_as(&started, MovePhase::Aborted).await;
     subject.is_whole(&mail, SHARDS[0], FIRST + 1).await;
     stage.stop().await;
 }
@@ -90,16 +76,11 @@ async fn after_the_switch_it_is_refused() {
     let stage = Stage::start().await;
     let subject = stage.account("ana").await;
     let mail = subject.mail().await;
-    let started = subject.start(SHARDS[1]).await;
-    let gate = Gate::new(Hold::After(BEFORE_SWITCH + 1));
-    let killed = stage.drive_through(&gate).await;
-    gate.reached().await;
-    drop(killed);
+    let started = subject.start_and_kill(BEFORE_SWITCH + 1).await;
     let refused = subject.abort().await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     let _driver = stage.drive().await;
-    let over = subject.over(&started).await.unwrap();
-    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    subject.ends_as(&started, MovePhase::Done).await;
     subject.is_whole(&mail, SHARDS[1], FIRST + 1).await;
     stage.stop().await;
 }

@@ -3,44 +3,25 @@
 
 use wire::rpc::{AccountState, MovePhase};
 
-use super::gate::{Gate, Hold};
-use super::stage::{FIRST, SHARDS, Stage, Subject};
+use super::driver::{BEFORE_SWITCH, EFFECTS};
+use super::stage::{FIRST, SHARDS, Stage};
 use crate::world::until;
-
-/// Effects of a whole move (see `killed`).
-const EFFECTS: usize = 18;
-
-/// Those before the switch.
-const BEFORE_SWITCH: usize = 11;
-
-/// A move that was held after so many effects, with nobody who drives it.
-async fn held_after(stage: &Stage, subject: &Subject<'_>, effects: usize) -> wire::rpc::Move {
-    let started = subject.start(SHARDS[1]).await;
-    if effects > 0 {
-        let gate = Gate::new(Hold::After(effects));
-        let killed = stage.drive_through(&gate).await;
-        gate.reached().await;
-        drop(killed);
-    }
-    started
-}
 
 #[tokio::test]
 async fn removed_after_any_step_and_restored() {
     let stage = Stage::start().await;
-    for effects in 0..=EFFECTS {
+    for effects in 0..=EFFECTS.len() {
         let subject = stage.account(&format!("a{effects}")).await;
         let mail = subject.mail().await;
-        let started = held_after(&stage, &subject, effects).await;
+        let started = subject.start_and_kill(effects).await;
         subject.remove(false).await;
         let _driver = stage.drive().await;
-        let over = subject.over(&started).await.unwrap();
         let switched = effects > BEFORE_SWITCH;
         let (phase, shard, epoch) = match switched {
             true => (MovePhase::Done, SHARDS[1], FIRST + 2),
             false => (MovePhase::Aborted, SHARDS[0], FIRST + 1),
         };
-        assert_eq!(over.phase(), phase, "{effects}: {over:?}");
+        subject.ends_as(&started, phase).await;
         until("the shard confirms the removal", || async {
             let shown = subject.shown().await.unwrap();
             assert_eq!(shown.state(), AccountState::Removed);
@@ -56,19 +37,18 @@ async fn removed_after_any_step_and_restored() {
 #[tokio::test]
 async fn restored_before_the_move_goes_on() {
     let stage = Stage::start().await;
-    for effects in 0..=EFFECTS {
+    for effects in 0..=EFFECTS.len() {
         let subject = stage.account(&format!("a{effects}")).await;
         let mail = subject.mail().await;
-        let started = held_after(&stage, &subject, effects).await;
+        let started = subject.start_and_kill(effects).await;
         subject.remove(false).await;
         subject.restore().await;
         let _driver = stage.drive().await;
-        let over = subject.over(&started).await.unwrap();
         let (phase, shard, epoch) = match effects > BEFORE_SWITCH {
             true => (MovePhase::Done, SHARDS[1], FIRST + 3),
             false => (MovePhase::Aborted, SHARDS[0], FIRST + 2),
         };
-        assert_eq!(over.phase(), phase, "{effects}: {over:?}");
+        subject.ends_as(&started, phase).await;
         subject.is_whole(&mail, shard, epoch).await;
     }
     stage.stop().await;
@@ -81,19 +61,15 @@ async fn a_source_that_heard_of_the_removal_before_its_release() {
     let stage = Stage::start().await;
     let subject = stage.account("ana").await;
     let mail = subject.mail().await;
-    let started = held_after(&stage, &subject, BEFORE_SWITCH).await;
+    let started = subject.start_and_kill(BEFORE_SWITCH).await;
     stage.stop_shard(SHARDS[0]).await;
-    let gate = Gate::new(Hold::After(1));
-    let killed = stage.drive_through(&gate).await;
-    gate.reached().await;
-    assert_eq!(gate.names(), ["write switched"]);
-    drop(killed);
+    let done = stage.drive_and_kill(1).await;
+    assert_eq!(done, ["write switched"]);
     subject.remove(false).await;
     stage.start_shard(SHARDS[0]);
     subject.release(&started, FIRST + 2).await;
     let _driver = stage.drive().await;
-    let over = subject.over(&started).await.unwrap();
-    assert_eq!(over.phase(), MovePhase::Done, "{over:?}");
+    subject.ends_as(&started, MovePhase::Done).await;
     subject.restore().await;
     subject.is_whole(&mail, SHARDS[1], FIRST + 3).await;
     stage.stop().await;
@@ -102,9 +78,9 @@ async fn a_source_that_heard_of_the_removal_before_its_release() {
 #[tokio::test]
 async fn purged_after_any_step() {
     let stage = Stage::start().await;
-    for effects in 0..=EFFECTS {
+    for effects in 0..=EFFECTS.len() {
         let subject = stage.account(&format!("a{effects}")).await;
-        let started = held_after(&stage, &subject, effects).await;
+        let started = subject.start_and_kill(effects).await;
         subject.remove(true).await;
         let driver = stage.drive().await;
         subject.over(&started).await;

@@ -1,4 +1,4 @@
-//! A directory that drives nothing by itself, two real shards, and drivers that tests start.
+//! A directory that drives nothing by itself, and two real shards.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,37 +7,25 @@ use std::time::Duration;
 
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
-use kit::listener::{Listener, ListenerConfig};
-use kit::rpc::{self, Channel, ChannelOptions, ShardChannels, channel};
-use kit::services::mover_client::MoverClient;
+use kit::rpc::{self, Channel, ChannelOptions, channel};
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
 use palomar_directory::Directory;
-use palomar_directory::election::Term;
 use palomar_directory::map::Shared;
-use palomar_directory::model::Key;
-use palomar_directory::model::records::MoverRecord;
-use palomar_directory::moves::{MovesConfig, Replica, drive};
+use palomar_directory::store::SharedStore;
 use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::{Outcome, SharedStore, Txn};
-use prost::Message as _;
 use storage::Storage;
 use tokio::task::JoinHandle;
-use tonic::{Code, Status};
 use wire::identity::Tier;
 use wire::ids::ClusterId;
-use wire::rpc::deliver_outcome::Outcome as Delivered;
-use wire::rpc::{
-    AbortMoveRequest, Account, AccountUsageRequest, AddAccountRequest, AddShardRequest,
-    AddressName, ListRequest, Move, MoveCommand, MovePhase, RemoveAccountRequest,
-    RestoreAccountRequest, Route, ShowMoveRequest, StartMoveRequest,
-};
+use wire::rpc::{AddAccountRequest, AddShardRequest, ListRequest};
 
-use super::gate::{Gate, GatedShard, GatedStore, GatedWorld};
-use super::mail::{Maildrop, delivery};
+use super::driver::take_over;
+use super::subject::Subject;
 use crate::world::{World, config, id, identity_folder, issue, until};
 
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The two shards.
 pub(crate) const SHARDS: [&str; 2] = ["shard-1", "shard-2"];
@@ -49,9 +37,9 @@ pub(crate) const MESSAGES: u8 = 3;
 pub(crate) const FIRST: u64 = 1;
 
 pub(crate) struct Stage {
-    world: World,
-    store: SharedStore,
-    map: Arc<Shared>,
+    pub(super) world: World,
+    pub(super) store: SharedStore,
+    pub(super) map: Arc<Shared>,
     shards: Mutex<HashMap<&'static str, Running>>,
 }
 
@@ -59,19 +47,6 @@ struct Running {
     rpc: SocketAddr,
     shutdown: Shutdown,
     serving: JoinHandle<Result<(), storage::Error>>,
-}
-
-/// A driver at work; dropped, it is gone without a word, as a killed process is.
-pub(crate) struct Driver {
-    task: JoinHandle<()>,
-    gates: Shutdown,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.task.abort();
-        self.gates.trigger_now();
-    }
 }
 
 impl Stage {
@@ -93,11 +68,7 @@ impl Stage {
             shards: Mutex::default(),
         };
         for name in SHARDS {
-            let request = AddShardRequest {
-                request_id: id(),
-                name: name.to_owned(),
-            };
-            stage.world.admin().add_shard(request).await.unwrap();
+            stage.add_shard(name).await;
             stage.start_shard(name);
         }
         stage.world.domain("example.org").await;
@@ -109,6 +80,15 @@ impl Stage {
         })
         .await;
         stage
+    }
+
+    /// Adds a shard that nobody has started.
+    pub(crate) async fn add_shard(&self, name: &str) {
+        let request = AddShardRequest {
+            request_id: id(),
+            name: name.to_owned(),
+        };
+        self.world.admin().add_shard(request).await.unwrap();
     }
 
     /// Starts a shard on its volume.
@@ -138,65 +118,11 @@ impl Stage {
         running.serving.await.unwrap().unwrap();
     }
 
-    /// Starts a driver that nothing holds; an earlier one is deposed.
-    pub(crate) async fn drive(&self) -> Driver {
-        self.drive_through(&Gate::new(super::gate::Hold::Nowhere))
-            .await
-    }
-
-    /// Starts a driver whose every effect goes through `gate`; an earlier one is deposed.
-    pub(crate) async fn drive_through(&self, gate: &Arc<Gate>) -> Driver {
-        let term = take_over(&self.store).await;
-        let shutdown = Shutdown::new(Duration::ZERO);
-        let mut gates = HashMap::new();
-        for name in SHARDS {
-            let endpoint = self.gate(name, gate, &shutdown);
-            gates.insert(name.parse().unwrap(), endpoint);
-        }
-        let channels = ShardChannels::new(self.directory(), ChannelOptions::default());
-        let world = GatedWorld {
-            replica: Replica::new(Arc::clone(&self.map), channels),
-            gates,
-        };
-        let store = Arc::new(GatedStore {
-            inner: Arc::clone(&self.store),
-            gate: Arc::clone(gate),
-        });
-        let settings = MovesConfig {
-            grace: Duration::ZERO,
-            first_pause: Duration::from_millis(20),
-            longest_pause: Duration::from_millis(200),
-            ..MovesConfig::default()
-        };
-        Driver {
-            task: tokio::spawn(drive(store, world, settings, term)),
-            gates: shutdown,
-        }
-    }
-
-    /// Serves a gate before a shard; where it listens.
-    fn gate(&self, name: &str, gate: &Arc<Gate>, shutdown: &Shutdown) -> String {
-        let listener = Listener::bind(ListenerConfig::new("gate", "", LOOPBACK)).unwrap();
-        let endpoint = listener.local_addr().to_string();
-        let gated = GatedShard {
-            name: name.to_owned(),
-            channel: self.channel(name, &self.directory()),
-            gate: Arc::clone(gate),
-        };
-        let credentials = self.issue(Tier::Storage, name);
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            let served = rpc::server::serve(listener, &credentials, gated.routes(), shutdown);
-            served.await.unwrap();
-        });
-        endpoint
-    }
-
-    fn directory(&self) -> Credentials {
+    pub(super) fn directory(&self) -> Credentials {
         self.issue(Tier::Directory, "directory-0")
     }
 
-    fn issue(&self, tier: Tier, instance: &str) -> Credentials {
+    pub(super) fn issue(&self, tier: Tier, instance: &str) -> Credentials {
         issue(
             &self.world.authority,
             self.world.folder.path(),
@@ -206,7 +132,7 @@ impl Stage {
     }
 
     /// A channel to a shard; to nowhere while it is stopped.
-    fn channel(&self, name: &str, caller: &Credentials) -> Channel {
+    pub(super) fn channel(&self, name: &str, caller: &Credentials) -> Channel {
         let expect = caller.peer(Tier::Storage, name).unwrap();
         let shards = self.shards.lock().unwrap();
         let nowhere = SocketAddr::new(LOOPBACK.ip(), 1);
@@ -217,7 +143,7 @@ impl Stage {
         channel(&endpoint, &expect, caller, ChannelOptions::default()).unwrap()
     }
 
-    fn shard(&self, name: &str, caller: Tier) -> ShardClient<Channel> {
+    pub(super) fn shard(&self, name: &str, caller: Tier) -> ShardClient<Channel> {
         let caller = self.issue(caller, &format!("{caller}-0"));
         ShardClient::new(self.channel(name, &caller))
     }
@@ -249,172 +175,5 @@ impl Stage {
             self.stop_shard(name).await;
         }
         self.world.stop().await;
-    }
-}
-
-/// Elects whoever calls.
-async fn take_over(store: &SharedStore) -> Term {
-    let record = MoverRecord {
-        instance: "a test".to_owned(),
-        elected_at_ms: 1,
-    };
-    let txn = Txn::new().put(Key::Mover.to_string(), record.encode_to_vec());
-    match store.commit(txn).await.unwrap() {
-        Outcome::Committed(revision) => Term { revision },
-        Outcome::Conflict => panic!("a condition of none"),
-    }
-}
-
-/// One account that is moved.
-pub(crate) struct Subject<'a> {
-    stage: &'a Stage,
-    pub(crate) address: String,
-    id: bytes::Bytes,
-}
-
-impl Subject<'_> {
-    /// As the directory has it; none: it is gone.
-    pub(crate) async fn shown(&self) -> Option<Account> {
-        let name = AddressName {
-            address: self.address.clone(),
-        };
-        match self.stage.world.admin().show_account(name).await {
-            Ok(shown) => Some(shown.into_inner()),
-            Err(status) if status.code() == Code::NotFound => None,
-            Err(status) => panic!("{status}"),
-        }
-    }
-
-    pub(crate) async fn route(&self) -> Route {
-        self.shown().await.unwrap().route.unwrap()
-    }
-
-    /// Stores a message, trying again as MX does.
-    pub(crate) async fn deliver(&self, message: u8) {
-        until("a message is stored", || async {
-            let route = self.route().await;
-            let parts = tokio_stream::iter(delivery(&route, message));
-            let mut shard = self.stage.shard(&route.shard, Tier::Mx);
-            let reply = shard.deliver(parts).await.ok()?.into_inner();
-            matches!(reply.outcomes[0].outcome, Some(Delivered::Stored(_))).then_some(())
-        })
-        .await;
-    }
-
-    /// Its mail at the shard and epoch that the directory names.
-    pub(crate) async fn mail(&self) -> Vec<(String, String)> {
-        let proxy = self.stage.issue(Tier::Proxy, "proxy-0");
-        let opened = until("a maildrop opens", || async {
-            Maildrop::open(&proxy, &self.route().await).await.ok()
-        });
-        opened.await.messages().await
-    }
-
-    /// Whether a shard has anything of it.
-    pub(crate) async fn is_at(&self, shard: &str) -> bool {
-        let usage = until("a shard tells what it has", || async {
-            let request = AccountUsageRequest {
-                accounts: vec![self.id.clone()],
-            };
-            let mut client = self.stage.shard(shard, Tier::Directory);
-            client.account_usage(request).await.ok()
-        });
-        usage.await.into_inner().usages[0].found
-    }
-
-    pub(crate) async fn start(&self, target: &str) -> Move {
-        let request = StartMoveRequest {
-            request_id: id(),
-            address: self.address.clone(),
-            target: target.to_owned(),
-        };
-        let started = self.stage.world.admin().start_move(request).await.unwrap();
-        started.into_inner()
-    }
-
-    pub(crate) async fn abort(&self) -> Result<Move, Status> {
-        let request = AbortMoveRequest {
-            request_id: id(),
-            address: self.address.clone(),
-        };
-        let aborted = self.stage.world.admin().abort_move(request).await?;
-        Ok(aborted.into_inner())
-    }
-
-    pub(crate) async fn remove(&self, purge: bool) {
-        let request = RemoveAccountRequest {
-            request_id: id(),
-            address: self.address.clone(),
-            purge,
-        };
-        self.stage
-            .world
-            .admin()
-            .remove_account(request)
-            .await
-            .unwrap();
-    }
-
-    pub(crate) async fn restore(&self) {
-        let request = RestoreAccountRequest {
-            request_id: id(),
-            address: self.address.clone(),
-            ..RestoreAccountRequest::default()
-        };
-        self.stage
-            .world
-            .admin()
-            .restore_account(request)
-            .await
-            .unwrap();
-    }
-
-    /// Sends a source `Release` as the directory does, at an epoch of the test's choice.
-    pub(crate) async fn release(&self, started: &Move, epoch: u64) {
-        until("the source is released", || async {
-            let command = MoveCommand {
-                move_id: started.move_id.clone(),
-                account: self.id.clone(),
-                epoch,
-                source: started.source.clone(),
-                target: started.target.clone(),
-            };
-            let channel = self.stage.channel(&started.source, &self.stage.directory());
-            MoverClient::new(channel).release(command).await.ok()
-        })
-        .await;
-    }
-
-    /// Waits until a move is over: its last state. None: it is gone with its account.
-    pub(crate) async fn over(&self, started: &Move) -> Option<Move> {
-        until("the move is over", || async {
-            let request = ShowMoveRequest {
-                move_id: started.move_id.clone(),
-                ..ShowMoveRequest::default()
-            };
-            let now = match self.stage.world.admin().show_move(request).await {
-                Ok(now) => now.into_inner(),
-                Err(status) if status.code() == Code::NotFound => return Some(None),
-                Err(status) => panic!("{status}"),
-            };
-            let over =
-                now.phase() == MovePhase::Done || now.phase() == MovePhase::Aborted && now.settled;
-            over.then_some(Some(now))
-        })
-        .await
-    }
-
-    /// All mail is there once, at this shard and epoch alone, and more comes in after it.
-    pub(crate) async fn is_whole(&self, before: &[(String, String)], shard: &str, epoch: u64) {
-        let route = self.route().await;
-        assert_eq!((route.shard.as_str(), route.epoch), (shard, epoch));
-        for other in SHARDS.into_iter().filter(|other| *other != shard) {
-            assert!(!self.is_at(other).await, "{other} has a copy");
-        }
-        assert_eq!(self.mail().await, before);
-        self.deliver(MESSAGES + 1).await;
-        let after = self.mail().await;
-        assert_eq!(after.len(), before.len() + 1);
-        assert_eq!(&after[..before.len()], before);
     }
 }
