@@ -62,13 +62,16 @@ impl<W: World> Mover<W> {
                     .await?;
             }
             settled.source_settled = true;
-            self.commit(rewrite(&sight.current, &settled)).await?;
-            return Ok(Turned::Again);
+            if !settled.is_settled() {
+                self.commit(rewrite(&sight.current, &settled)).await?;
+                return Ok(Turned::Again);
+            }
+        } else {
+            self.peer(&sight.target)?
+                .discard(command(facts, after))
+                .await?;
+            settled.target_settled = true;
         }
-        self.peer(&sight.target)?
-            .discard(command(facts, after))
-            .await?;
-        settled.target_settled = true;
         self.finish(sight, &settled).await
     }
 

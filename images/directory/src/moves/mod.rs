@@ -17,7 +17,7 @@
 //! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified | Switched | back to Fencing when an incarnation is another; aborts when T is no longer Active |
 //! | Switched | T `Activate`(e+1) first, then S `Release` | Serving | again, for ever: there is no way back |
 //! | Serving | after the grace: T `ConfirmOwner` under its lease, then S `Drop` | Done | again, for ever |
-//! | Aborted | S `Activate`(e+1), T `Discard`(e+1), each recorded | settled | again, for ever |
+//! | Aborted | S `Activate`(e+1), T `Discard`(e+1) unless the move was only Planned, each recorded | settled | again, for ever |
 //!
 //! A move is stalled when it fails, has been in its phase for `stall_limit`, and either has copied
 //! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each

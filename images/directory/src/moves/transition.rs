@@ -160,10 +160,12 @@ pub fn abort_within(txn: Txn, current: &MoveAt, reason: &str, now_ms: i64) -> Tx
     put_move(unchanged(txn, current), &aborted)
 }
 
-/// The move as it is once aborted.
+/// The move as it is once aborted. A target that was never told to prepare has nothing to discard,
+/// and is not asked: it may never come back.
 pub(crate) fn aborted(facts: &MoveFacts, reason: String, now_ms: i64) -> MoveFacts {
     MoveFacts {
         reason,
+        target_settled: facts.phase == MovePhase::Planned,
         ..facts.enter(MovePhase::Aborted, now_ms)
     }
 }
@@ -298,6 +300,14 @@ pub(super) mod tests {
         mine.record.move_id = MoveId::from_bytes([9; 16]).to_field();
         assert_eq!(finish(&current, &over, Some(&mine)).puts.len(), 1);
         assert_eq!(finish(&current, &over, None).puts.len(), 1);
+    }
+
+    #[test]
+    fn a_target_that_was_told_nothing_has_nothing_to_discard() {
+        let settled = |phase| aborted(&example(phase), "why".to_owned(), 3_000).target_settled;
+        assert!(settled(MovePhase::Planned));
+        assert!(!settled(MovePhase::Copying));
+        assert!(!settled(MovePhase::Verified));
     }
 
     #[test]
