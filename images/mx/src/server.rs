@@ -15,7 +15,8 @@ use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
 use kit::services::spool_admin_server::SpoolAdminServer;
 use kit::tls::{Credentials, LoadError, PublicTls};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 use wire::identity::Tier;
 use wire::smtp::ForwardPath;
@@ -27,7 +28,7 @@ use crate::deliver::{Courier, CourierOptions, SpoolCourier};
 use crate::metrics::{Metrics, of_spool};
 use crate::recipients::Recipients;
 use crate::session::{Policy, Protocol, Resolved};
-use crate::spool::{self, Spool};
+use crate::spool::{self, Spool, Trouble};
 
 /// Why an MX cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +185,7 @@ impl Mx {
         let accepting = mail
             .into_iter()
             .map(|(protocol, listener)| accept(server.clone(), protocol, listener));
-        ready.met();
+        let _telling = AbortOnDropHandle::new(tokio::spawn(tell(ready, server.spool.trouble())));
         let (served, _) = tokio::join!(rpc, join_all(accepting));
         if let Err(left) = shutdown.drained(DRAIN).await {
             tracing::warn!(%left, "sessions are cut off");
@@ -192,6 +193,21 @@ impl Mx {
         // It ends with the process; what it was about to say is said again after the next start.
         runner.abort();
         Ok(served?)
+    }
+}
+
+/// Keeps the readiness up to date. Without its spool an MX still brings mail to every shard that
+/// answers, so it stays ready, and says what is amiss.
+async fn tell(ready: Condition, mut trouble: watch::Receiver<Option<Trouble>>) {
+    loop {
+        let now = *trouble.borrow_and_update();
+        match now {
+            None => ready.met(),
+            Some(trouble) => ready.met_but(trouble.to_string()),
+        }
+        if trouble.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -291,7 +307,7 @@ impl Server {
     /// Asks where recipients lead, and counts the answers. A remembered recipient's mail can only
     /// go to the spool, which LMTP does not use.
     pub(crate) async fn resolve(&self, protocol: Protocol, paths: &[ForwardPath]) -> Vec<Resolved> {
-        let or_recall = protocol == Protocol::Smtp && !self.spool.failed();
+        let or_recall = protocol == Protocol::Smtp && self.spool.trouble().borrow().is_none();
         let answers = self.recipients.resolve(paths, or_recall).await;
         for answer in &answers {
             self.metrics.recipient(match answer {

@@ -4,6 +4,7 @@ mod admin;
 mod away;
 mod bounds;
 mod delivery;
+mod healing;
 mod power_cut;
 mod snapshots;
 mod support;
