@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use wire::ids::DeliveryId;
 
 use crate::body::Body;
+use crate::config::ANSWER;
 use crate::deliver::{Copies, Copy, Fate, Parcel};
 use crate::server::Server;
 use crate::session::{Delivered, Protocol, Transaction};
@@ -94,7 +95,7 @@ impl Server {
         }
         // Should it become durable after all, the sender's next try is a duplicate.
         let spooling = self.spool_them(message, parcel, targets);
-        let spooled = match timeout_at(started + LATEST, spooling).await {
+        let spooled = match timeout_at(started + self.latest, spooling).await {
             Ok(spooled) => spooled,
             Err(_) => Err(NotSpooled::Slow),
         };
@@ -190,7 +191,10 @@ impl Server {
 }
 
 /// After the final dot, until spooling is given up, so that the answer comes within 60 s.
-const LATEST: Duration = Duration::from_secs(55);
+pub(crate) const LATEST: Duration = Duration::from_secs(55);
+
+// What is left is for the answer itself.
+const _: () = assert!(LATEST.as_secs() + 5 <= ANSWER.as_secs());
 
 /// Accounts of one entry in the spool; a message for more, by large aliases, is several. With the
 /// longest addresses they leave a record room for the largest message.
@@ -265,3 +269,6 @@ fn new_target(copy: &Copy) -> NewTarget {
         recipient: copy.target.address.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use kit::admin::Condition;
@@ -21,6 +22,7 @@ use tonic::service::Routes;
 use wire::identity::Tier;
 use wire::smtp::ForwardPath;
 
+use crate::accept::LATEST;
 use crate::body::BodyStore;
 use crate::config::{ANSWER, Config, Timeouts};
 use crate::connection;
@@ -78,6 +80,8 @@ pub(crate) struct Server {
     pub(crate) spool: Spool,
     /// Octets, in KiB, that may be on their way into the spool at once.
     pub(crate) spooling: Semaphore,
+    /// After the final dot, until spooling is given up.
+    pub(crate) latest: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
 }
@@ -268,7 +272,7 @@ async fn admitted(server: Arc<Server>, protocol: Protocol, stream: TcpStream, pe
 }
 
 impl Server {
-    async fn open(
+    pub(crate) async fn open(
         config: &Config,
         credentials: &Credentials,
         shutdown: &Shutdown,
@@ -299,6 +303,7 @@ impl Server {
             bodies: open_bodies(config)?,
             spool: open_spool(config).await?,
             spooling: Semaphore::new(SPOOLING_KIB),
+            latest: LATEST,
             metrics: Metrics::new(),
             shutdown: shutdown.clone(),
         })
