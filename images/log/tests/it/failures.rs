@@ -134,3 +134,26 @@ fn what_recovery_serves_is_on_the_disk() {
     }
     assert!(shown > 50, "the kernel shows what it did not write");
 }
+
+/// A cut whose sync failed is seen and not on the disk: it is done again.
+#[test]
+fn a_torn_tail_is_cut_for_good() {
+    for seed in 0..300 {
+        let sim = SimDisk::new(seed);
+        let (log, _) = open(&sim).unwrap();
+        log.submit(numbered(1, 10)).unwrap().wait().unwrap();
+        sim.fail_next_write(Fault::Broken);
+        assert!(log.submit(numbered(2, 9000)).unwrap().wait().is_err());
+        drop(log);
+        sim.fail_next_sync(Fault::Broken);
+        assert!(open(&sim).is_err());
+        let (log, _) = open(&sim).unwrap();
+        log.submit(numbered(3, 10)).unwrap().wait().unwrap();
+        log.seal().unwrap().wait().unwrap();
+        log.submit(numbered(4, 10)).unwrap().wait().unwrap();
+        sim.power_cut();
+        drop(log);
+        let (_log, found) = open(&sim).unwrap();
+        assert_eq!(numbers(&found), [1, 3, 4], "seed {seed}");
+    }
+}
