@@ -1,5 +1,5 @@
 //! `palomar spool`: mail for a shard that is away is listed, shown, tried when asked, and arrives
-//! once.
+//! once; what was given up is removed when asked, and nothing else is.
 
 use std::time::Duration;
 
@@ -26,6 +26,59 @@ async fn spooled_mail_is_listed_shown_and_tried_when_asked() {
         say::line(&cluster.logs());
     }
     outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_removed_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 1).await.unwrap();
+    let outcome = remove(&mut cluster).await;
+    if outcome.is_err() {
+        say::line(&cluster.logs());
+    }
+    outcome.unwrap();
+}
+
+async fn remove(cluster: &mut Cluster) -> Result<()> {
+    let admin = cluster.admin(0)?;
+    admin.add_domain("example.org").await?;
+    admin.add_account(ANA, PASSWORD, "shard-1").await?;
+    cluster.member("shard-1")?.kill()?;
+    deliver(cluster, 1).await?;
+    let entry = ask(cluster, &["spool", "list"])?[0]["entry"].to_string();
+    // It may be delivered yet.
+    let refused = fails(cluster, &["spool", "remove", &entry, "--yes"], 1)?;
+    ensure!(refused.contains("is still tried for 1 of its"), "{refused}");
+
+    text(cluster, &["account", "remove", ANA, "--yes"])?;
+    wait::until("it is given up", PATIENCE, || async {
+        text(cluster, &["spool", "retry", &entry])?;
+        let dead = ask(cluster, &["spool", "list", "--dead"])?;
+        ensure!(dead[0]["targets"][0]["dead"].is_string(), "{dead}");
+        Ok(())
+    })
+    .await?;
+    // A retry may still be under way: the account is gone for it too.
+    let unasked = fails(cluster, &["spool", "remove", &entry], 2)?;
+    ensure!(unasked.contains("use --yes"), "{unasked}");
+    let removed = wait::until("it is removed", PATIENCE, || async {
+        ask(cluster, &["spool", "remove", &entry, "--yes"])
+    })
+    .await?;
+    Document::read()?.fit(&Value::Array(vec![removed]), "Entry", &[])?;
+    fails(cluster, &["spool", "remove", &entry, "--yes"], 3)?;
+    cluster.member("mx-1")?.kill()?;
+    cluster.member("mx-1")?.start()?;
+    cluster.member("mx-1")?.ready(PATIENCE).await?;
+    ensure!(ask(cluster, &["spool", "list"])? == Value::Array(Vec::new()));
+    Ok(())
+}
+
+/// What a command says that ends with this exit code.
+fn fails(cluster: &Cluster, words: &[&str], code: i32) -> Result<String> {
+    let output = cluster.palomar(words, "")?;
+    ensure!(output.status.code() == Some(code), "{words:?}: {output:?}");
+    Ok(String::from_utf8(output.stderr)?)
 }
 
 async fn spool(cluster: &mut Cluster) -> Result<()> {

@@ -6,7 +6,7 @@
 use log::LogError;
 
 use crate::spool::body::BodyError;
-use crate::spool::queue::Entry;
+use crate::spool::queue::{Entry, EntryId};
 use crate::spool::store::Spool;
 
 /// Why space was not given back.
@@ -16,8 +16,11 @@ pub(super) enum ReclaimError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// A message that is to be written forward cannot be read.
-    #[error(transparent)]
-    Body(#[from] BodyError),
+    #[error("entry {0} cannot be read, and stays where it is until it is removed: {1}")]
+    Body(EntryId, BodyError),
+    /// The runtime is stopping.
+    #[error("it was broken off")]
+    Cancelled,
 }
 
 impl Spool {
@@ -39,14 +42,15 @@ impl Spool {
                 return Ok(removed);
             }
             for entry in alive {
-                let body = self.body(&entry).whole().await?;
+                let body = self.body(&entry).whole().await;
+                let body = body.map_err(|error| ReclaimError::Body(entry.id, error))?;
                 self.rewrite(entry.id, body).await?;
             }
             // Nothing enters a sealed segment, so what was alive in it has moved or is done.
             let (log, id) = (self.log(), oldest.id);
             tokio::task::spawn_blocking(move || log.remove_segment(id))
                 .await
-                .map_err(|_| BodyError::Cancelled)??;
+                .map_err(|_| ReclaimError::Cancelled)??;
             removed += 1;
         }
     }

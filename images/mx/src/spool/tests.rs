@@ -6,5 +6,6 @@ mod bounds;
 mod delivery;
 mod healing;
 mod power_cut;
+mod removing;
 mod snapshots;
 mod support;

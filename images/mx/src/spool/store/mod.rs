@@ -15,6 +15,7 @@ use crate::spool::record;
 mod accept;
 mod attempts;
 mod open;
+mod remove;
 mod reopen;
 mod room;
 mod settle;
@@ -25,6 +26,7 @@ pub(super) use self::reopen::NotReopened;
 use self::snapshots::Growth;
 
 pub use self::accept::{AcceptError, NewEntry, NewTarget};
+pub use self::remove::NotRemoved;
 pub use self::room::Trouble;
 
 /// Why the spool does not open.
@@ -44,7 +46,7 @@ struct Inner {
     clock: Clock,
     /// Something is due earlier than the runner knew.
     changed: Notify,
-    /// Somebody was refused for want of space.
+    /// Somebody was refused for want of space, or some can be given back.
     short: Notify,
     /// The log has grown so much that a snapshot is worth its octets.
     grown: Notify,
@@ -64,16 +66,6 @@ struct Inside {
 }
 
 impl Spool {
-    /// Drops an entry for good, dead letters too. False if it is not there.
-    pub fn remove(&self, id: EntryId) -> Result<bool, LogError> {
-        let mut state = self.lock();
-        let known = state.queue.get(id).is_some();
-        if known {
-            self.record(&mut state, Event::Removed(id))?;
-        }
-        Ok(known)
-    }
-
     /// At most `limit` entries after this one that `wanted` takes.
     pub fn list(
         &self,
@@ -157,7 +149,7 @@ impl Spool {
         self.inner.changed.notified().await;
     }
 
-    /// Waits until somebody is refused for want of space.
+    /// Waits until somebody is refused for want of space, or some can be given back.
     pub(super) async fn short_of_space(&self) {
         self.inner.short.notified().await;
     }
