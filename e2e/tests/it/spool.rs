@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::Cluster;
 use e2e::ledger::Answer;
 use e2e::message::{compose, number};
-use e2e::{pop3, say, smtp, wait};
+use e2e::{binaries, pop3, say, smtp, terminal, wait};
 use serde_json::Value;
 
 use crate::documented::Document;
@@ -44,33 +44,55 @@ async fn remove(cluster: &mut Cluster) -> Result<()> {
     admin.add_domain("example.org").await?;
     admin.add_account(ANA, PASSWORD, "shard-1").await?;
     cluster.member("shard-1")?.kill()?;
-    deliver(cluster, 1).await?;
-    let entry = ask(cluster, &["spool", "list"])?[0]["entry"].to_string();
+    for mark in [1, 2] {
+        deliver(cluster, mark).await?;
+    }
+    let list = ask(cluster, &["spool", "list"])?;
+    let [entry, other] = [0, 1].map(|at: usize| list[at]["entry"].to_string());
     // It may be delivered yet.
     let refused = fails(cluster, &["spool", "remove", &entry, "--yes"], 1)?;
     ensure!(refused.contains("is still tried for 1 of its"), "{refused}");
 
     text(cluster, &["account", "remove", ANA, "--yes"])?;
-    wait::until("it is given up", PATIENCE, || async {
-        text(cluster, &["spool", "retry", &entry])?;
+    wait::until("both are given up", PATIENCE, || async {
+        text(cluster, &["spool", "retry", "--all"])?;
         let dead = ask(cluster, &["spool", "list", "--dead"])?;
-        ensure!(dead[0]["targets"][0]["dead"].is_string(), "{dead}");
+        ensure!(dead.as_array().map(Vec::len) == Some(2), "{dead}");
         Ok(())
     })
     .await?;
-    // A retry may still be under way: the account is gone for it too.
+    asks_first(cluster, &other)?;
     let unasked = fails(cluster, &["spool", "remove", &entry], 2)?;
     ensure!(unasked.contains("use --yes"), "{unasked}");
-    let removed = wait::until("it is removed", PATIENCE, || async {
-        ask(cluster, &["spool", "remove", &entry, "--yes"])
-    })
-    .await?;
+    let removed = ask(cluster, &["spool", "remove", &entry, "--yes"])?;
     Document::read()?.fit(&Value::Array(vec![removed]), "Entry", &[])?;
     fails(cluster, &["spool", "remove", &entry, "--yes"], 3)?;
     cluster.member("mx-1")?.kill()?;
     cluster.member("mx-1")?.start()?;
     cluster.member("mx-1")?.ready(PATIENCE).await?;
     ensure!(ask(cluster, &["spool", "list"])? == Value::Array(Vec::new()));
+    Ok(())
+}
+
+/// On a terminal it is removed by who types its number again.
+fn asks_first(cluster: &Cluster, entry: &str) -> Result<()> {
+    let program = binaries::path("palomar")?;
+    let (program, reach, mx) = (program.display(), cluster.reach()?.join(" "), cluster.mx);
+    let command = format!("{program} spool remove {entry} {reach} --mx {mx} --mx-instance mx-1");
+    let folder = tempfile::tempdir()?;
+    let wrong = terminal::run(folder.path(), &command, &["0"])?;
+    ensure!(wrong.code == Some(1), "{}", wrong.screen);
+    ensure!(
+        wrong.screen.contains("nothing was removed"),
+        "{}",
+        wrong.screen
+    );
+    let right = terminal::run(folder.path(), &command, &[entry])?;
+    ensure!(right.code == Some(0), "{}", right.screen);
+    let said = format!("Entry {entry}, from <{FROM}>, is removed.");
+    ensure!(right.screen.contains(&said), "{}", right.screen);
+    let gone = terminal::run(folder.path(), &command, &[])?;
+    ensure!(gone.code == Some(3), "{}", gone.screen);
     Ok(())
 }
 
