@@ -248,8 +248,19 @@ async fn serves_or_says_why(site: &mut Site, sending: &Sending) -> Result<()> {
     Ok(())
 }
 
-/// With room again, mail is taken again, after a restart if it ended.
+/// With room again, mail is taken again, after a restart if it ended. A shard whose own log ended
+/// starts anew, and in one process all end with it; the spool's is opened again in place.
 async fn goes_on(site: &mut Site, sending: &mut Sending) -> Result<()> {
+    if site.log_tail().contains("the shard only reads") {
+        wait::until("a shard starts anew", PATIENCE, || {
+            let running = site.is_running();
+            async move {
+                ensure!(!running, "it goes on");
+                Ok(())
+            }
+        })
+        .await?;
+    }
     if !site.is_running() {
         site.start_again().await?;
     }
