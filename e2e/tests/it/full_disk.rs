@@ -8,7 +8,7 @@ use e2e::disk::Disk;
 use e2e::ledger::{Answer, Ledger, Verdict};
 use e2e::message::compose;
 use e2e::site::Site;
-use e2e::{message, pop3, say, smtp, wait};
+use e2e::{message, metrics, pop3, say, smtp, wait};
 
 use crate::support::{ANA, FROM, PASSWORD};
 
@@ -84,12 +84,46 @@ async fn fill_the_spool(site: &mut Site, disk: &Disk) -> Result<()> {
     for _ in 0..4 {
         sending.send().await?;
     }
+    spool_breaks(site).await?;
     serves_or_says_why(site, &sending).await?;
     disk.free_up("rest")?;
     disk.free_up("ballast")?;
     goes_on(site, &mut sending).await?;
+    spool_is(site, 0).await?;
     status_ends(site, 0).await?;
     all_is_there(site, &sending).await
+}
+
+/// Attempts are recorded, so that on a full disk the spool's log fails in the end, unless all ends.
+async fn spool_breaks(site: &mut Site) -> Result<()> {
+    let admin = site.ports().admin;
+    wait::until("the spool's log fails", PATIENCE, || {
+        let retried = site.ask(&["spool", "retry", "--all"], "");
+        let ended = !site.is_running();
+        async move {
+            ensure!(
+                ended || (retried.is_ok() && failed(admin)? == 1),
+                "it works"
+            );
+            Ok(())
+        }
+    })
+    .await
+}
+
+async fn spool_is(site: &Site, wanted: u64) -> Result<()> {
+    wait::until("the spool is as it should be", PATIENCE, || async {
+        let is = failed(site.ports().admin)?;
+        ensure!(is == wanted, "{is}");
+        Ok(())
+    })
+    .await
+}
+
+/// 1 while the spool's log has failed.
+fn failed(admin: u16) -> Result<u64> {
+    let text = metrics::text(admin)?;
+    metrics::counter(&text, "palomar_mx_spool_failed").context(text)
 }
 
 async fn status_ends(site: &Site, code: i32) -> Result<()> {
@@ -214,16 +248,20 @@ async fn serves_or_says_why(site: &mut Site, sending: &Sending) -> Result<()> {
     Ok(())
 }
 
-/// With room again, mail is taken again, if need be after a restart.
+/// With room again, mail is taken again, after a restart if it ended. A shard whose own log ended
+/// starts anew, and in one process all end with it; the spool's is opened again in place.
 async fn goes_on(site: &mut Site, sending: &mut Sending) -> Result<()> {
+    if site.log_tail().contains("the shard only reads") {
+        wait::until("a shard starts anew", PATIENCE, || {
+            let running = site.is_running();
+            async move {
+                ensure!(!running, "it goes on");
+                Ok(())
+            }
+        })
+        .await?;
+    }
     if !site.is_running() {
-        site.start_again().await?;
-    } else if site
-        .log_tail()
-        .contains("ERROR palomar_log::committer: the log stopped")
-    {
-        // MX goes on without its spool until it is started again.
-        site.stop().await?;
         site.start_again().await?;
     }
     let sending = tokio::sync::Mutex::new(sending);

@@ -1,5 +1,5 @@
 //! `palomar spool`: mail for a shard that is away is listed, shown, tried when asked, and arrives
-//! once.
+//! once; what was given up is removed when asked, and nothing else is.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::Cluster;
 use e2e::ledger::Answer;
 use e2e::message::{compose, number};
-use e2e::{pop3, say, smtp, wait};
+use e2e::{binaries, pop3, say, smtp, terminal, wait};
 use serde_json::Value;
 
 use crate::documented::Document;
@@ -26,6 +26,81 @@ async fn spooled_mail_is_listed_shown_and_tried_when_asked() {
         say::line(&cluster.logs());
     }
     outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_removed_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 1).await.unwrap();
+    let outcome = remove(&mut cluster).await;
+    if outcome.is_err() {
+        say::line(&cluster.logs());
+    }
+    outcome.unwrap();
+}
+
+async fn remove(cluster: &mut Cluster) -> Result<()> {
+    let admin = cluster.admin(0)?;
+    admin.add_domain("example.org").await?;
+    admin.add_account(ANA, PASSWORD, "shard-1").await?;
+    cluster.member("shard-1")?.kill()?;
+    for mark in [1, 2] {
+        deliver(cluster, mark).await?;
+    }
+    let list = ask(cluster, &["spool", "list"])?;
+    let [entry, other] = [0, 1].map(|at: usize| list[at]["entry"].to_string());
+    // It may be delivered yet.
+    let refused = fails(cluster, &["spool", "remove", &entry, "--yes"], 1)?;
+    ensure!(refused.contains("is still tried for 1 of its"), "{refused}");
+
+    text(cluster, &["account", "remove", ANA, "--yes"])?;
+    wait::until("both are given up", PATIENCE, || async {
+        text(cluster, &["spool", "retry", "--all"])?;
+        let dead = ask(cluster, &["spool", "list", "--dead"])?;
+        ensure!(dead.as_array().map(Vec::len) == Some(2), "{dead}");
+        Ok(())
+    })
+    .await?;
+    asks_first(cluster, &other)?;
+    let unasked = fails(cluster, &["spool", "remove", &entry], 2)?;
+    ensure!(unasked.contains("use --yes"), "{unasked}");
+    let removed = ask(cluster, &["spool", "remove", &entry, "--yes"])?;
+    Document::read()?.fit(&Value::Array(vec![removed]), "Entry", &[])?;
+    fails(cluster, &["spool", "remove", &entry, "--yes"], 3)?;
+    cluster.member("mx-1")?.kill()?;
+    cluster.member("mx-1")?.start()?;
+    cluster.member("mx-1")?.ready(PATIENCE).await?;
+    ensure!(ask(cluster, &["spool", "list"])? == Value::Array(Vec::new()));
+    Ok(())
+}
+
+/// On a terminal it is removed by who types its number again.
+fn asks_first(cluster: &Cluster, entry: &str) -> Result<()> {
+    let program = binaries::path("palomar")?;
+    let (program, reach, mx) = (program.display(), cluster.reach()?.join(" "), cluster.mx);
+    let command = format!("{program} spool remove {entry} {reach} --mx {mx} --mx-instance mx-1");
+    let folder = tempfile::tempdir()?;
+    let wrong = terminal::run(folder.path(), &command, &["0"])?;
+    ensure!(wrong.code == Some(1), "{}", wrong.screen);
+    ensure!(
+        wrong.screen.contains("nothing was removed"),
+        "{}",
+        wrong.screen
+    );
+    let right = terminal::run(folder.path(), &command, &[entry])?;
+    ensure!(right.code == Some(0), "{}", right.screen);
+    let said = format!("Entry {entry}, from <{FROM}>, is removed.");
+    ensure!(right.screen.contains(&said), "{}", right.screen);
+    let gone = terminal::run(folder.path(), &command, &[])?;
+    ensure!(gone.code == Some(3), "{}", gone.screen);
+    Ok(())
+}
+
+/// What a command says that ends with this exit code.
+fn fails(cluster: &Cluster, words: &[&str], code: i32) -> Result<String> {
+    let output = cluster.palomar(words, "")?;
+    ensure!(output.status.code() == Some(code), "{words:?}: {output:?}");
+    Ok(String::from_utf8(output.stderr)?)
 }
 
 async fn spool(cluster: &mut Cluster) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What the `main` of every tier does: settings, logs, signals, admin port, run, drain.
+//! What the `main` of every tier does: settings, umask, logs, signals, admin port, run, drain.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use rustix::fs::Mode;
+use rustix::process::umask;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::{self, Admin};
@@ -144,6 +146,7 @@ where
     Run: FnOnce(C, Process) -> Ran,
     Ran: Future<Output = Result<(), E>>,
 {
+    keep_private();
     telemetry::init(settings.log)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
     runtime.block_on(async {
@@ -162,6 +165,12 @@ where
         }
         Ok(())
     })
+}
+
+/// Makes what the process creates from now on its user's alone: mail and keys are nobody else's on
+/// the machine. Who is not started by [`main`] calls it before its first file.
+pub fn keep_private() {
+    umask(Mode::RWXG | Mode::RWXO);
 }
 
 fn print_usage(usage: &clap::Error) -> ExitCode {

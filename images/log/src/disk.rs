@@ -21,6 +21,25 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes every name created, renamed or removed so far durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// How large the disk is, and how much of it is free.
+    fn space(&self) -> io::Result<Space>;
+}
+
+/// Octets of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub size: u64,
+    /// What may still be written.
+    pub free: u64,
+}
+
+impl Space {
+    /// Whether less than so many in a hundred are free once `coming` octets more are written.
+    pub fn is_below(&self, percent: u64, coming: u64) -> bool {
+        let free = u128::from(self.free.saturating_sub(coming));
+        free * 100 < u128::from(self.size) * u128::from(percent)
+    }
 }
 
 /// One open file.
@@ -122,6 +141,15 @@ impl Disk for RealDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.folder.sync_all()
     }
+
+    fn space(&self) -> io::Result<Space> {
+        let stat = rustix::fs::fstatvfs(&self.folder)?;
+        let octets = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space {
+            size: octets(stat.f_blocks),
+            free: octets(stat.f_bavail),
+        })
+    }
 }
 
 struct RealFile(File);
@@ -202,6 +230,19 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::ResourceBusy);
         drop(first);
         assert!(RealDisk::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn space() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = RealDisk::open(folder.path()).unwrap().space().unwrap();
+        assert!(space.size > 0 && space.free <= space.size, "{space:?}");
+        let space = Space {
+            size: 1000,
+            free: 50,
+        };
+        assert!(!space.is_below(5, 0) && space.is_below(5, 1));
+        assert!(!space.is_below(0, 2000) && space.is_below(1, 2000));
     }
 
     #[test]

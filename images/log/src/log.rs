@@ -88,7 +88,7 @@ impl Counters {
 struct Inner {
     shared: Arc<Shared>,
     manifest: Mutex<Manifest>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Log {
@@ -132,7 +132,7 @@ impl Log {
         let inner = Inner {
             shared,
             manifest: Mutex::new(manifest),
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -186,10 +186,10 @@ impl Log {
     /// is no error. Blocks.
     pub fn remove_segment(&self, id: u64) -> Result<(), LogError> {
         let shared = &self.inner.shared;
+        let mut manifest = lock(&self.inner.manifest);
         if let Some(failure) = shared.queue.failure() {
             return Err(failure);
         }
-        let mut manifest = lock(&self.inner.manifest);
         if manifest.is_removed(id) {
             return Ok(());
         }
@@ -224,6 +224,13 @@ impl Log {
     /// Whether a write or sync failed: then nothing more is taken until the log is opened again.
     pub fn failed(&self) -> bool {
         self.inner.shared.queue.failure().is_some()
+    }
+
+    /// Takes no more records, writes what still waits unless it has failed, and returns when its
+    /// thread has ended. A log that has failed will then change nothing on the disk any more, so
+    /// that it may be opened anew; what is durable can be read from either. Blocks.
+    pub fn stop(&self) {
+        self.inner.stop();
     }
 
     /// What was done since the log was opened.
@@ -271,13 +278,23 @@ impl Shared {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
+impl Inner {
+    fn stop(&self) {
         self.shared.queue.close();
-        if let Some(thread) = self.thread.take() {
+        // Locked while it is waited for, so that a second caller waits too.
+        let mut thread = lock(&self.thread);
+        if let Some(thread) = thread.take() {
             // A panic there was already reported by its thread.
             let _ = thread.join();
         }
+        // A removal that began before the log failed is over; later ones are refused.
+        drop(lock(&self.manifest));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

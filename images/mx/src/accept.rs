@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use log::LogError;
 use tokio::time::{Instant, timeout_at};
 use wire::ids::DeliveryId;
 
 use crate::body::Body;
+use crate::config::ANSWER;
 use crate::deliver::{Copies, Copy, Fate, Parcel};
 use crate::server::Server;
 use crate::session::{Delivered, Protocol, Transaction};
@@ -59,14 +61,14 @@ impl Server {
         let fates = self
             .attempt(message.protocol, &parcel, &copies.all, deadline)
             .await;
-        let queued = match message.protocol {
+        let rest = match message.protocol {
             Protocol::Smtp => {
                 self.spool_rest(message, &parcel, &copies.all, &fates, started)
                     .await
             }
-            Protocol::Lmtp => vec![false; fates.len()],
+            Protocol::Lmtp => Rest::nothing(fates.len()),
         };
-        let delivered = copies.delivered(&fates, &queued);
+        let delivered = rest.told(copies.delivered(&fates, &rest.queued));
         Outcome {
             delivered,
             copies,
@@ -75,8 +77,8 @@ impl Server {
         }
     }
 
-    /// Spools what no shard has; says which copies are durable there. What was
-    /// for a removed account goes too: the spool finds it gone again and keeps it as a dead letter.
+    /// Spools what no shard has. What was for a removed account goes too: the spool finds it gone
+    /// again and keeps it as a dead letter.
     async fn spool_rest(
         &self,
         message: &Message,
@@ -84,26 +86,28 @@ impl Server {
         copies: &[Copy],
         fates: &[Fate],
         started: Instant,
-    ) -> Vec<bool> {
+    ) -> Rest {
         let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Away { .. } | Fate::Gone);
         let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
         let targets: Vec<_> = rest.map(|(copy, _)| new_target(copy)).collect();
         if targets.is_empty() {
-            return vec![false; fates.len()];
+            return Rest::nothing(fates.len());
         }
         // Should it become durable after all, the sender's next try is a duplicate.
         let spooling = self.spool_them(message, parcel, targets);
-        let spooled = match timeout_at(started + LATEST, spooling).await {
+        let spooled = match timeout_at(started + self.latest, spooling).await {
             Ok(spooled) => spooled,
             Err(_) => Err(NotSpooled::Slow),
         };
         if let Err(error) = &spooled {
+            self.metrics.not_spooled(error.label());
             tracing::warn!(transaction = parcel.transaction, %error, "not spooled");
         }
-        fates
-            .iter()
-            .map(|fate| spooled.is_ok() && open(fate))
-            .collect()
+        let queued = fates.iter().map(|fate| spooled.is_ok() && open(fate));
+        Rest {
+            queued: queued.collect(),
+            no_room: spooled.is_err_and(|error| error.is_full()),
+        }
     }
 
     async fn spool_them(
@@ -187,7 +191,10 @@ impl Server {
 }
 
 /// After the final dot, until spooling is given up, so that the answer comes within 60 s.
-const LATEST: Duration = Duration::from_secs(55);
+pub(crate) const LATEST: Duration = Duration::from_secs(55);
+
+// What is left is for the answer itself.
+const _: () = assert!(LATEST.as_secs() + 5 <= ANSWER.as_secs());
 
 /// Accounts of one entry in the spool; a message for more, by large aliases, is several. With the
 /// longest addresses they leave a record room for the largest message.
@@ -204,6 +211,55 @@ enum NotSpooled {
     Slow,
 }
 
+impl NotSpooled {
+    /// See the metric.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Body(_) => "body",
+            Self::Slow => "slow",
+            Self::Refused(AcceptError::Full) => "full",
+            Self::Refused(AcceptError::NoRoom) => "no_room",
+            Self::Refused(AcceptError::Log(LogError::Overloaded)) => "busy",
+            Self::Refused(AcceptError::Log(_) | AcceptError::Targets(_)) => "failed",
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Body(_) | Self::Slow | Self::Refused(AcceptError::Targets(_)) => false,
+            Self::Refused(AcceptError::Full | AcceptError::NoRoom) => true,
+            Self::Refused(AcceptError::Log(error)) => error.is_full(),
+        }
+    }
+}
+
+/// What the spool made of the copies that no shard has.
+struct Rest {
+    /// Which copies are durable there.
+    queued: Vec<bool>,
+    /// It has no room for them.
+    no_room: bool,
+}
+
+impl Rest {
+    fn nothing(copies: usize) -> Self {
+        Self {
+            queued: vec![false; copies],
+            no_room: false,
+        }
+    }
+
+    /// What recipients are told.
+    fn told(&self, mut delivered: Vec<Delivered>) -> Vec<Delivered> {
+        for delivered in delivered.iter_mut().filter(|_| self.no_room) {
+            if *delivered == Delivered::Deferred {
+                *delivered = Delivered::NoRoom;
+            }
+        }
+        delivered
+    }
+}
+
 fn new_target(copy: &Copy) -> NewTarget {
     NewTarget {
         account: copy.target.account,
@@ -213,3 +269,6 @@ fn new_target(copy: &Copy) -> NewTarget {
         recipient: copy.target.address.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) outcomes: Family<Became, Counter>,
     /// Octets of messages taken in, refused ones too.
     pub(crate) octets: Counter,
+    /// Messages that the spool did not take: full, no_room, failed, busy, slow, body.
+    pub(crate) not_spooled: Family<Became, Counter>,
     /// Seconds from the end of the body to the answer.
     pub(crate) seconds: Histogram,
 }
@@ -45,6 +47,7 @@ impl Metrics {
             recipients: Family::default(),
             outcomes: Family::default(),
             octets: Counter::default(),
+            not_spooled: Family::default(),
             seconds: Histogram::new(buckets),
         }
     }
@@ -59,6 +62,11 @@ impl Metrics {
         self.outcomes.get_or_create(&Became { result }).inc();
     }
 
+    /// Counts one message that the spool did not take.
+    pub(crate) fn not_spooled(&self, result: &'static str) {
+        self.not_spooled.get_or_create(&Became { result }).inc();
+    }
+
     /// Adds the counters to the tier's registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let Self {
@@ -66,6 +74,7 @@ impl Metrics {
             recipients,
             outcomes,
             octets,
+            not_spooled,
             seconds,
         } = self.clone();
         registry.register("sessions", "Sessions open now", sessions);
@@ -83,6 +92,11 @@ impl Metrics {
             "octets",
             "Octets of messages taken in, refused ones too",
             octets,
+        );
+        registry.register(
+            "not_spooled",
+            "Messages that the spool did not take: full, no_room, failed, busy, slow, body",
+            not_spooled,
         );
         registry.register(
             "answer_seconds",
@@ -122,8 +136,13 @@ pub(crate) fn of_spool(spool: Spool) -> Box<dyn Collector> {
             ),
             gauge(
                 "spool_failed",
-                "1 when its log broke: restart",
+                "1 when its log failed and is not open again yet",
                 u64::from(spool.failed()),
+            ),
+            gauge(
+                "spool_volume_free_octets",
+                "Octets free on its volume, as last seen",
+                spool.free(),
             ),
             number(
                 "spool_syncs",

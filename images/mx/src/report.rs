@@ -141,7 +141,7 @@ fn label(delivered: Delivered) -> &'static str {
         Delivered::Stored => "stored",
         Delivered::Duplicate => "duplicate",
         Delivered::Queued => "queued",
-        Delivered::Deferred => "deferred",
+        Delivered::Deferred | Delivered::NoRoom => "deferred",
         Delivered::Gone => "gone",
     }
 }

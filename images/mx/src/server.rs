@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use kit::admin::Condition;
@@ -15,11 +16,13 @@ use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
 use kit::services::spool_admin_server::SpoolAdminServer;
 use kit::tls::{Credentials, LoadError, PublicTls};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 use wire::identity::Tier;
 use wire::smtp::ForwardPath;
 
+use crate::accept::LATEST;
 use crate::body::BodyStore;
 use crate::config::{ANSWER, Config, Timeouts};
 use crate::connection;
@@ -27,7 +30,7 @@ use crate::deliver::{Courier, CourierOptions, SpoolCourier};
 use crate::metrics::{Metrics, of_spool};
 use crate::recipients::Recipients;
 use crate::session::{Policy, Protocol, Resolved};
-use crate::spool::{self, Spool};
+use crate::spool::{self, Spool, Trouble};
 
 /// Why an MX cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,8 @@ pub(crate) struct Server {
     pub(crate) spool: Spool,
     /// Octets, in KiB, that may be on their way into the spool at once.
     pub(crate) spooling: Semaphore,
+    /// After the final dot, until spooling is given up.
+    pub(crate) latest: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
 }
@@ -184,7 +189,7 @@ impl Mx {
         let accepting = mail
             .into_iter()
             .map(|(protocol, listener)| accept(server.clone(), protocol, listener));
-        ready.met();
+        let _telling = AbortOnDropHandle::new(tokio::spawn(tell(ready, server.spool.trouble())));
         let (served, _) = tokio::join!(rpc, join_all(accepting));
         if let Err(left) = shutdown.drained(DRAIN).await {
             tracing::warn!(%left, "sessions are cut off");
@@ -192,6 +197,21 @@ impl Mx {
         // It ends with the process; what it was about to say is said again after the next start.
         runner.abort();
         Ok(served?)
+    }
+}
+
+/// Keeps the readiness up to date. Without its spool an MX still brings mail to every shard that
+/// answers, so it stays ready, and says what is amiss.
+async fn tell(ready: Condition, mut trouble: watch::Receiver<Option<Trouble>>) {
+    loop {
+        let now = *trouble.borrow_and_update();
+        match now {
+            None => ready.met(),
+            Some(trouble) => ready.met_but(trouble.to_string()),
+        }
+        if trouble.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -253,7 +273,7 @@ async fn admitted(server: Arc<Server>, protocol: Protocol, stream: TcpStream, pe
 }
 
 impl Server {
-    async fn open(
+    pub(crate) async fn open(
         config: &Config,
         credentials: &Credentials,
         shutdown: &Shutdown,
@@ -284,6 +304,7 @@ impl Server {
             bodies: open_bodies(config)?,
             spool: open_spool(config).await?,
             spooling: Semaphore::new(SPOOLING_KIB),
+            latest: LATEST,
             metrics: Metrics::new(),
             shutdown: shutdown.clone(),
         })
@@ -292,7 +313,7 @@ impl Server {
     /// Asks where recipients lead, and counts the answers. A remembered recipient's mail can only
     /// go to the spool, which LMTP does not use.
     pub(crate) async fn resolve(&self, protocol: Protocol, paths: &[ForwardPath]) -> Vec<Resolved> {
-        let or_recall = protocol == Protocol::Smtp && !self.spool.failed();
+        let or_recall = protocol == Protocol::Smtp && self.spool.trouble().borrow().is_none();
         let answers = self.recipients.resolve(paths, or_recall).await;
         for answer in &answers {
             self.metrics.recipient(match answer {

@@ -1,7 +1,8 @@
 //! The admin port: is the process alive, is it ready, what does it count.
 //!
 //! Plain HTTP, so it stays on loopback or inside a pod. `/livez` answers as long as the process
-//! can; `/readyz` is 503 with a list of what is missing; `/metrics` is in OpenMetrics text, which
+//! can; `/readyz` is 503 with a list of what is missing, or 200 with a list of what is amiss all the
+//! same; `/metrics` is in OpenMetrics text, which
 //! Prometheus reads. One port serves all tiers of a process.
 
 use std::convert::Infallible;
@@ -112,11 +113,13 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, String) {
     if shown.shutdown.is_closing() {
         unmet.push("closing".to_owned());
     }
-    if unmet.is_empty() {
-        return (StatusCode::OK, "ok\n".to_owned());
-    }
-    unmet.push(String::new());
-    (StatusCode::SERVICE_UNAVAILABLE, unmet.join("\n"))
+    let (status, mut lines) = match unmet.is_empty() {
+        true => (StatusCode::OK, vec!["ok".to_owned()]),
+        false => (StatusCode::SERVICE_UNAVAILABLE, unmet),
+    };
+    lines.extend(shown.admin.readiness.remarks());
+    lines.push(String::new());
+    (status, lines.join("\n"))
 }
 
 /// The media type of OpenMetrics 1.0.

@@ -7,14 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// another tier answers: then a tier that is away would take the others with it.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
-    /// Why each unmet condition does not hold, by its number.
+    /// By their numbers.
     conditions: Arc<Mutex<Conditions>>,
 }
 
 #[derive(Debug, Default)]
 struct Conditions {
     next: u64,
-    all: BTreeMap<u64, (String, Option<String>)>,
+    all: BTreeMap<u64, (String, State)>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It does not hold, and why.
+    Unmet(String),
+    /// It holds.
+    Met,
+    /// It holds, and this should be known.
+    MetBut(String),
 }
 
 /// One condition; dropping it leaves it unmet, since whoever kept it up is gone.
@@ -30,7 +40,7 @@ impl Readiness {
         let mut conditions = self.lock();
         let number = conditions.next;
         conditions.next += 1;
-        let starting = Some("starting".to_owned());
+        let starting = State::Unmet("starting".to_owned());
         conditions.all.insert(number, (name.into(), starting));
         Condition {
             number,
@@ -40,12 +50,18 @@ impl Readiness {
 
     /// The conditions that do not hold, each "name: why".
     pub fn unmet(&self) -> Vec<String> {
-        let conditions = self.lock();
-        let unmet = conditions.all.values().filter_map(|(name, why)| {
-            let why = why.as_ref()?;
-            Some(format!("{name}: {why}"))
-        });
-        unmet.collect()
+        self.told(|state| match state {
+            State::Unmet(why) => Some(why),
+            State::Met | State::MetBut(_) => None,
+        })
+    }
+
+    /// What should be known of conditions that hold, each "name: what".
+    pub fn remarks(&self) -> Vec<String> {
+        self.told(|state| match state {
+            State::MetBut(what) => Some(what),
+            State::Met | State::Unmet(_) => None,
+        })
     }
 
     /// Whether all conditions hold.
@@ -53,9 +69,18 @@ impl Readiness {
         self.unmet().is_empty()
     }
 
-    fn set(&self, number: u64, why: Option<String>) {
+    fn told(&self, text: impl Fn(&State) -> Option<&String>) -> Vec<String> {
+        let conditions = self.lock();
+        let told = conditions.all.values().filter_map(|(name, state)| {
+            let text = text(state)?;
+            Some(format!("{name}: {text}"))
+        });
+        told.collect()
+    }
+
+    fn set(&self, number: u64, state: State) {
         if let Some(condition) = self.lock().all.get_mut(&number) {
-            condition.1 = why;
+            condition.1 = state;
         }
     }
 
@@ -69,12 +94,18 @@ impl Readiness {
 impl Condition {
     /// It holds.
     pub fn met(&self) {
-        self.readiness.set(self.number, None);
+        self.readiness.set(self.number, State::Met);
+    }
+
+    /// It holds, and yet something is wrong that who looks should know: the work that can still be
+    /// done is more than what would be done elsewhere.
+    pub fn met_but(&self, what: impl Into<String>) {
+        self.readiness.set(self.number, State::MetBut(what.into()));
     }
 
     /// It does not hold, and why.
     pub fn unmet(&self, why: impl Into<String>) {
-        self.readiness.set(self.number, Some(why.into()));
+        self.readiness.set(self.number, State::Unmet(why.into()));
     }
 }
 
@@ -100,7 +131,11 @@ mod tests {
         assert!(readiness.is_ready());
         lease.unmet("held by another");
         assert_eq!(readiness.unmet(), ["lease: held by another"]);
+        lease.met_but("it ends soon");
+        assert_eq!(readiness.unmet(), Vec::<String>::new());
+        assert_eq!(readiness.remarks(), ["lease: it ends soon"]);
         lease.met();
+        assert_eq!(readiness.remarks(), Vec::<String>::new());
         drop(index);
         assert_eq!(readiness.unmet(), ["index: ended"]);
     }

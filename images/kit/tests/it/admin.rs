@@ -55,6 +55,12 @@ async fn readiness_lists_what_is_missing() {
     lease.unmet("held by another process");
     let (_, body) = get(running.address, "/readyz").await;
     assert_eq!(body, "shard-1: lease: held by another process\n");
+    lease.met_but("it ends soon");
+    let (status, body) = get(running.address, "/readyz").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (200, "ok\nshard-1: lease: it ends soon\n")
+    );
 }
 
 #[tokio::test]

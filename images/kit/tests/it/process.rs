@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use palomar_kit::config::{Key, Problem, Program, Settings};
 use palomar_kit::listener::{Admission, Listener, ListenerConfig};
 use palomar_kit::process::{Process, main_from};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit, umask};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{ANY, PATIENCE};
@@ -164,6 +165,18 @@ fn it_accepts_through_the_lame_duck_time_and_ends_well() {
     assert!(asked.elapsed() >= Duration::from_millis(1900));
     assert!(said.contains("SIGTERM"), "{said}");
     TcpStream::connect(address).unwrap_err();
+}
+
+/// The child begins with the umask that it inherits from us, which lets others read.
+#[test]
+fn what_it_creates_is_its_users_alone() {
+    umask(Mode::WGRP | Mode::WOTH);
+    let mut running = Running::start("--admin-listen 127.0.0.1:0");
+    running.address();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.child.id()));
+    let status = status.unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    assert_eq!(mask.map(str::trim), Some("0077"), "{status}");
 }
 
 #[test]

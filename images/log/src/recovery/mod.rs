@@ -113,17 +113,18 @@ fn repair(
         return Ok(());
     };
     let name = segment::name(tail.header.id);
+    let end = tail.end.offset;
     if let Some(bad) = tail.end.torn {
-        let end = tail.end.offset;
         let size = tail.file.size().map_err(OpenError::io("measure", &name))?;
         tracing::warn!(
             file = name, from = end, octets = size - end, bad_frame = bad.offset,
             reason = %bad.reason, "cut a torn tail that was never acknowledged"
         );
-        tail.file
-            .truncate(end)
-            .map_err(OpenError::io("cut", &name))?;
     }
+    // Also when nothing is seen there: an earlier opening may have cut, and its sync have failed.
+    tail.file
+        .truncate(end)
+        .map_err(OpenError::io("cut", &name))?;
     if tail.end.last_group.is_none() {
         rewrite(&*tail.file, &name, 0, segment::SIZE as u64)?;
         if let [.., before, _] = segments {

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, MutexGuard};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, Space};
 use crate::sim::inode::Inode;
 use crate::sim::state::{Fault, NameChange, Shared, State, rename};
 
@@ -76,6 +76,15 @@ impl Disk for Booted {
             }
         }
         Ok(())
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let state = self.lock()?;
+        let size = state.capacity.unwrap_or(u64::MAX);
+        Ok(Space {
+            size,
+            free: size.saturating_sub(state.used()),
+        })
     }
 }
 

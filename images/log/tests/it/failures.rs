@@ -69,6 +69,35 @@ fn ends_for_good(fail: impl Fn(&SimDisk)) {
     assert!(found == [1] || found == [1, 2], "{found:?}");
 }
 
+/// A log that has stopped leaves the disk alone, so that it can be opened anew beside it.
+#[test]
+fn a_log_that_failed_is_opened_anew_beside_it() {
+    for seed in 0..50 {
+        let sim = SimDisk::new(seed);
+        let (old, _) = open(&sim).unwrap();
+        let kept = old.submit(numbered(1, 10)).unwrap().wait().unwrap();
+        sim.set_capacity(Some(1000));
+        let refused = old.submit(numbered(2, 3000)).unwrap().wait();
+        assert!(refused.is_err_and(|error| error.is_full()));
+        old.stop();
+        sim.set_capacity(None);
+        let (log, _) = open(&sim).unwrap();
+        log.submit(numbered(3, 10)).unwrap().wait().unwrap();
+        log.seal().unwrap().wait().unwrap();
+        assert!(matches!(
+            old.remove_segment(kept.segment),
+            Err(LogError::Failed { .. })
+        ));
+        assert!(old.read(kept).is_ok() && log.read(kept).is_ok());
+        drop(old);
+        sim.power_cut();
+        drop(log);
+        let (_log, found) = open(&sim).unwrap();
+        let found = numbers(&found);
+        assert!(found == [1, 3] || found == [1, 2, 3], "{found:?}");
+    }
+}
+
 #[test]
 fn a_failed_sync_ends_the_log() {
     ends_for_good(|sim| sim.fail_next_sync(Fault::Broken));
@@ -104,4 +133,27 @@ fn what_recovery_serves_is_on_the_disk() {
         assert_eq!(numbers(&found), served, "seed {seed}");
     }
     assert!(shown > 50, "the kernel shows what it did not write");
+}
+
+/// A cut whose sync failed is seen and not on the disk: it is done again.
+#[test]
+fn a_torn_tail_is_cut_for_good() {
+    for seed in 0..300 {
+        let sim = SimDisk::new(seed);
+        let (log, _) = open(&sim).unwrap();
+        log.submit(numbered(1, 10)).unwrap().wait().unwrap();
+        sim.fail_next_write(Fault::Broken);
+        assert!(log.submit(numbered(2, 9000)).unwrap().wait().is_err());
+        drop(log);
+        sim.fail_next_sync(Fault::Broken);
+        assert!(open(&sim).is_err());
+        let (log, _) = open(&sim).unwrap();
+        log.submit(numbered(3, 10)).unwrap().wait().unwrap();
+        log.seal().unwrap().wait().unwrap();
+        log.submit(numbered(4, 10)).unwrap().wait().unwrap();
+        sim.power_cut();
+        drop(log);
+        let (_log, found) = open(&sim).unwrap();
+        assert_eq!(numbers(&found), [1, 3, 4], "seed {seed}");
+    }
 }

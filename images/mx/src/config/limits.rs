@@ -94,6 +94,8 @@ pub struct SpoolLimits {
     /// Octets on the volume.
     #[serde(with = "kit::config::size")]
     pub max_bytes: u64,
+    /// Least of the volume, in hundredths, that stays free.
+    pub min_free_percent: u64,
     /// Messages.
     pub max_entries: usize,
     /// Wait before the second attempt; it doubles.
@@ -114,6 +116,7 @@ impl Default for SpoolLimits {
         let duration = |ms: i64| Duration::from_millis(ms.unsigned_abs());
         Self {
             max_bytes: config.max_bytes,
+            min_free_percent: config.min_free_percent,
             max_entries: config.max_entries,
             first_wait: duration(config.schedule.first_ms),
             longest_wait: duration(config.schedule.longest_ms),
@@ -129,6 +132,7 @@ impl SpoolLimits {
         let config = spool::Config::default();
         spool::Config {
             max_bytes: self.max_bytes,
+            min_free_percent: self.min_free_percent,
             max_entries: self.max_entries,
             schedule: spool::Schedule {
                 first_ms: ms(self.first_wait),

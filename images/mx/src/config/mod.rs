@@ -174,6 +174,11 @@ impl Settings for Config {
         ),
         Key::new("timeouts.session", "DURATION", "Of a whole session"),
         Key::new("spool.max-bytes", "SIZE", "What the spool may hold"),
+        Key::new(
+            "spool.min-free-percent",
+            "N",
+            "Of the volume, below which the spool takes nothing",
+        ),
         Key::new("spool.max-entries", "N", "Messages that the spool may hold"),
         Key::new(
             "spool.first-wait",

@@ -69,7 +69,7 @@ impl Copies {
 /// gone does not hold up the others.
 fn rank(delivered: Delivered) -> u8 {
     match delivered {
-        Delivered::Deferred => 0,
+        Delivered::Deferred | Delivered::NoRoom => 0,
         Delivered::Queued => 1,
         Delivered::Stored => 2,
         Delivered::Duplicate => 3,

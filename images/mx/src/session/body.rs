@@ -46,6 +46,8 @@ pub enum Delivered {
     Queued,
     /// Not durable; the sender keeps it and tries again.
     Deferred,
+    /// Likewise, for want of room.
+    NoRoom,
     /// The account was removed meanwhile (LMTP only).
     Gone,
 }
@@ -170,7 +172,9 @@ impl Session {
 /// since shards know the delivery's id.
 fn summed(outcomes: &[Delivered]) -> Delivered {
     let any = |wanted| outcomes.contains(&wanted);
-    if any(Delivered::Deferred) || any(Delivered::Gone) {
+    if any(Delivered::NoRoom) {
+        Delivered::NoRoom
+    } else if any(Delivered::Deferred) || any(Delivered::Gone) {
         Delivered::Deferred
     } else if any(Delivered::Queued) {
         Delivered::Queued

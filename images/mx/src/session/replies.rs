@@ -182,6 +182,7 @@ pub(super) fn delivered(id: &TransactionId, outcome: Delivered) -> Reply {
         Delivered::Duplicate => Reply::new(250, 0, 0, format!("id={id} duplicate")),
         Delivered::Queued => Reply::new(250, 0, 0, format!("id={id} queued")),
         Delivered::Deferred => Reply::new(451, 3, 0, format!("id={id} not stored, try again")),
+        Delivered::NoRoom => Reply::new(451, 3, 1, format!("id={id} no room now, try again")),
         Delivered::Gone => Reply::new(550, 2, 1, format!("id={id} the account is removed")),
     }
 }

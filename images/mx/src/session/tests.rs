@@ -311,7 +311,7 @@ fn bodies_are_judged() {
 
 #[test]
 fn outcomes_mixed() {
-    use Delivered::{Deferred, Duplicate, Gone, Queued, Stored};
+    use Delivered::{Deferred, Duplicate, Gone, NoRoom, Queued, Stored};
     for (outcomes, smtp, lmtp) in [
         (
             vec![Stored, Duplicate],
@@ -332,6 +332,11 @@ fn outcomes_mixed() {
             vec![Stored, Deferred],
             "451 try again",
             vec!["250 stored", "451 try again"],
+        ),
+        (
+            vec![Stored, NoRoom],
+            "451 no room",
+            vec!["250 stored", "451 no room"],
         ),
         (
             vec![Gone, Stored],

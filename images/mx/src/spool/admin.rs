@@ -5,12 +5,13 @@ use kit::services::spool_admin_server::SpoolAdmin;
 use tonic::{Request, Response, Status};
 use wire::identity::Tier;
 use wire::rpc::{
-    SpoolEntry, SpoolListReply, SpoolListRequest, SpoolRetryReply, SpoolRetryRequest,
-    SpoolShowRequest, SpoolTarget,
+    SpoolEntry, SpoolListReply, SpoolListRequest, SpoolRemoveRequest, SpoolRetryReply,
+    SpoolRetryRequest, SpoolShowRequest, SpoolTarget,
 };
 
 use crate::spool::queue::{Entry, EntryId, State, Target};
-use crate::spool::store::Spool;
+use crate::spool::report;
+use crate::spool::store::{NotRemoved, Spool};
 
 /// Most entries of one answer, and of one request.
 const MAX_ENTRIES: usize = 1000;
@@ -116,11 +117,32 @@ impl SpoolAdmin for Service {
         let targets = targets.map_err(|error| Status::unavailable(error.to_string()))? as u64;
         Ok(Response::new(SpoolRetryReply { targets }))
     }
+
+    async fn remove(
+        &self,
+        request: Request<SpoolRemoveRequest>,
+    ) -> Result<Response<SpoolEntry>, Status> {
+        let by = kit::rpc::require(&request, &[Tier::Admin])?;
+        let client = kit::rpc::peer(&request)?.address;
+        let id = EntryId(request.get_ref().entry);
+        let entry = self.spool.remove(id).await.map_err(refusal)?;
+        tracing::info!(entry = %id, %by, "a dead letter is removed");
+        report::removed(&entry, client, self.spool.clock().now());
+        Ok(Response::new(shown(&entry)))
+    }
+}
+
+fn refusal(error: NotRemoved) -> Status {
+    let said = error.to_string();
+    match error {
+        NotRemoved::Gone(_) => Status::not_found(said),
+        NotRemoved::Tried(..) => Status::failed_precondition(said),
+        NotRemoved::Log(..) => Status::unavailable(said),
+    }
 }
 
 fn has_dead(entry: &Entry) -> bool {
-    let dead = |target: &Target| matches!(target.state, State::Dead(_));
-    entry.targets.iter().any(dead)
+    entry.targets.iter().any(Target::is_dead)
 }
 
 fn shown(entry: &Entry) -> SpoolEntry {

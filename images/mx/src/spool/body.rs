@@ -81,7 +81,7 @@ impl Body {
     fn read<T>(&self, read: impl Fn(&Log, BodyAt) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let mut at = self.now_at();
         loop {
-            let answer = read(self.spool.log(), at);
+            let answer = read(&self.spool.log(), at);
             let now_at = self.now_at();
             if !matches!(answer, Err(ReadError::NoSuchSegment(_))) || now_at == at {
                 return answer;

@@ -13,6 +13,10 @@ use crate::spool::schedule::Schedule;
 /// Half of the volume that the chart asks for: what is dead but not yet reclaimed needs room too.
 const MAX_BYTES: u64 = 10 << 30;
 
+/// What becomes of the mail that is held is recorded here too, and shards on the same volume, which
+/// stop at 5 %, are to be refused their mail before the spool is.
+const MIN_FREE_PERCENT: u64 = 2;
+
 /// About 1 KiB of memory each.
 const MAX_ENTRIES: usize = 200_000;
 
@@ -31,6 +35,8 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 pub struct Config {
     /// Most octets on disk; above, nothing is accepted.
     pub max_bytes: u64,
+    /// Least of the volume, in hundredths, that stays free; below, nothing is accepted.
+    pub min_free_percent: u64,
     /// Most messages.
     pub max_entries: usize,
     /// Most deliveries to one shard at once.
@@ -47,6 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_bytes: MAX_BYTES,
+            min_free_percent: MIN_FREE_PERCENT,
             max_entries: MAX_ENTRIES,
             concurrency: CONCURRENCY,
             attempt_timeout_ms: ATTEMPT_TIMEOUT.as_millis() as u64,

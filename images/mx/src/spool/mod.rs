@@ -6,11 +6,14 @@
 //!
 //! - [`Spool::open`] recovers the queue from a snapshot and what its log says after it (blocking:
 //!   call it on a blocking thread).
-//! - [`Spool::accept`] takes a message with its pending targets; `Full` and `Failed` mean 451.
+//! - [`Spool::accept`] takes a message with its pending targets; every error means 451.
 //! - [`runner::run`] hands what is due to a [`Deliverer`], which MX implements: it asks the
 //!   directory where the account is now, delivers, and says how that went for each target.
-//! - [`Spool::list`], [`Spool::show`], [`Spool::retry_now`] and [`admin::Service`] are for
-//!   `palomar spool`; [`Spool::counts`] for metrics.
+//! - [`Spool::list`], [`Spool::show`], [`Spool::retry_now`], [`Spool::remove`] and
+//!   [`admin::Service`] are for `palomar spool`; [`Spool::counts`] for metrics.
+//!
+//! Should a write or sync of its log fail, what is there is still delivered, and nothing is taken
+//! until the log was recovered from the disk; the runner sees to that.
 //!
 //! The queue ([`queue`]) and its timetable ([`schedule`]) are pure; time comes in as milliseconds
 //! since 1970.
@@ -18,6 +21,7 @@
 pub mod admin;
 mod body;
 mod config;
+mod house;
 mod outcome;
 pub mod queue;
 mod reclaim;
@@ -34,7 +38,7 @@ pub use self::outcome::Outcome;
 pub use self::queue::{BodyAt, Counts, Entry, EntryId, State, Target};
 pub use self::runner::{Deliverer, Job};
 pub use self::schedule::Schedule;
-pub use self::store::{AcceptError, NewEntry, NewTarget, OpenError, Spool};
+pub use self::store::{AcceptError, NewEntry, NewTarget, NotRemoved, OpenError, Spool, Trouble};
 
 /// Feeds any octets to the parsers of what the spool keeps on disk.
 pub fn fuzz(data: &[u8]) {

@@ -6,6 +6,7 @@
 use log::LogError;
 
 use crate::spool::body::BodyError;
+use crate::spool::queue::{Entry, EntryId};
 use crate::spool::store::Spool;
 
 /// Why space was not given back.
@@ -15,8 +16,11 @@ pub(super) enum ReclaimError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// A message that is to be written forward cannot be read.
-    #[error(transparent)]
-    Body(#[from] BodyError),
+    #[error("entry {0} cannot be read, and stays where it is until it is removed: {1}")]
+    Body(EntryId, BodyError),
+    /// The runtime is stopping.
+    #[error("it was broken off")]
+    Cancelled,
 }
 
 impl Spool {
@@ -33,18 +37,20 @@ impl Spool {
             let Some(alive) = self.in_segment(oldest.id) else {
                 return Ok(removed);
             };
-            if !alive.is_empty() && !self.mostly_dead() {
+            let goes = alive.is_empty() || (self.mostly_dead() && self.has_room_for(&alive).await);
+            if !goes {
                 return Ok(removed);
             }
             for entry in alive {
-                let body = self.body(&entry).whole().await?;
+                let body = self.body(&entry).whole().await;
+                let body = body.map_err(|error| ReclaimError::Body(entry.id, error))?;
                 self.rewrite(entry.id, body).await?;
             }
             // Nothing enters a sealed segment, so what was alive in it has moved or is done.
-            let (log, id) = (self.log().clone(), oldest.id);
+            let (log, id) = (self.log(), oldest.id);
             tokio::task::spawn_blocking(move || log.remove_segment(id))
                 .await
-                .map_err(|_| BodyError::Cancelled)??;
+                .map_err(|_| ReclaimError::Cancelled)??;
             removed += 1;
         }
     }
@@ -56,6 +62,13 @@ impl Spool {
             self.log().seal()?.await?;
         }
         Ok(())
+    }
+
+    /// Whether these can be written again, which must not be what fills the volume: half of what is
+    /// free is for others.
+    async fn has_room_for(&self, entries: &[Entry]) -> bool {
+        let octets: u64 = entries.iter().map(Entry::bytes).sum();
+        octets <= self.look().await.free / 2
     }
 
     /// Whether more than half of the disk used is dead, by at least a segment.

@@ -11,12 +11,13 @@ use tokio::task::{self, JoinSet};
 use wire::ids::ShardName;
 
 use crate::spool::body::{Body, BodyError};
+use crate::spool::house;
 use crate::spool::outcome::Outcome;
 use crate::spool::queue::{Entry, EntryId, Round, Target};
 use crate::spool::store::{Spool, Taken};
 
 /// A clock that was set does not make the runner sleep through what is due: it looks again.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What brings a message to where its accounts are now; MX implements it.
 pub trait Deliverer: Send + Sync + 'static {
@@ -38,7 +39,7 @@ pub struct Job {
 /// Delivers until the process is to stop; then lets what is under way finish.
 pub async fn run<D: Deliverer>(spool: Spool, deliverer: Arc<D>, shutdown: Shutdown) {
     let _guard = shutdown.guard("spool");
-    let house = tokio::spawn(keep_house(spool.clone()));
+    let house = tokio::spawn(house::keep(spool.clone()));
     let mut runner = Runner {
         spool,
         deliverer,
@@ -193,25 +194,5 @@ async fn attempt_delivery<D: Deliverer>(spool: &Spool, deliverer: &D, job: Job) 
             Outcome::Retry("the delivery took too long".to_owned()),
             &job,
         ),
-    }
-}
-
-/// Gives back the space of what was delivered, and keeps the next opening short: now and then, and
-/// when it is time. One after the other, see [`Spool::snapshot_if_grown`].
-async fn keep_house(spool: Spool) {
-    loop {
-        tokio::select! {
-            () = spool.clock().sleep(LOOK_AGAIN) => {}
-            () = spool.short_of_space() => {}
-            () = spool.grown() => {}
-        }
-        if let Err(error) = spool.reclaim().await {
-            tracing::warn!(%error, "the spool's space was not given back");
-        }
-        let of = spool.clone();
-        let written = task::spawn_blocking(move || of.snapshot_if_grown()).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "the spool's snapshot was not written");
-        }
     }
 }

@@ -4,6 +4,8 @@ mod admin;
 mod away;
 mod bounds;
 mod delivery;
+mod healing;
 mod power_cut;
+mod removing;
 mod snapshots;
 mod support;

@@ -159,7 +159,7 @@ async fn a_full_spool_is_temporary() {
     world.shards[0].set_mood(account, Mood::Retry);
     let mut client = world.client().await;
     let reply = client.mail(&["a@ours.example"], MESSAGE).await;
-    assert!(reply.starts_with("451 4.3.0 id="), "{reply}");
+    assert!(reply.starts_with("451 4.3.1 id="), "{reply}");
 }
 
 /// What is remembered is for when nobody answers, not for when somebody is unsure; and a no ends it.
@@ -356,7 +356,7 @@ async fn a_full_spool_does_not_hide_that_a_shard_is_back() {
     world.shards[0].set_mood(account, Mood::Hangs);
     let mut client = world.client().await;
     let reply = client.mail(&["a@ours.example"], MESSAGE).await;
-    assert!(reply.starts_with("451 4.3.0 id="), "{reply}");
+    assert!(reply.starts_with("451 4.3.1 id="), "{reply}");
     world.shards[0].set_mood(account, Mood::Stores);
     let reply = client.mail(&["a@ours.example"], MESSAGE).await;
     assert!(reply.ends_with("stored"), "{reply}");

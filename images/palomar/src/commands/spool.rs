@@ -1,4 +1,4 @@
-//! `palomar spool list|show|retry`.
+//! `palomar spool list|show|retry|remove`.
 
 use clap::{Args, Subcommand};
 use kit::rpc::Channel;
@@ -7,12 +7,13 @@ use wire::rpc;
 
 use crate::client::{PATIENCE, retry};
 use crate::commands::session::Session;
-use crate::commands::spool_view::{Entries, EntryView, Retried};
+use crate::commands::spool_view::{Entries, EntryView, Removed, Retried};
 use crate::failure::Failure;
 use crate::local::layout::Layout;
 use crate::local::roster;
 use crate::local::running::Running;
 use crate::reach::{self, Target};
+use crate::terminal;
 
 /// Which MX, and what to do.
 #[derive(Debug, Args)]
@@ -54,6 +55,14 @@ pub enum SpoolCommand {
         #[arg(long, conflicts_with = "entries")]
         all: bool,
     },
+    /// Drop a dead letter for good.
+    Remove {
+        /// Its number in `spool list --dead`.
+        entry: u64,
+        /// Do not ask for the number again.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Runs the command.
@@ -67,6 +76,7 @@ pub async fn run(args: SpoolArgs, session: &mut Session) -> Result<(), Failure> 
         SpoolCommand::List { shard, dead } => list(&spool, shard, dead, session).await,
         SpoolCommand::Show { entry } => show(&spool, entry, session).await,
         SpoolCommand::Retry { entries, all } => try_now(&spool, entries, all, session).await,
+        SpoolCommand::Remove { entry, yes } => remove(&spool, entry, yes, session).await,
     }
 }
 
@@ -132,11 +142,48 @@ async fn list(
 }
 
 async fn show(spool: &Spool, entry: u64, session: &mut Session) -> Result<(), Failure> {
+    session.output.show(&look(spool, entry).await?)
+}
+
+async fn look(spool: &Spool, entry: u64) -> Result<EntryView, Failure> {
     let shown = retry(PATIENCE, &spool.server, || {
         let mut client = spool.client.clone();
         async move { client.show(rpc::SpoolShowRequest { entry }).await }
     });
-    session.output.show(&EntryView::from(shown.await?))
+    Ok(EntryView::from(shown.await?))
+}
+
+async fn remove(
+    spool: &Spool,
+    entry: u64,
+    yes: bool,
+    session: &mut Session,
+) -> Result<(), Failure> {
+    if !yes {
+        // Nobody is to type anything for what is not there.
+        look(spool, entry).await?;
+        confirm(entry)?;
+    }
+    let removed = retry(PATIENCE, &spool.server, || {
+        let mut client = spool.client.clone();
+        async move { client.remove(rpc::SpoolRemoveRequest { entry }).await }
+    });
+    let removed = EntryView::from(removed.await?);
+    session.output.show(&Removed(removed))
+}
+
+/// Asks for the number once more; anything else removes nothing.
+fn confirm(entry: u64) -> Result<(), Failure> {
+    if !terminal::is_there() {
+        let text = "There is no terminal to ask on: use --yes to remove the dead letter.";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let question = "This drops the message for good. The entry's number again: ";
+    if terminal::ask(question)?.trim() == entry.to_string() {
+        return Ok(());
+    }
+    let text = "That is not the same number; nothing was removed.";
+    Err(Failure::Refused(text.to_owned()))
 }
 
 async fn try_now(

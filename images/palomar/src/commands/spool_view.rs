@@ -161,6 +161,18 @@ impl Show for Entries {
     }
 }
 
+/// An entry as it was.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Removed(pub EntryView);
+
+impl Show for Removed {
+    fn text(&self) -> String {
+        let EntryView { entry, from, .. } = &self.0;
+        format!("Entry {entry}, from <{}>, is removed.\n", printable(from))
+    }
+}
+
 /// How many recipients are due now.
 #[derive(Serialize)]
 pub struct Retried {

@@ -20,8 +20,6 @@ use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
 use kit::tls::PublicTls;
-use rustix::fs::Mode;
-use rustix::process::umask;
 
 use crate::commands::session::Session;
 use crate::failure::Failure;
@@ -40,8 +38,7 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
         let text = "palomar local runs here: --server and --identity are for the other commands.";
         return Err(Failure::Usage(text.to_owned()));
     }
-    // Mail and keys are nobody else's on this machine.
-    umask(Mode::RWXG | Mode::RWXO);
+    kit::process::keep_private();
     let layout = Layout::new(&session.reach.data);
     let _lock = lock::take(&layout)?;
     let shards = shards::plan(&layout, args.shards)?;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use log::{Disk, DiskFile, RealDisk};
+use log::{Disk, DiskFile, RealDisk, Space};
 use wire::ids::Incarnation;
 
 use super::VolumeError;
@@ -124,6 +124,10 @@ impl Disk for Kept {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.disk.sync_dir()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.disk.space()
     }
 }
 

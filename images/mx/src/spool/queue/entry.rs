@@ -88,8 +88,13 @@ impl Entry {
 
     /// Whether all that is left are dead letters.
     pub fn is_dead(&self) -> bool {
-        self.targets
-            .iter()
-            .all(|target| matches!(target.state, State::Dead(_)))
+        self.targets.iter().all(Target::is_dead)
+    }
+}
+
+impl Target {
+    /// Whether it was given up.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, State::Dead(_))
     }
 }

@@ -8,6 +8,7 @@
 //! 3. Counts are what counting gives.
 
 mod away;
+mod difference;
 mod entry;
 mod index;
 
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::ids::{Epoch, ShardName};
 
 pub use self::away::{Away, Round};
+pub use self::difference::{Lost, difference};
 pub use self::entry::{BodyAt, Entry, EntryId, State, Target};
 pub use self::index::Counts;
 

@@ -155,3 +155,59 @@ fn random_events_keep_the_invariants() {
         }
     }
 }
+
+/// Any queue, and what a log has of it that missed the last events and has one message too many.
+#[test]
+fn the_difference_is_what_a_log_missed() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let (mut now, mut recorded) = (Queue::default(), Queue::default());
+        let mut missed = false;
+        for step in 0..60 {
+            let (id, target) = (1 + rng.below(6), rng.below(3) as u32);
+            missed |= step > 30 && rng.one_in(8);
+            let event = match rng.below(7) {
+                0 | 1 if !missed => {
+                    let due = [0, 1, 2].map(|i| (rng.below(3), i + rng.below(50) as i64));
+                    Event::Accepted(entry(10 * step + id, rng.below(3), &due))
+                }
+                0..3 => Event::Done(EntryId(10 * rng.below(60) + id), target),
+                3 => retry(10 * rng.below(60) + id, target, rng.below(3), 5),
+                4 => Event::Dead(EntryId(10 * rng.below(60) + id), target, "no".to_owned()),
+                5 => Event::Removed(EntryId(10 * rng.below(60) + id)),
+                _ => {
+                    now.take_due(rng.below(90) as i64, &shard(rng.below(3)));
+                    continue;
+                }
+            };
+            if !missed {
+                recorded.apply(event.clone());
+            }
+            now.apply(event);
+        }
+        recorded.apply(Event::Accepted(entry(7777, 1, &[(0, 0)])));
+        let events = difference(&now, &recorded).unwrap();
+        assert!(events.contains(&Event::Removed(EntryId(7777))));
+        for event in events {
+            recorded.apply(event);
+        }
+        let settled = |queue: &Queue| -> Vec<_> {
+            let entries = queue.after(EntryId(0));
+            let targets = entries.flat_map(|entry| entry.targets.iter().map(|t| (entry.id, t)));
+            targets.map(|(id, target)| (id, target.clone())).collect()
+        };
+        let pairs = settled(&now).into_iter().zip(settled(&recorded));
+        for (now, recorded) in pairs.filter(|((_, now), _)| now.state != State::InFlight) {
+            assert_eq!(now, recorded, "seed {seed}");
+        }
+        assert_eq!(settled(&now).len(), settled(&recorded).len());
+    }
+}
+
+#[test]
+fn what_only_memory_has_is_lost() {
+    let mut now = Queue::default();
+    now.apply(Event::Accepted(entry(3, 1, &[(0, 0)])));
+    let lost = difference(&now, &Queue::default());
+    assert_eq!(lost, Err(Lost(EntryId(3))));
+}

@@ -39,10 +39,31 @@ pub(super) fn write(
     last: EntryId,
     page: impl Fn(EntryId, usize) -> Vec<Entry>,
 ) -> io::Result<u64> {
+    remove_next(disk)?;
+    let octets = write_next(disk, at, last, page).inspect_err(|_| {
+        // It may be that the disk is full, so what there is of it must not stay.
+        if let Err(error) = remove_next(disk) {
+            tracing::warn!(%error, "a snapshot of the spool that was not finished stays");
+        }
+    })?;
+    disk.rename(NEXT, NAME)?;
+    disk.sync_dir()?;
+    Ok(octets)
+}
+
+fn remove_next(disk: &dyn Disk) -> io::Result<()> {
     match disk.remove(NEXT) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
+}
+
+fn write_next(
+    disk: &dyn Disk,
+    at: Position,
+    last: EntryId,
+    page: impl Fn(EntryId, usize) -> Vec<Entry>,
+) -> io::Result<u64> {
     let mut writer = Writer::new(disk.create(NEXT)?);
     writer.put(&encode_head(&Head { at, last }))?;
     let mut after = EntryId(0);
@@ -56,10 +77,7 @@ pub(super) fn write(
             writer.put(&encode_entry(entry))?;
         }
     }
-    let octets = writer.finish()?;
-    disk.rename(NEXT, NAME)?;
-    disk.sync_dir()?;
-    Ok(octets)
+    writer.finish()
 }
 
 /// A snapshot that was read.

@@ -1,7 +1,7 @@
 //! Taking messages in.
 
 use bytes::Bytes;
-use log::{LogError, Position};
+use log::{LogError, Position, Space};
 use wire::ids::{AccountId, DeliveryId, Epoch, ShardName, TransactionId};
 
 use crate::spool::queue::{BodyAt, Entry, EntryId, Event, State, Target};
@@ -49,6 +49,9 @@ pub enum AcceptError {
     /// The spool holds as much as it may.
     #[error("the spool is full")]
     Full,
+    /// Its volume is nearly full.
+    #[error("the spool's volume is nearly full")]
+    NoRoom,
     /// There are no targets, or too many.
     #[error("a message for {0} targets")]
     Targets(usize),
@@ -65,15 +68,23 @@ impl Spool {
         if targets == 0 || targets > MAX_TARGETS {
             return Err(AcceptError::Targets(targets));
         }
-        let (mut entry, ticket) = self.submit(message)?;
+        let space = self.look().await;
+        let (mut entry, ticket) = self.submit(message, space).inspect_err(|_| self.tell())?;
         let spool = self.clone();
         // A task of its own, so that what is durable is also known when nobody waits any more.
         let stored = tokio::spawn(async move {
             let answer = ticket.await;
             let mut state = spool.lock();
             state.coming.remove(&entry.id);
-            entry.body.position = answer?;
             let id = entry.id;
+            match answer {
+                Ok(position) => entry.body.position = position,
+                Err(error) => {
+                    drop(state);
+                    spool.tell();
+                    return Err(error.into());
+                }
+            }
             state.queue.apply(Event::Accepted(entry));
             drop(state);
             spool.inner.changed.notify_one();
@@ -86,7 +97,7 @@ impl Spool {
     }
 
     /// Checks the bounds and submits the record, in one step.
-    fn submit(&self, message: NewEntry) -> Result<(Entry, log::Ticket), AcceptError> {
+    fn submit(&self, message: NewEntry, space: Space) -> Result<(Entry, log::Ticket), AcceptError> {
         let now = self.inner.clock.now();
         let chance = (self.inner.clock.chance)();
         let due = self.inner.config.schedule.next_attempt(1, now, chance);
@@ -100,15 +111,20 @@ impl Spool {
             self.inner.short.notify_one();
             return Err(AcceptError::Full);
         }
+        if self.is_too_full(space, coming + length) {
+            self.inner.short.notify_one();
+            return Err(AcceptError::NoRoom);
+        }
         let (mut entry, body) = new_entry(state.queue.new_id(), message, due);
         let (record, start) = record::accepted(&entry, body);
-        let position = self.inner.log.end();
+        let log = self.log();
+        let position = log.end();
         entry.body = BodyAt {
             position,
             start,
             length,
         };
-        let ticket = self.inner.log.submit(record)?;
+        let ticket = log.submit(record)?;
         let coming = (entry.bytes(), position);
         state.coming.insert(entry.id, coming);
         Ok((entry, ticket))

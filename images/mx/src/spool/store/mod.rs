@@ -1,11 +1,11 @@
 //! The spool itself: the queue, its log, and who waits for either.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use log::{Disk, Log, LogError, Position};
-use tokio::sync::Notify;
+use log::{Disk, Log, LogError, Position, Space};
+use tokio::sync::{Notify, watch};
 
 use crate::spool::body::Body;
 use crate::spool::config::{Clock, Config};
@@ -15,13 +15,19 @@ use crate::spool::record;
 mod accept;
 mod attempts;
 mod open;
+mod remove;
+mod reopen;
+mod room;
 mod settle;
 mod snapshots;
 
 pub(super) use self::attempts::Taken;
+pub(super) use self::reopen::NotReopened;
 use self::snapshots::Growth;
 
 pub use self::accept::{AcceptError, NewEntry, NewTarget};
+pub use self::remove::NotRemoved;
+pub use self::room::Trouble;
 
 /// Why the spool does not open.
 pub type OpenError = log::OpenError;
@@ -34,16 +40,20 @@ pub struct Spool {
 
 struct Inner {
     disk: Arc<dyn Disk>,
-    log: Log,
+    /// Another one after it failed.
+    log: RwLock<Log>,
     config: Config,
     clock: Clock,
     /// Something is due earlier than the runner knew.
     changed: Notify,
-    /// Somebody was refused for want of space.
+    /// Somebody was refused for want of space, or some can be given back.
     short: Notify,
     /// The log has grown so much that a snapshot is worth its octets.
     grown: Notify,
     growth: Growth,
+    /// Of the volume, as last seen.
+    space: Mutex<Space>,
+    trouble: watch::Sender<Option<Trouble>>,
     state: Mutex<Inside>,
 }
 
@@ -56,16 +66,6 @@ struct Inside {
 }
 
 impl Spool {
-    /// Drops an entry for good, dead letters too. False if it is not there.
-    pub fn remove(&self, id: EntryId) -> Result<bool, LogError> {
-        let mut state = self.lock();
-        let known = state.queue.get(id).is_some();
-        if known {
-            self.record(&mut state, Event::Removed(id))?;
-        }
-        Ok(known)
-    }
-
     /// At most `limit` entries after this one that `wanted` takes.
     pub fn list(
         &self,
@@ -100,18 +100,18 @@ impl Spool {
 
     /// Octets on disk, with what is delivered and not reclaimed yet.
     pub fn disk_bytes(&self) -> u64 {
-        let segments = self.inner.log.segments();
+        let segments = self.log().segments();
         segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Syncs of its log since it was opened.
+    /// Syncs of its log since it was opened; from 0 again when it was opened again.
     pub fn syncs(&self) -> u64 {
-        self.inner.log.stats().groups
+        self.log().stats().groups
     }
 
-    /// Whether its log broke: nothing more is accepted until the process starts anew.
+    /// Whether its log failed: nothing more is accepted until it is open again.
     pub fn failed(&self) -> bool {
-        self.inner.log.failed()
+        self.log().failed()
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -122,8 +122,21 @@ impl Spool {
         &self.inner.clock
     }
 
-    pub(super) fn log(&self) -> &Log {
-        &self.inner.log
+    pub(super) fn log(&self) -> Log {
+        let log = self.inner.log.read();
+        log.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on with this log. Who calls it holds the state, so that every event goes to one of the
+    /// two and none is in neither.
+    fn replace_log(&self, log: Log) {
+        let mut place = self
+            .inner
+            .log
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = log;
+        self.inner.growth.restart();
     }
 
     /// Where an entry's body is now.
@@ -136,7 +149,7 @@ impl Spool {
         self.inner.changed.notified().await;
     }
 
-    /// Waits until somebody is refused for want of space.
+    /// Waits until somebody is refused for want of space, or some can be given back.
     pub(super) async fn short_of_space(&self) {
         self.inner.short.notified().await;
     }
@@ -150,7 +163,7 @@ impl Spool {
             };
             let length = body.len() as u64;
             let (record, start) = record::accepted(entry, [body]);
-            (self.inner.log.submit(record)?, start, length)
+            (self.log().submit(record)?, start, length)
         };
         let position = ticket.await?;
         let body = BodyAt {
@@ -178,9 +191,9 @@ impl Spool {
 
     /// Records an event and applies it, in the same order as all others.
     fn record(&self, state: &mut Inside, event: Event) -> Result<(), LogError> {
-        let answer = self.inner.log.submit(record::event(&event));
+        let answer = self.log().submit(record::event(&event));
         state.queue.apply(event);
-        answer.map(drop)
+        answer.map(drop).inspect_err(|_| self.tell())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

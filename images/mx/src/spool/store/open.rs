@@ -1,9 +1,9 @@
 //! Opening: from a snapshot and what the log says after it, or from the whole log.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
-use log::{Disk, Log, Options, Position};
-use tokio::sync::Notify;
+use log::{Disk, Log, Options, Position, Space};
+use tokio::sync::{Notify, watch};
 
 use crate::spool::config::{Clock, Config};
 use crate::spool::queue::Queue;
@@ -15,33 +15,45 @@ use crate::spool::store::{Inner, Inside, OpenError, Spool};
 impl Spool {
     /// Recovers the queue from its snapshot and its log, or starts a new one. Blocks.
     pub fn open(disk: Arc<dyn Disk>, config: Config, clock: Clock) -> Result<Self, OpenError> {
-        let options = Options {
-            segment_bytes: config.segment_bytes,
-            ..Options::default()
-        };
-        let (log, queue) = recover(&disk, &options)?;
+        let (log, queue) = recover(&disk, &options(&config))?;
         let state = Inside {
             queue,
             ..Inside::default()
         };
+        let unseen = Space {
+            size: u64::MAX,
+            free: u64::MAX,
+        };
         let inner = Inner {
             disk,
-            log,
+            log: RwLock::new(log),
             growth: Growth::new(config.segment_bytes),
             config,
             clock,
             changed: Notify::new(),
             short: Notify::new(),
             grown: Notify::new(),
+            space: Mutex::new(unseen),
+            trouble: watch::Sender::new(None),
             state: Mutex::new(state),
         };
-        Ok(Self {
+        let spool = Self {
             inner: Arc::new(inner),
-        })
+        };
+        spool.look_now();
+        Ok(spool)
     }
 }
 
-fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<(Log, Queue), OpenError> {
+pub(super) fn options(config: &Config) -> Options {
+    Options {
+        segment_bytes: config.segment_bytes,
+        ..Options::default()
+    }
+}
+
+/// The log and the queue as the disk has them. Blocks.
+pub(super) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<(Log, Queue), OpenError> {
     if let Some(Snapshot { at, queue }) = snapshot::read(disk) {
         match replay(disk, options, Some(at), queue) {
             Ok((log, queue)) if is_whole(&log, &queue) => return Ok((log, queue)),

@@ -40,6 +40,11 @@ impl Growth {
         self.last.store(written, Ordering::Relaxed);
     }
 
+    /// Another log counts from 0.
+    pub(super) fn restart(&self) {
+        self.begin(0);
+    }
+
     fn end(&self, octets: u64) {
         let step = octets.saturating_mul(FACTOR).max(self.least);
         self.step.store(step, Ordering::Relaxed);
@@ -54,7 +59,7 @@ impl Spool {
 
     /// Says so if a snapshot is due.
     pub(super) fn check_growth(&self) {
-        if self.inner.growth.is_enough(self.inner.log.stats().bytes) {
+        if self.inner.growth.is_enough(self.log().stats().bytes) {
             self.inner.grown.notify_one();
         }
     }
@@ -63,13 +68,13 @@ impl Spool {
     /// rewriting of entries: between its record and its news the queue would name the old place,
     /// and the snapshot say that this is all. Blocks.
     pub(in crate::spool) fn snapshot_if_grown(&self) -> io::Result<bool> {
-        let (log, growth) = (&self.inner.log, &self.inner.growth);
+        let (log, growth) = (self.log(), &self.inner.growth);
         let _writing = growth
             .writing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let written = log.stats().bytes;
-        if log.failed() || !growth.is_enough(written) {
+        if log.failed() || !growth.is_enough(written) || self.is_too_full(self.look_now(), 0) {
             return Ok(false);
         }
         growth.begin(written);

@@ -8,13 +8,13 @@ use log::sim::SimDisk;
 use tonic::{Code, Request};
 use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
-use wire::rpc::{SpoolListRequest, SpoolRetryRequest, SpoolShowRequest};
+use wire::rpc::{SpoolListRequest, SpoolRemoveRequest, SpoolRetryRequest, SpoolShowRequest};
 
 use super::support::*;
 use crate::spool::admin::Service;
 use crate::spool::{Outcome, Spool};
 
-fn from<T>(tier: Tier, message: T) -> Request<T> {
+pub(super) fn from<T>(tier: Tier, message: T) -> Request<T> {
     let identity = Identity::new(ClusterId::random(), tier, "one").unwrap();
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller {
@@ -77,6 +77,12 @@ async fn only_for_administrators() {
                 ))
                 .await
                 .err(),
+            // Entry 3 is tried: an administrator gets that far.
+            service
+                .remove(from(tier, SpoolRemoveRequest { entry: 3 }))
+                .await
+                .err()
+                .filter(|status| status.code() != Code::FailedPrecondition),
         ];
         for error in answers {
             let code = error.map(|status| status.code());

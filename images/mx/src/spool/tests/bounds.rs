@@ -19,8 +19,7 @@ async fn entries() {
     }
     let full = spool.accept(message(3, 10, &[1])).await;
     assert!(matches!(full, Err(AcceptError::Full)));
-    assert!(spool.remove(EntryId(1)).unwrap());
-    assert!(!spool.remove(EntryId(1)).unwrap());
+    drop_now(&spool, EntryId(1)).await;
     spool.accept(message(3, 10, &[1])).await.unwrap();
 }
 
@@ -50,7 +49,13 @@ async fn octets_of_those_on_their_way() {
         spool.accept(message(1, 3000, &[1])),
         spool.accept(message(2, 3000, &[1]))
     );
-    assert!(matches!(two, (Ok(_), Err(AcceptError::Full))));
+    assert!(
+        matches!(
+            two,
+            (Ok(_), Err(AcceptError::Full)) | (Err(AcceptError::Full), Ok(_))
+        ),
+        "{two:?}"
+    );
 }
 
 #[tokio::test]

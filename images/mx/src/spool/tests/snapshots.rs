@@ -17,7 +17,7 @@ async fn filled(sim: &SimDisk, time: &Time) -> Vec<u64> {
     }
     // What came first is gone again, and known only from the snapshot to be so.
     for id in 1..=5 {
-        spool.remove(EntryId(id)).unwrap();
+        drop_now(&spool, EntryId(id)).await;
     }
     for number in 60..90 {
         spool.accept(message(number, 2000, &[1])).await.unwrap();

@@ -12,8 +12,10 @@ use tokio::task::JoinHandle;
 use wire::ids::{AccountId, DeliveryId, Epoch, ShardName, TransactionId};
 
 use crate::spool::config::Sleep;
+use crate::spool::queue::Away;
 use crate::spool::{
-    Clock, Config, Deliverer, Entry, Job, NewEntry, NewTarget, Outcome, Spool, Target, runner,
+    Clock, Config, Deliverer, Entry, EntryId, Job, NewEntry, NewTarget, Outcome, Spool, Target,
+    runner,
 };
 
 /// Time that stands still until everything due is done.
@@ -235,6 +237,18 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.under_way.lock().unwrap().0 -= 1;
     }
+}
+
+/// Gives an entry up for all its recipients and removes it.
+pub(super) async fn drop_now(spool: &Spool, id: EntryId) {
+    let entry = spool.show(id).unwrap();
+    for target in entry.targets {
+        let round = Away::default().round(&target.shard);
+        let dead = Outcome::Dead("a test says so".to_owned());
+        spool.settle(id, (&target.shard, round), vec![(target.index, dead)]);
+    }
+    let removed = spool.remove(id).await.unwrap();
+    assert!(removed.is_dead() && spool.show(id).is_none());
 }
 
 /// Starts the runner.
