@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Check;
 use crate::spool;
 
 /// Bounds; the constants below say why.
@@ -42,16 +43,20 @@ pub struct Limits {
     pub remembered: usize,
 }
 
+/// RFC 5321 section 4.5.3.1.7.
+const LEAST_MESSAGE: u64 = 64 << 10;
+/// What one record of a heap or of the spool takes, with its headers.
+const LARGEST_MESSAGE: u64 = (log::MAX_PAYLOAD - (1 << 20)) as u64;
 /// More than the large providers take.
 const MAX_MESSAGE_SIZE: u64 = 50 << 20;
 /// What RFC 5321 section 4.5.3.1.8 asks for.
-pub(super) const MAX_RECIPIENTS: usize = 100;
+const MAX_RECIPIENTS: usize = 100;
 /// A dictionary attack, not a typing error.
 const MAX_UNKNOWN: u32 = 20;
 /// A confused client stops long before.
 const MAX_ERRORS: u32 = 20;
 /// What RFC 5321 section 6.3 asks for at least.
-pub(super) const MAX_RECEIVED: u32 = 100;
+const MAX_RECEIVED: u32 = 100;
 /// Some 50 KB each in a transaction: 100 MB for a full house.
 const MAX_CONNECTIONS: usize = 2000;
 /// More only queue up at the shards.
@@ -87,6 +92,44 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let size = LEAST_MESSAGE..=LARGEST_MESSAGE;
+        vec![
+            (
+                "limits.max-message-size",
+                !size.contains(&self.max_message_size),
+                "64KiB to 79MiB",
+            ),
+            (
+                "limits.max-recipients",
+                self.max_recipients < MAX_RECIPIENTS,
+                "100 at least",
+            ),
+            (
+                "limits.max-received",
+                self.max_received < MAX_RECEIVED,
+                "100 at least",
+            ),
+            (
+                "limits.max-connections",
+                self.max_connections == 0,
+                "must be above 0",
+            ),
+            (
+                "limits.max-per-address",
+                self.max_per_address == 0,
+                "must be above 0",
+            ),
+            (
+                "limits.max-deliveries",
+                self.max_deliveries == 0,
+                "must be above 0",
+            ),
+        ]
+    }
+}
+
 /// What the spool may hold, and when it tries again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -109,6 +152,9 @@ pub struct SpoolLimits {
     pub lifetime: Duration,
 }
 
+/// With more kept free, a volume that serves others too never takes mail.
+const MOST_FREE: u64 = 50;
+
 impl Default for SpoolLimits {
     /// The spool's own; it says why.
     fn default() -> Self {
@@ -126,6 +172,21 @@ impl Default for SpoolLimits {
 }
 
 impl SpoolLimits {
+    pub(super) fn checks(&self) -> Vec<Check> {
+        vec![
+            (
+                "spool.max-entries",
+                self.max_entries == 0,
+                "must be above 0",
+            ),
+            (
+                "spool.min-free-percent",
+                self.min_free_percent > MOST_FREE,
+                "50 at most",
+            ),
+        ]
+    }
+
     /// As the spool takes it.
     pub(crate) fn to_spool(&self) -> spool::Config {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);

@@ -14,9 +14,6 @@ use serde::{Deserialize, Serialize};
 pub use limits::{Limits, SpoolLimits};
 pub use timeouts::Timeouts;
 
-use limits::{MAX_RECEIVED, MAX_RECIPIENTS};
-use timeouts::COMMAND;
-
 /// Everything that `run` needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -196,7 +193,6 @@ impl Settings for Config {
     fn check(&self) -> Vec<Problem> {
         let empty = |path: &PathBuf| path.as_os_str().is_empty();
         let hostname = self.hostname.parse::<wire::address::Domain>();
-        let (limits, timeouts) = (&self.limits, &self.timeouts);
         let checks = [
             (
                 "hostname",
@@ -220,67 +216,20 @@ impl Settings for Config {
                 self.tls_cert.is_some() != self.tls_key.is_some(),
                 "goes with tls-cert",
             ),
-            // RFC 5321 sections 4.5.3.1.7 and 4.5.3.1.8.
-            (
-                "limits.max-message-size",
-                !(MIN_MESSAGE..=MAX_MESSAGE).contains(&limits.max_message_size),
-                "64KiB to 79MiB",
-            ),
-            (
-                "limits.max-recipients",
-                limits.max_recipients < MAX_RECIPIENTS,
-                "100 at least",
-            ),
-            (
-                "limits.max-received",
-                limits.max_received < MAX_RECEIVED,
-                "100 at least",
-            ),
-            (
-                "limits.max-connections",
-                limits.max_connections == 0,
-                "must be above 0",
-            ),
-            (
-                "limits.max-per-address",
-                limits.max_per_address == 0,
-                "must be above 0",
-            ),
-            (
-                "limits.max-deliveries",
-                limits.max_deliveries == 0,
-                "must be above 0",
-            ),
-            (
-                "timeouts.command",
-                timeouts.command < COMMAND,
-                "5m at least (RFC 5321)",
-            ),
-            (
-                "timeouts.data",
-                timeouts.data < Duration::from_secs(180),
-                "3m at least (RFC 5321)",
-            ),
-            (
-                "timeouts.spool-after",
-                timeouts.spool_after >= ANSWER,
-                "below 1m",
-            ),
-            (
-                "timeouts.lmtp-answer",
-                timeouts.lmtp_answer >= ANSWER,
-                "below 1m",
-            ),
         ];
-        let wrong = checks.into_iter().filter(|(_, is_wrong, _)| *is_wrong);
+        let parts = [
+            self.limits.checks(),
+            self.spool.checks(),
+            self.timeouts.checks(),
+        ];
+        let all = checks.into_iter().chain(parts.into_iter().flatten());
+        let wrong = all.filter(|(_, is_wrong, _)| *is_wrong);
         wrong.map(|(key, _, why)| Problem::of(key, why)).collect()
     }
 }
 
-/// RFC 5321 section 4.5.3.1.7.
-const MIN_MESSAGE: u64 = 64 << 10;
-/// What one record of a heap or of the spool takes, with its headers.
-const MAX_MESSAGE: u64 = (log::MAX_PAYLOAD - (1 << 20)) as u64;
+/// A key, whether its value is wrong, and what would be right.
+type Check = (&'static str, bool, &'static str);
 
 /// After the final dot every client has its answer within this.
 pub(crate) const ANSWER: Duration = Duration::from_secs(60);
@@ -356,7 +305,10 @@ mod tests {
             assert!(error.contains(key), "{error}");
         }
         let timeouts = Timeouts::default();
-        assert!(timeouts.command >= COMMAND && timeouts.data >= Duration::from_secs(180));
+        assert!(
+            timeouts.command >= Duration::from_secs(300)
+                && timeouts.data >= Duration::from_secs(180)
+        );
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{ANSWER, Check};
+
 /// How long things may take. None of the client's is shorter than RFC 5321 section 4.5.3.2 asks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -38,8 +40,10 @@ pub struct Timeouts {
 }
 
 /// RFC 5321 section 4.5.3.2.7.
-pub(super) const COMMAND: Duration = Duration::from_secs(5 * 60);
-/// RFC 5321 section 4.5.3.2.5 asks for 3 minutes.
+const COMMAND: Duration = Duration::from_secs(5 * 60);
+/// RFC 5321 section 4.5.3.2.5.
+const LEAST_DATA: Duration = Duration::from_secs(3 * 60);
+/// As for commands.
 const DATA: Duration = Duration::from_secs(5 * 60);
 /// The kernel takes a reply at once unless the client reads none.
 const WRITE: Duration = Duration::from_secs(5 * 60);
@@ -69,5 +73,32 @@ impl Default for Timeouts {
             spool_attempt: SPOOL_ATTEMPT,
             session: SESSION,
         }
+    }
+}
+
+impl Timeouts {
+    pub(super) fn checks(&self) -> Vec<Check> {
+        vec![
+            (
+                "timeouts.command",
+                self.command < COMMAND,
+                "5m at least (RFC 5321)",
+            ),
+            (
+                "timeouts.data",
+                self.data < LEAST_DATA,
+                "3m at least (RFC 5321)",
+            ),
+            (
+                "timeouts.spool-after",
+                self.spool_after >= ANSWER,
+                "below 1m",
+            ),
+            (
+                "timeouts.lmtp-answer",
+                self.lmtp_answer >= ANSWER,
+                "below 1m",
+            ),
+        ]
     }
 }
