@@ -248,21 +248,19 @@ async fn serves_or_says_why(site: &mut Site, sending: &Sending) -> Result<()> {
     Ok(())
 }
 
-/// With room again, mail is taken again, after a restart if it ended. A shard whose own log ended
-/// starts anew, and in one process all end with it; the spool's is opened again in place.
+/// With room again, mail is taken again, after a restart if it ended. A shard whose own log ended is
+/// run anew, and in one process all tiers with it; the spool's log is opened again in place.
 async fn goes_on(site: &mut Site, sending: &mut Sending) -> Result<()> {
-    if site.log_tail().contains("the shard only reads") {
-        wait::until("a shard starts anew", PATIENCE, || {
-            let running = site.is_running();
-            async move {
-                ensure!(!running, "it goes on");
-                Ok(())
-            }
-        })
-        .await?;
-    }
     if !site.is_running() {
         site.start_again().await?;
+    } else if site.log_tail().contains("the shard only reads") {
+        wait::until("all tiers start anew", PATIENCE, || async {
+            let log = site.log_tail();
+            ensure!(log.contains("all tiers start anew"), "{log}");
+            Ok(())
+        })
+        .await?;
+        say::line("full disk: all tiers started anew");
     }
     let sending = tokio::sync::Mutex::new(sending);
     wait::until("mail is taken again", PATIENCE, || async {

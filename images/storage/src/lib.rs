@@ -99,9 +99,21 @@ pub enum Error {
     /// The shard had to end: superseded, or its disk failed.
     #[error("the shard ended: {0}")]
     Ended(String),
+    /// The shard only read, and can write again once it is run anew.
+    #[error("the shard ended: {}", space::ROOM_AGAIN)]
+    RoomAgain,
     /// A thread of ours panicked.
     #[error("a task of the shard failed: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    fn ended(reason: String) -> Self {
+        match reason.as_str() {
+            space::ROOM_AGAIN => Self::RoomAgain,
+            _ => Self::Ended(reason),
+        }
+    }
 }
 
 /// A shard with its volume locked and its ports open.
@@ -284,7 +296,7 @@ impl Storage {
         );
         tokio::select! {
             served = async { tokio::try_join!(rpc, pop3, stop_early(begin)) } => served.map(|_| ()),
-            reason = shard.failed() => Err(Error::Ended(reason)),
+            reason = shard.failed() => Err(Error::ended(reason)),
         }
     }
 

@@ -9,6 +9,9 @@ use wire::rpc::ShardLoad;
 
 use crate::shard::Shard;
 
+/// Why a shard ends that was full and has room again.
+pub(crate) const ROOM_AGAIN: &str = "the volume was full and has room again: start anew";
+
 /// The volume's size and room, as last looked. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Space {
@@ -62,7 +65,7 @@ impl Space {
         shard.set_nearly_full(nearly_full);
         // A log that failed is never written to again, so only a new start can go on.
         if shard.is_read_only() && !nearly_full {
-            shard.fail("the volume was full and has room again: start anew".to_owned());
+            shard.fail(ROOM_AGAIN.to_owned());
         }
     }
 

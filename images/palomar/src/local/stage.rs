@@ -1,14 +1,44 @@
 //! Parts of the process that start and stop together.
 
 use kit::lifecycle::Shutdown;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::failure::Failure;
 
 /// Tasks with a shutdown of their own.
 pub(super) struct Stage {
     shutdown: Shutdown,
-    tasks: JoinSet<Result<(), Failure>>,
+    tasks: JoinSet<Result<(), Ending>>,
+}
+
+/// How a part ended that was not asked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It goes on when it is started anew; why it ended.
+    Anew(String),
+    /// It failed.
+    Failed(Failure),
+}
+
+impl Ending {
+    /// How a shard named `name` ended.
+    pub(super) fn of_shard(name: &str, error: &storage::Error) -> Self {
+        let said = said(name, error);
+        match error {
+            storage::Error::RoomAgain => Self::Anew(said),
+            _ => Self::Failed(Failure::Refused(said)),
+        }
+    }
+}
+
+impl From<Failure> for Ending {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+fn said(name: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{name}: {error}.")
 }
 
 impl Stage {
@@ -31,33 +61,43 @@ impl Stage {
         name: String,
         work: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
-        self.tasks.spawn(async move {
+        self.run_to_its_end(async move {
             let ended = work.await;
-            ended.map_err(|error| Failure::Refused(format!("{name}: {error}.")))
+            ended.map_err(|error| Failure::Refused(said(&name, &error)).into())
         });
     }
 
-    /// Resolves when a part ends, which none does by itself unless it fails.
-    pub(super) async fn ended(&mut self) -> Failure {
+    /// Runs a part that knows how it ended.
+    pub(super) fn run_to_its_end(
+        &mut self,
+        work: impl Future<Output = Result<(), Ending>> + Send + 'static,
+    ) {
+        self.tasks.spawn(work);
+    }
+
+    /// Resolves when a part ends, which none does by itself unless it has to.
+    pub(super) async fn ended(&mut self) -> Ending {
         match self.tasks.join_next().await {
             None => std::future::pending().await,
-            Some(Ok(Err(failure))) => failure,
-            Some(Ok(Ok(()))) => Failure::Refused("A tier ended by itself.".to_owned()),
-            Some(Err(error)) => Failure::Refused(format!("A tier failed: {error}.")),
+            Some(Ok(Err(ending))) => ending,
+            Some(Ok(Ok(()))) => Failure::Refused("A tier ended by itself.".to_owned()).into(),
+            Some(Err(error)) => broken(&error),
         }
     }
 
-    /// Asks all parts to stop and waits until they have; what the first failed one said.
-    pub(super) async fn stop(mut self) -> Result<(), Failure> {
+    /// Asks all parts to stop and waits until they have; how the first ended that had to.
+    pub(super) async fn stop(mut self) -> Result<(), Ending> {
         self.shutdown.trigger();
         let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
-            let ended = ended
-                .unwrap_or_else(|error| Err(Failure::Refused(format!("A tier failed: {error}."))));
-            outcome = outcome.and(ended);
+            outcome = outcome.and(ended.unwrap_or_else(|error| Err(broken(&error))));
         }
         outcome
     }
+}
+
+fn broken(error: &JoinError) -> Ending {
+    Failure::Refused(format!("A tier failed: {error}.")).into()
 }
 
 #[cfg(test)]
@@ -73,10 +113,16 @@ mod tests {
             Ok::<_, String>(())
         });
         stage.run("shard-1".to_owned(), async { Err("the disk is gone") });
-        assert_eq!(
-            stage.ended().await.to_string(),
-            "shard-1: the disk is gone."
-        );
+        let said = Failure::Refused("shard-1: the disk is gone.".to_owned());
+        assert_eq!(stage.ended().await, Ending::Failed(said));
         assert_eq!(stage.stop().await, Ok(()));
+    }
+
+    #[test]
+    fn a_shard_with_room_again_is_started_anew_and_no_other() {
+        let of = |error: storage::Error| Ending::of_shard("shard-1", &error);
+        assert!(matches!(of(storage::Error::RoomAgain), Ending::Anew(_)));
+        let failed = of(storage::Error::Ended("the disk is gone".to_owned()));
+        assert!(matches!(failed, Ending::Failed(_)), "{failed:?}");
     }
 }

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::local::args::LocalArgs;
 use crate::local::layout::Layout;
 use crate::local::roster;
-use crate::local::stage::Stage;
+use crate::local::stage::{Ending, Stage};
 use crate::reach;
 
 /// Traffic between tiers stays on this machine, at ports that the kernel chooses.
@@ -58,7 +58,7 @@ impl Tiers {
         args: &LocalArgs,
         layout: &Layout,
         shards: &[ShardName],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Ending> {
         let directory = loopback(args.directory);
         let site = Site {
             args,
@@ -85,30 +85,29 @@ impl Tiers {
         };
         tokio::select! {
             live = site.shards_live(shards.len()) => live?,
-            failure = tiers.failed() => return Err(failure),
+            ending = tiers.ended() => return Err(ending),
         }
         Ok(tiers)
     }
 
-    /// Works until `shutdown` is triggered or a tier fails; then stops all.
-    pub(super) async fn until(mut self, shutdown: Shutdown) -> Result<(), Failure> {
-        let failed = tokio::select! {
+    /// Works until `shutdown` is triggered or a tier ends; then stops all.
+    pub(super) async fn until(mut self, shutdown: Shutdown) -> Result<(), Ending> {
+        let mut outcome = tokio::select! {
             () = shutdown.triggered() => Ok(()),
-            failure = self.failed() => Err(failure),
+            ending = self.ended() => Err(ending),
         };
-        let mut outcome = failed;
         for stage in self.stages {
             outcome = outcome.and(stage.stop().await);
         }
         outcome
     }
 
-    async fn failed(&mut self) -> Failure {
+    async fn ended(&mut self) -> Ending {
         let [outer, middle, inner] = &mut self.stages;
         tokio::select! {
-            failure = outer.ended() => failure,
-            failure = middle.ended() => failure,
-            failure = inner.ended() => failure,
+            ending = outer.ended() => ending,
+            ending = middle.ended() => ending,
+            ending = inner.ended() => ending,
         }
     }
 }
@@ -138,7 +137,11 @@ impl Site<'_> {
             INSIDE,
         );
         let process = self.process(stage);
-        stage.run(shard.to_string(), storage::run(config, process));
+        let (name, run) = (shard.to_string(), storage::run(config, process));
+        stage.run_to_its_end(async move {
+            let ended = run.await;
+            ended.map_err(|error| Ending::of_shard(&name, &error))
+        });
     }
 
     async fn start_mx(&self, stage: &mut Stage) -> Result<SocketAddr, Failure> {
