@@ -26,7 +26,7 @@ pub trait Disk: Send + Sync + 'static {
 }
 
 /// Octets of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
     /// All of it.
     pub size: u64,
@@ -35,6 +35,16 @@ pub struct Space {
 }
 
 impl Space {
+    /// Of the disk that a folder is on.
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(folder)?;
+        let octets = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Self {
+            size: octets(stat.f_blocks),
+            free: octets(stat.f_bavail),
+        })
+    }
+
     /// Whether less than so many in a hundred are free once `coming` octets more are written.
     pub fn is_below(&self, percent: u64, coming: u64) -> bool {
         let free = u128::from(self.free.saturating_sub(coming));
@@ -143,12 +153,7 @@ impl Disk for RealDisk {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let stat = rustix::fs::fstatvfs(&self.folder)?;
-        let octets = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-        Ok(Space {
-            size: octets(stat.f_blocks),
-            free: octets(stat.f_bavail),
-        })
+        Space::of(&self.path)
     }
 }
 
@@ -243,6 +248,12 @@ mod tests {
         };
         assert!(!space.is_below(5, 0) && space.is_below(5, 1));
         assert!(!space.is_below(0, 2000) && space.is_below(1, 2000));
+        let huge = Space {
+            size: u64::MAX,
+            free: u64::MAX / 21,
+        };
+        assert!(huge.is_below(5, 0));
+        assert!(Space::of(Path::new("/nowhere")).is_err());
     }
 
     #[test]

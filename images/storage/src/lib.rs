@@ -277,7 +277,7 @@ impl Storage {
             served.await;
             Ok(())
         };
-        let space = Space::default();
+        let space = Space::now(&self.config.data);
         let watched = space.clone().watch(
             shard.clone(),
             self.config.data.clone(),

@@ -12,7 +12,6 @@ pub mod roster;
 pub mod running;
 pub mod screen;
 pub mod shards;
-pub mod space;
 mod stage;
 mod tiers;
 
@@ -97,7 +96,7 @@ impl Site<'_> {
             args: self.args,
             layout: self.layout,
             shards: self.shards,
-            nearly_full: space::is_nearly_full(self.layout.root())?,
+            nearly_full: storage::space::is_nearly_full(self.layout.root())?,
         };
         tell(session, &screen.render())
     }

@@ -194,7 +194,7 @@ async fn room_again_asks_for_a_new_start() {
     assert!(rig.shard().is_read_only());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    let watch = Space::default().watch(rig.shard().clone(), path, Duration::from_millis(5), 0);
+    let watch = Space::now(&path).watch(rig.shard().clone(), path, Duration::from_millis(5), 0);
     let watching = tokio::spawn(watch);
     let reason = timeout(SOON, rig.shard().failed()).await.unwrap();
     assert!(reason.contains("room again"), "{reason}");

@@ -1,7 +1,7 @@
 //! Room on the spool's volume, and what keeps the spool from taking mail.
 
 use std::fmt;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use log::Space;
 use tokio::sync::watch;
@@ -56,13 +56,7 @@ impl Spool {
     /// Likewise; blocks. What was last seen, if that cannot be seen.
     pub(super) fn look_now(&self) -> Space {
         match self.inner.disk.space() {
-            Ok(space) => {
-                *self
-                    .inner
-                    .space
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = space;
-            }
+            Ok(space) => *self.space() = space,
             Err(error) => tracing::warn!(%error, "cannot see how full the spool's volume is"),
         }
         self.tell();
@@ -76,10 +70,11 @@ impl Spool {
 
     /// Says what keeps it from taking mail, if that is news.
     pub(super) fn tell(&self) {
-        let trouble = match () {
-            () if self.failed() => Some(Trouble::Failed),
-            () if self.is_too_full(self.seen(), 0) => Some(Trouble::Short),
-            () => None,
+        let trouble = if self.failed() {
+            Some(Trouble::Failed)
+        } else {
+            let short = self.is_too_full(self.seen(), 0);
+            short.then_some(Trouble::Short)
         };
         let news = self.inner.trouble.send_if_modified(|told| {
             let news = *told != trouble;
@@ -94,7 +89,11 @@ impl Spool {
     }
 
     fn seen(&self) -> Space {
+        *self.space()
+    }
+
+    fn space(&self) -> MutexGuard<'_, Space> {
         let space = self.inner.space.lock();
-        *space.unwrap_or_else(PoisonError::into_inner)
+        space.unwrap_or_else(PoisonError::into_inner)
     }
 }
