@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::Cluster;
 use e2e::ledger::Answer;
 use e2e::message::{compose, number};
-use e2e::{pop3, say, smtp, wait};
+use e2e::{pop3, smtp, wait};
+
+use crate::support::on_cluster;
 
 const ANA: &str = "ana@example.org";
 const PASSWORD: &str = "coo coo";
@@ -16,13 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_shard_serves_nothing_stale() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 1).await.unwrap();
-    let outcome = freeze(&mut cluster).await;
-    if outcome.is_err() {
-        say::line(&cluster.logs());
-    }
-    outcome.unwrap();
+    on_cluster(1, freeze).await;
 }
 
 async fn freeze(cluster: &mut Cluster) -> Result<()> {
@@ -81,13 +77,7 @@ async fn second_process_is_refused(cluster: &mut Cluster) -> Result<()> {
 /// A crashed shard does not wait for its own old lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crashed_shard_is_back_before_its_lease_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 1).await.unwrap();
-    let outcome = crash(&mut cluster).await;
-    if outcome.is_err() {
-        say::line(&cluster.logs());
-    }
-    outcome.unwrap();
+    on_cluster(1, crash).await;
 }
 
 async fn crash(cluster: &mut Cluster) -> Result<()> {

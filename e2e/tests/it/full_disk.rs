@@ -40,16 +40,7 @@ struct Sending {
     ignore = "mount namespaces and loop devices cannot be had here (root)"
 )]
 async fn nothing_acknowledged_is_lost_on_a_full_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Disk::mount(folder.path(), "palomar-data", DISK_MIB)
-        .await
-        .unwrap();
-    let mut site = Site::start(&disk.folder(), &[]).await.unwrap();
-    let outcome = fill(&mut site, &disk).await;
-    if outcome.is_err() {
-        say::line(&site.log_tail());
-    }
-    outcome.unwrap();
+    on_a_small_disk(fill).await;
 }
 
 /// Shards stop at 5 % and mail goes to the spool, which lies on the same disk, until that is full.
@@ -59,12 +50,17 @@ async fn nothing_acknowledged_is_lost_on_a_full_disk() {
     ignore = "mount namespaces and loop devices cannot be had here (root)"
 )]
 async fn nothing_spooled_is_lost_on_a_full_disk() {
+    on_a_small_disk(fill_the_spool).await;
+}
+
+/// Does what is to be tested on a disk of its own; should it fail, the log is shown.
+async fn on_a_small_disk(work: impl AsyncFnOnce(&mut Site, &Disk) -> Result<()>) {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::mount(folder.path(), "palomar-data", DISK_MIB)
         .await
         .unwrap();
     let mut site = Site::start(&disk.folder(), &[]).await.unwrap();
-    let outcome = fill_the_spool(&mut site, &disk).await;
+    let outcome = work(&mut site, &disk).await;
     if outcome.is_err() {
         say::line(&site.log_tail());
     }

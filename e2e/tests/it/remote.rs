@@ -6,26 +6,22 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e::cluster::Cluster;
 use e2e::site::feed;
-use e2e::{binaries, say, wait};
+use e2e::{binaries, wait};
 use serde_json::Value;
 use wire::identity::Tier;
+
+use crate::support::on_cluster;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_directory_is_found_by_address_and_identity() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 2).await.unwrap();
-    let outcome = async {
-        administer(&cluster)?;
-        refuse_others(&cluster)?;
-        tell_trouble(&mut cluster).await
-    };
-    let outcome = outcome.await;
-    if outcome.is_err() {
-        say::line(&cluster.logs());
-    }
-    outcome.unwrap();
+    on_cluster(2, async |cluster: &mut Cluster| {
+        administer(cluster)?;
+        refuse_others(cluster)?;
+        tell_trouble(cluster).await
+    })
+    .await;
 }
 
 fn administer(cluster: &Cluster) -> Result<()> {

@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::Cluster;
 use e2e::ledger::Answer;
 use e2e::message::{compose, number};
-use e2e::{binaries, pop3, say, smtp, terminal, wait};
+use e2e::{binaries, pop3, smtp, terminal, wait};
 use serde_json::Value;
 
 use crate::documented::Document;
+use crate::support::on_cluster;
 
 const ANA: &str = "ana@example.org";
 const PASSWORD: &str = "coo coo";
@@ -19,24 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spooled_mail_is_listed_shown_and_tried_when_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 2).await.unwrap();
-    let outcome = spool(&mut cluster).await;
-    if outcome.is_err() {
-        say::line(&cluster.logs());
-    }
-    outcome.unwrap();
+    on_cluster(2, spool).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_removed_and_nothing_else_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), 1).await.unwrap();
-    let outcome = remove(&mut cluster).await;
-    if outcome.is_err() {
-        say::line(&cluster.logs());
-    }
-    outcome.unwrap();
+    on_cluster(1, remove).await;
 }
 
 async fn remove(cluster: &mut Cluster) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use e2e::cluster::Cluster;
 use e2e::ledger::Answer;
 use e2e::message::compose;
 use e2e::site::Site;
@@ -21,6 +22,17 @@ pub(crate) const PASSWORD: &str = "coo coo";
 
 /// For mail to come out of the spool.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Does what is to be tested on a cluster of its own; should it fail, its logs are shown.
+pub(crate) async fn on_cluster(shards: usize, work: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), shards).await.unwrap();
+    let outcome = work(&mut cluster).await;
+    if outcome.is_err() {
+        say::line(&cluster.logs());
+    }
+    outcome.unwrap();
+}
 
 /// A `palomar local` of its own; a failing test shows its log.
 pub(crate) struct TestSite {

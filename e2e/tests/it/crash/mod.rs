@@ -18,6 +18,7 @@ use e2e::{say, smtp, wait};
 use tokio::task::JoinSet;
 use wire::rpc::MovePhase;
 
+use crate::support::on_cluster;
 use reading::{Maildrops, Pop3};
 
 const ACCOUNTS: u64 = 20;
@@ -50,13 +51,7 @@ struct Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_or_doubled() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), SHARDS.len()).await.unwrap();
-    let outcome = crash(&mut cluster).await;
-    if outcome.is_err() {
-        say::line(&cluster.logs());
-    }
-    outcome.unwrap();
+    on_cluster(SHARDS.len(), crash).await;
 }
 
 async fn crash(cluster: &mut Cluster) -> Result<()> {

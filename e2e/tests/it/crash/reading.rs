@@ -51,7 +51,6 @@ pub(super) async fn read(
 fn temporary(error: &anyhow::Error) -> Result<()> {
     let text = format!("{error:#}");
     ensure!(!text.contains("[AUTH]"), "refused for good: {text}");
-    tracing::debug!(text, "no session");
     Ok(())
 }
 
