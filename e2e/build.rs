@@ -17,7 +17,7 @@ fn main() {
 /// A network namespace, and a mount namespace with a disk from a file.
 fn can_make_namespaces() -> bool {
     let probe = "ip link add palprobe type veth peer name palprobe2 && command -v mkfs.ext4 && \
-                 mount -t tmpfs palomar /mnt && losetup -f";
+                 mount -t tmpfs buzonera /mnt && losetup -f";
     let status = Command::new("unshare")
         .args(["--mount", "--net", "sh", "-c", probe])
         .stdin(Stdio::null())

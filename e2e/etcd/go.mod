@@ -1,5 +1,5 @@
 // etcd for the integration tests: `cargo e2e test` builds it once into .e2e/bin.
-module palomar/e2e/etcd
+module buzonera/e2e/etcd
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-//! Palomar's own programs, built before they are run.
+//! Buzonera's own programs, built before they are run.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail};
 use crate::places;
 
 /// Set by `cargo e2e`, which has built everything already: the folder with the programs.
-pub const FOLDER: &str = "PALOMAR_E2E_BIN";
+pub const FOLDER: &str = "BUZONERA_E2E_BIN";
 
-/// One of Palomar's programs, built if need be: "palomar", "palomar-mx", …
+/// One of Buzonera's programs, built if need be: "buzonera", "buzonera-mx", …
 pub fn path(name: &str) -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = BUILT.get_or_init(|| folder(|_| {}).map_err(|error| format!("{error:#}")));
@@ -73,7 +73,7 @@ fn build_with(profile: &[&str], mut show: impl FnMut(&str)) -> Result<()> {
     Ok(())
 }
 
-/// "Compiling palomar-mx v0.1.0", if that is what this line of cargo's says.
+/// "Compiling buzonera-mx v0.1.0", if that is what this line of cargo's says.
 fn compiled(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let (what, _folder) = line.split_once(" (").unwrap_or((line, ""));
@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn what_is_compiled_is_told_from_what_else_cargo_says() {
         assert_eq!(
-            compiled("   Compiling palomar-mx v0.1.0 (/home/ana/palomar/images/mx)"),
-            Some("Compiling palomar-mx v0.1.0")
+            compiled("   Compiling buzonera-mx v0.1.0 (/home/ana/buzonera/images/mx)"),
+            Some("Compiling buzonera-mx v0.1.0")
         );
         assert_eq!(
             compiled("   Compiling ring v0.17.14"),

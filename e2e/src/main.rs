@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use e2e::{bench, demo, say, test};
 
-/// Palomar's demo, tests and benchmarks.
+/// Buzonera's demo, tests and benchmarks.
 #[derive(Parser)]
 #[command(name = "cargo e2e", version)]
 struct Cli {
@@ -15,7 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start Palomar, send and read mail, move accounts, kill everything, and count.
+    /// Start Buzonera, send and read mail, move accounts, kill everything, and count.
     Demo(demo::DemoArgs),
     /// Run the unit and integration tests.
     Test(test::TestArgs),

@@ -56,7 +56,7 @@ impl Random {
 }
 
 /// The header field that carries a test message's number.
-const MARK: &str = "X-Palomar-Test: ";
+const MARK: &str = "X-Buzonera-Test: ";
 
 /// A message of about `size` octets with lines ending in CRLF, recognisable by its `number`. Its
 /// text is never the same as another's.

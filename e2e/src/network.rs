@@ -20,7 +20,7 @@ impl Machine {
     pub fn plug_in() -> Result<Self> {
         let id = std::process::id();
         let machine = Self {
-            name: format!("palomar-{id}"),
+            name: format!("buzonera-{id}"),
             cable: format!("pal{id}"),
         };
         let Self { name, cable } = &machine;

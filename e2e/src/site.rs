@@ -1,4 +1,4 @@
-//! A `palomar local` in a folder of its own, as a process.
+//! A `buzonera local` in a folder of its own, as a process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ impl Ports {
         })
     }
 
-    /// As flags of `palomar local`.
+    /// As flags of `buzonera local`.
     pub fn flags(&self) -> Vec<String> {
         [
             ("--smtp", self.smtp),
@@ -78,7 +78,7 @@ impl Ports {
 }
 
 impl Site {
-    /// Starts one in `folder`, with more flags for `palomar local`; returns when it is ready.
+    /// Starts one in `folder`, with more flags for `buzonera local`; returns when it is ready.
     pub async fn start(folder: &Path, flags: &[&str]) -> Result<Self> {
         Self::start_with(folder, flags, None).await
     }
@@ -104,12 +104,12 @@ impl Site {
     /// Starts it once more, on the same folder and ports.
     pub async fn start_again(&mut self) -> Result<()> {
         self.starts += 1;
-        let name = format!("palomar-{}", self.starts);
+        let name = format!("buzonera-{}", self.starts);
         let (program, mut words) = self.program()?;
         words.extend(["local".to_owned()].into_iter().chain(self.ports.flags()));
         words.extend(self.flags.clone());
         let mut process = Process::start(&name, &self.folder, &program, words)?;
-        let ready = wait::until("palomar local shows its screen", START, || {
+        let ready = wait::until("buzonera local shows its screen", START, || {
             let state = (process.is_running(), process.log_tail(16 * 1024));
             async move {
                 match state {
@@ -120,20 +120,20 @@ impl Site {
             }
         });
         if !ready.await? {
-            bail!("palomar local ended:\n{}", process.log_tail(16 * 1024));
+            bail!("buzonera local ended:\n{}", process.log_tail(16 * 1024));
         }
         self.process = Some(process);
         Ok(())
     }
 
-    /// `palomar`, by way of a shell that sets its limit.
+    /// `buzonera`, by way of a shell that sets its limit.
     fn program(&self) -> Result<(PathBuf, Vec<String>)> {
-        let palomar = binaries::path("palomar")?;
+        let buzonera = binaries::path("buzonera")?;
         let Some(open_files) = self.open_files else {
-            return Ok((palomar, Vec::new()));
+            return Ok((buzonera, Vec::new()));
         };
         let run = format!("ulimit -n {open_files} && exec \"$0\" \"$@\"");
-        let words = ["-c".to_owned(), run, palomar.display().to_string()];
+        let words = ["-c".to_owned(), run, buzonera.display().to_string()];
         Ok((PathBuf::from("sh"), words.to_vec()))
     }
 
@@ -165,7 +165,7 @@ impl Site {
         let status = process.stop(STOP).await?;
         if !status.success() {
             bail!(
-                "palomar local ended with {status}:\n{}",
+                "buzonera local ended with {status}:\n{}",
                 process.log_tail(16 * 1024)
             );
         }
@@ -200,7 +200,7 @@ impl Site {
 
     /// Its CA's certificate.
     pub fn ca(&self) -> PathBuf {
-        self.folder.join("palomar-data/ca.pem")
+        self.folder.join("buzonera-data/ca.pem")
     }
 
     /// A port as an address.
@@ -208,19 +208,19 @@ impl Site {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
-    /// Runs `palomar` in the site's folder; `input` is its standard input.
-    pub fn palomar(&self, words: &[&str], input: &str) -> Result<Output> {
-        let mut command = Command::new(binaries::path("palomar")?);
+    /// Runs `buzonera` in the site's folder; `input` is its standard input.
+    pub fn buzonera(&self, words: &[&str], input: &str) -> Result<Output> {
+        let mut command = Command::new(binaries::path("buzonera")?);
         command.args(words).current_dir(&self.folder);
         feed(command, input)
     }
 
-    /// As [`Self::palomar`], and it must succeed; its result in JSON.
+    /// As [`Self::buzonera`], and it must succeed; its result in JSON.
     pub fn ask(&self, words: &[&str], input: &str) -> Result<Value> {
-        let output = self.palomar(&[words, &["--output", "json"]].concat(), input)?;
+        let output = self.buzonera(&[words, &["--output", "json"]].concat(), input)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            bail!("palomar {}: {} {said}", words.join(" "), output.status);
+            bail!("buzonera {}: {} {said}", words.join(" "), output.status);
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }

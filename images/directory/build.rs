@@ -2,18 +2,18 @@
 //! embedded store, and etcd's client.
 
 /// Messages only, over `wire`'s.
-const RECORDS: &[&str] = &["palomar/directory/v1/records.proto"];
+const RECORDS: &[&str] = &["buzonera/directory/v1/records.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=../wire/proto");
     let records = protox::compile(RECORDS, ["proto", "../wire/proto"])?;
     tonic_prost_build::configure()
-        .bytes(".palomar.directory.v1")
-        .extern_path(".palomar.v1", "::wire::rpc")
+        .bytes(".buzonera.directory.v1")
+        .extern_path(".buzonera.v1", "::wire::rpc")
         .compile_fds(records)?;
     tonic_prost_build::configure()
-        .bytes(".palomar.directory.journal.v1")
+        .bytes(".buzonera.directory.journal.v1")
         .compile_fds(protox::compile(["embedded/journal.proto"], ["proto"])?)?;
     tonic_prost_build::configure()
         .build_server(false)

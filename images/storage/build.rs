@@ -1,8 +1,8 @@
 //! Compiles the heap's records and the index's rows into plain prost messages.
 
 const FILES: &[&str] = &[
-    "palomar/storage/v1/records.proto",
-    "palomar/storage/v1/index.proto",
+    "buzonera/storage/v1/records.proto",
+    "buzonera/storage/v1/index.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

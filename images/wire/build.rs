@@ -1,13 +1,13 @@
 //! Compiles the `.proto` files into plain prost messages: no services, no tokio.
 
 const FILES: &[&str] = &[
-    "palomar/v1/route.proto",
-    "palomar/v1/directory.proto",
-    "palomar/v1/registry.proto",
-    "palomar/v1/shard.proto",
-    "palomar/v1/mover.proto",
-    "palomar/v1/admin.proto",
-    "palomar/v1/spool.proto",
+    "buzonera/v1/route.proto",
+    "buzonera/v1/directory.proto",
+    "buzonera/v1/registry.proto",
+    "buzonera/v1/shard.proto",
+    "buzonera/v1/mover.proto",
+    "buzonera/v1/admin.proto",
+    "buzonera/v1/spool.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

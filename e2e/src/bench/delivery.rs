@@ -1,4 +1,4 @@
-//! `bench delivery`: durable deliveries a second, through MX to the shards of a `palomar local`.
+//! `bench delivery`: durable deliveries a second, through MX to the shards of a `buzonera local`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -34,15 +34,15 @@ pub(super) async fn run(args: DeliveryArgs, folder: &Path) -> Result<()> {
     say::line("starting, adding accounts…");
     let mut site = Site::start(folder, &[]).await?;
     let recipients = people(&site, args.accounts)?;
-    let palomar = site.id().context("it runs")?.to_string();
-    let (cpu, ours, syncs) = (cpu::used(&palomar)?, cpu::used("self")?, syncs(&site)?);
+    let buzonera = site.id().context("it runs")?.to_string();
+    let (cpu, ours, syncs) = (cpu::used(&buzonera)?, cpu::used("self")?, syncs(&site)?);
     let began = Instant::now();
     let until = began + Duration::from_secs(args.seconds);
     let load = Load::new(Site::at(site.ports().smtp), recipients, args.largest, until);
     let done = load.run(args.connections).await?;
     let report = Report {
         took: began.elapsed(),
-        cpu: cpu::used(&palomar)? - cpu,
+        cpu: cpu::used(&buzonera)? - cpu,
         ours: cpu::used("self")? - ours,
         syncs: self::syncs(&site)? - syncs,
         done,
@@ -100,7 +100,7 @@ impl Report {
 /// Makes the accounts; who they are.
 fn people(site: &Site, count: u32) -> Result<Vec<String>> {
     site.add_domain("example.org")?;
-    let people: Vec<String> = (0..count).map(|n| format!("dove{n}@example.org")).collect();
+    let people: Vec<String> = (0..count).map(|n| format!("box{n}@example.org")).collect();
     let mut rows = "address\n".to_owned();
     for address in &people {
         let _written = writeln!(rows, "{address}");
@@ -139,6 +139,6 @@ fn stored(site: &Site, sent: u64) -> Result<()> {
 fn syncs(site: &Site) -> Result<u64> {
     let text = metrics::text(site.ports().admin)?;
     let count = |name: &str| metrics::counter(&text, name).with_context(|| format!("no {name}"));
-    let heaps = count("palomar_storage_heap_syncs_total")?;
-    Ok(heaps + count("palomar_mx_spool_syncs_total")?)
+    let heaps = count("buzonera_storage_heap_syncs_total")?;
+    Ok(heaps + count("buzonera_mx_spool_syncs_total")?)
 }

@@ -70,7 +70,7 @@ fn again_in_release() -> Result<bool> {
     Err(error).context("the release build does not start")
 }
 
-const MARK: &str = ".palomar-bench";
+const MARK: &str = ".buzonera-bench";
 
 fn fresh(folder: Option<PathBuf>) -> Result<PathBuf> {
     let folder = folder.unwrap_or_else(|| places::scratch().join("bench"));

@@ -29,7 +29,7 @@ const KEYS: usize = 3;
 
 /// The address of the n-th account: names of people's length.
 pub(super) fn address(n: u64) -> String {
-    format!("palomino.dove-{n}@{DOMAIN}")
+    format!("mailbox.owner-{n}@{DOMAIN}")
 }
 
 /// Fills an empty store.

@@ -89,9 +89,9 @@ impl Cluster {
         Admin::new(&folder, self.directories[replica], &directory_name(replica))
     }
 
-    /// Runs `palomar` as an administrator elsewhere does, who asks the first replica.
-    pub fn palomar(&self, words: &[&str], input: &str) -> Result<Output> {
-        let mut command = Command::new(binaries::path("palomar")?);
+    /// Runs `buzonera` as an administrator elsewhere does, who asks the first replica.
+    pub fn buzonera(&self, words: &[&str], input: &str) -> Result<Output> {
+        let mut command = Command::new(binaries::path("buzonera")?);
         command.args(words).args(self.reach()?);
         if words.first() == Some(&"spool") {
             command.args(["--mx", &self.mx.to_string(), "--mx-instance", "mx-1"]);
@@ -99,7 +99,7 @@ impl Cluster {
         feed(command, input)
     }
 
-    /// The flags by which `palomar` finds the first replica.
+    /// The flags by which `buzonera` finds the first replica.
     pub fn reach(&self) -> Result<Vec<String>> {
         let identity = path(&self.identity(Tier::Admin, "tester")?);
         let server = self.directories[0].to_string();
@@ -143,7 +143,7 @@ impl Cluster {
         if replica == 0 {
             flags.push(("--bootstrap", "true".to_owned()));
         }
-        self.add("palomar-directory", &name, flags)
+        self.add("buzonera-directory", &name, flags)
     }
 
     fn add_shard(&mut self, number: usize) -> Result<()> {
@@ -155,7 +155,7 @@ impl Cluster {
             ("--rpc-listen", address()?.to_string()),
             ("--pop3-listen", address()?.to_string()),
         ];
-        self.add("palomar-storage", &name, flags)
+        self.add("buzonera-storage", &name, flags)
     }
 
     fn add_mx(&mut self) -> Result<()> {
@@ -170,7 +170,7 @@ impl Cluster {
             ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
             ("--tls-key", path(&self.folder.join("public/key.pem"))),
         ];
-        self.add("palomar-mx", "mx-1", flags)
+        self.add("buzonera-mx", "mx-1", flags)
     }
 
     fn add_proxy(&mut self) -> Result<()> {
@@ -182,7 +182,7 @@ impl Cluster {
             ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
             ("--tls-key", path(&self.folder.join("public/key.pem"))),
         ];
-        self.add("palomar-proxy", "proxy-1", flags)
+        self.add("buzonera-proxy", "proxy-1", flags)
     }
 
     fn add(&mut self, program: &str, name: &str, flags: Vec<(&str, String)>) -> Result<()> {

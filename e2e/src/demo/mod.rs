@@ -1,6 +1,6 @@
-//! `cargo e2e demo`: Palomar at work, and in trouble, before your eyes.
+//! `cargo e2e demo`: Buzonera at work, and in trouble, before your eyes.
 //!
-//! One `palomar local`, mail at a steady rate, half of the accounts moved to the other shard and
+//! One `buzonera local`, mail at a steady rate, half of the accounts moved to the other shard and
 //! back meanwhile, everything killed in the middle; then every mailbox is read and counted.
 
 mod moves;
@@ -65,13 +65,13 @@ async fn play(args: DemoArgs) -> Result<bool> {
         folder.display()
     ));
     // What runs in another folder must be named by its whole path.
-    let bin = step("build Palomar", async |step: &Step| {
+    let bin = step("build Buzonera", async |step: &Step| {
         let built = binaries::folder(|compiling| step.is(compiling));
         step.is("");
         built
     })
     .await?;
-    let mut site = step("start palomar local", async |_: &Step| {
+    let mut site = step("start buzonera local", async |_: &Step| {
         let site = Site::start(&folder, &[]).await?;
         site.has_room().map(|()| site)
     })
@@ -117,7 +117,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         .of(first)
         .unwrap_or_default()
         .to_owned();
-    step("stop palomar local", async |_: &Step| site.stop().await).await?;
+    step("stop buzonera local", async |_: &Step| site.stop().await).await?;
 
     let report = Report {
         verdict,
@@ -127,7 +127,7 @@ async fn play(args: DemoArgs) -> Result<bool> {
         took: began.elapsed(),
     };
     report.show();
-    report::how_to_go_on(&site, &bin.join("palomar"), &population, &home);
+    report::how_to_go_on(&site, &bin.join("buzonera"), &population, &home);
     Ok(report.is_good())
 }
 
@@ -146,7 +146,7 @@ async fn calm(traffic: &Traffic, seconds: u64) -> Result<()> {
 }
 
 /// A file in a folder that a demo made: only such a folder is emptied.
-const MARK: &str = ".palomar-demo";
+const MARK: &str = ".buzonera-demo";
 
 fn fresh(folder: Option<PathBuf>) -> Result<PathBuf> {
     let folder = folder.unwrap_or_else(|| places::scratch().join("demo"));

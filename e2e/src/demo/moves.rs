@@ -67,7 +67,7 @@ async fn busy(traffic: &Traffic) -> usize {
 fn ask_for(site: &Site, targets: &[(String, String)]) -> Result<()> {
     let homes = homes(site)?;
     for (address, shard) in missing(&homes, targets) {
-        site.palomar(&["move", address, shard, "--no-wait"], "")?;
+        site.buzonera(&["move", address, shard, "--no-wait"], "")?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(super) struct Population {
 
 impl Population {
     pub(super) fn of(count: u32) -> Self {
-        let person = |n| (format!("dove{n:03}@{DOMAIN}"), format!("coo-coo-{n:03}"));
+        let person = |n| (format!("box{n:03}@{DOMAIN}"), format!("knock-knock-{n:03}"));
         Self {
             people: (1..=count).map(person).collect(),
         }

@@ -83,22 +83,22 @@ impl Report {
 }
 
 /// Commands that work as pasted.
-pub(super) fn how_to_go_on(site: &Site, palomar: &Path, population: &Population, home: &str) {
-    let palomar = palomar.display();
+pub(super) fn how_to_go_on(site: &Site, buzonera: &Path, population: &Population, home: &str) {
+    let buzonera = buzonera.display();
     let (address, password) = population.first();
     let pop3s = site.ports().pop3s;
     say::line("\nGo on by hand; the data is still there:\n");
     say::line(&format!("  cd {}", site.folder().display()));
     say::line(&format!(
-        "  {palomar} local {}",
+        "  {buzonera} local {}",
         site.ports().flags().join(" ")
     ));
     say::line("\nand in another terminal in that folder:\n");
-    say::line(&format!("  {palomar} status"));
-    say::line(&format!("  {palomar} account show {address}"));
-    say::line(&format!("  {palomar} move {address} {}", other(home)));
+    say::line(&format!("  {buzonera} status"));
+    say::line(&format!("  {buzonera} account show {address}"));
+    say::line(&format!("  {buzonera} move {address} {}", other(home)));
     say::line(&format!(
-        "  curl --cacert palomar-data/ca.pem --user {address}:{password} pop3s://127.0.0.1:{pop3s}/"
+        "  curl --cacert buzonera-data/ca.pem --user {address}:{password} pop3s://127.0.0.1:{pop3s}/"
     ));
 }
 

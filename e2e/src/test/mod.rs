@@ -45,7 +45,7 @@ pub fn run(args: TestArgs) -> Result<bool> {
         packages::provide(args.yes)?;
         let etcd = etcd::provide()?;
         let bin = crate::binaries::build(say::line)?;
-        let places = [("PALOMAR_ETCD", etcd), (crate::binaries::FOLDER, bin)];
+        let places = [("BUZONERA_ETCD", etcd), (crate::binaries::FOLDER, bin)];
         all += suite::run("integration", &["--test", "*"], &places)?;
     }
     say::line(&format!("took {} s", started.elapsed().as_secs()));

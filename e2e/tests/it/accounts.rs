@@ -49,7 +49,7 @@ async fn an_address_made_again_starts_empty_and_the_old_mail_comes_back_as_anoth
     site.ask(&REMOVE, "").unwrap();
     site.add_account(ANA, PASSWORD).unwrap();
     assert!(site.numbers(ANA).await.unwrap().is_empty());
-    let refused = site.palomar(&["account", "restore", ANA], "").unwrap();
+    let refused = site.buzonera(&["account", "restore", ANA], "").unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("--as"), "{said}");
@@ -69,7 +69,7 @@ async fn a_purged_account_is_gone() {
     site.deliver([1], ANA).await.unwrap();
     site.ask(&["account", "remove", ANA, "--yes", "--purge"], "")
         .unwrap();
-    let restore = site.palomar(&["account", "restore", ANA], "").unwrap();
+    let restore = site.buzonera(&["account", "restore", ANA], "").unwrap();
     assert!(!restore.status.success());
     site.add_account(ANA, PASSWORD).unwrap();
     assert!(site.numbers(ANA).await.unwrap().is_empty());

@@ -10,7 +10,7 @@ use wire::ids::ClusterId;
 
 use crate::support::{ANA, PASSWORD, TestSite};
 
-/// A certificate for localhost from a CA that Palomar knows nothing of.
+/// A certificate for localhost from a CA that Buzonera knows nothing of.
 fn bring(folder: &Path) {
     let authority = Authority::create(&folder.join("other-ca"), ClusterId::random()).unwrap();
     let names = ["localhost", "mail.example.org"];
@@ -68,7 +68,7 @@ async fn a_certificate_that_cannot_be_used_is_named() {
             key,
         ];
         let words = words.into_iter().chain(ports.iter().map(String::as_str));
-        let refused = site.palomar(&words.collect::<Vec<_>>(), "").unwrap();
+        let refused = site.buzonera(&words.collect::<Vec<_>>(), "").unwrap();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(2), "{said}");
         assert!(said.contains("--tls-cert and --tls-key"), "{said}");

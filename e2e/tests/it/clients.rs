@@ -80,7 +80,7 @@ ids = client.uidl()[1]
 assert len(set(ids)) == 2, ids
 assert any(line.startswith(b'Subject: test 1') for line in client.top(1, 0)[1])
 body = b'\\r\\n'.join(client.retr(2)[1])
-assert b'X-Palomar-Test: 2' in body
+assert b'X-Buzonera-Test: 2' in body
 client.dele(1)
 client.quit()
 ";

@@ -9,7 +9,7 @@ use crate::support::{ANA, PASSWORD, TestSite};
 #[tokio::test]
 async fn exit_codes_tell_what_happened() {
     let mut site = TestSite::with_ana().await.unwrap();
-    let code = |words: &[&str], input: &str| site.palomar(words, input).unwrap().status.code();
+    let code = |words: &[&str], input: &str| site.buzonera(words, input).unwrap().status.code();
     assert_eq!(code(&["account", "show", ANA], ""), Some(0));
     let again = ["account", "add", ANA, "--password-stdin"];
     assert_eq!(code(&again, PASSWORD), Some(1));
@@ -30,7 +30,7 @@ async fn exit_codes_tell_what_happened() {
     assert_eq!(code(&["alias", "show", "nobody@example.org"], ""), Some(3));
     assert_eq!(code(&["account", "remove", ANA], ""), Some(2));
     site.kill().unwrap();
-    let gone = site.palomar(&["status"], "").unwrap();
+    let gone = site.buzonera(&["status"], "").unwrap();
     assert_eq!(gone.status.code(), Some(4));
     let said = String::from_utf8_lossy(&gone.stderr).into_owned();
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -39,7 +39,7 @@ async fn exit_codes_tell_what_happened() {
 #[tokio::test]
 async fn a_reader_that_leaves_early_is_no_reason_to_panic() {
     let site = TestSite::with_ana().await.unwrap();
-    let mut child = Command::new(binaries::path("palomar").unwrap())
+    let mut child = Command::new(binaries::path("buzonera").unwrap())
         .args(["account", "list", "--output", "json"])
         .current_dir(site.folder())
         .stdout(Stdio::piped())
@@ -82,7 +82,7 @@ async fn nothing_is_imported_until_all_rows_are_good() {
                 cy@elsewhere.example,x,,\n\
                 dee@example.org,x,lots,\n";
     std::fs::write(&file, rows).unwrap();
-    let refused = site.palomar(&["import", "users.csv"], "").unwrap();
+    let refused = site.buzonera(&["import", "users.csv"], "").unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8_lossy(&refused.stdout).into_owned();
     for line in ["line 3: ", "line 4: ", "line 5: "] {
@@ -116,16 +116,16 @@ async fn nothing_is_imported_until_all_rows_are_good() {
 async fn aliases_lead_to_accounts_and_never_outside() {
     let site = TestSite::with_ana().await.unwrap();
     let outside = ["alias", "add", "x@example.org", "bo@elsewhere.example"];
-    assert!(!site.palomar(&outside, "").unwrap().status.success());
-    site.ask(&["alias", "add", "dove@example.org", ANA], "")
+    assert!(!site.buzonera(&outside, "").unwrap().status.success());
+    site.ask(&["alias", "add", "letters@example.org", ANA], "")
         .unwrap();
-    site.deliver([1], "dove@example.org").await.unwrap();
+    site.deliver([1], "letters@example.org").await.unwrap();
     assert_eq!(site.numbers(ANA).await.unwrap(), [1]);
     let list = site.ask(&["alias", "list"], "").unwrap();
     assert_eq!(list[0]["targets"][0], ANA);
-    site.ask(&["alias", "remove", "dove@example.org"], "")
+    site.ask(&["alias", "remove", "letters@example.org"], "")
         .unwrap();
-    let (_, reply) = site.send(2, "dove@example.org").await.unwrap();
+    let (_, reply) = site.send(2, "letters@example.org").await.unwrap();
     assert_eq!(reply.code, 550);
 }
 
@@ -148,7 +148,7 @@ async fn a_move_shows_where_the_account_went() {
         (&target.into(), &2.into())
     );
     assert_eq!(site.mailbox(ANA).await.unwrap(), before);
-    let nowhere = site.palomar(&["move", ANA, "shard-9"], "").unwrap();
+    let nowhere = site.buzonera(&["move", ANA, "shard-9"], "").unwrap();
     assert_eq!(nowhere.status.code(), Some(3));
     let moves = site.ask(&["moves"], "").unwrap();
     assert_eq!(moves[0]["address"], ANA);

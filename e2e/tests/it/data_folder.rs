@@ -1,4 +1,4 @@
-//! `palomar local` says why it does not start, and spoils nothing.
+//! `buzonera local` says why it does not start, and spoils nothing.
 
 use std::fs;
 use std::net::TcpListener;
@@ -23,10 +23,10 @@ fn complaint(output: &Output) -> String {
 #[tokio::test]
 async fn a_second_process_on_the_folder_refuses_and_the_first_goes_on() {
     let site = TestSite::with_ana().await.unwrap();
-    let second = site.palomar(&["local", "--smtp", "0"], "").unwrap();
+    let second = site.buzonera(&["local", "--smtp", "0"], "").unwrap();
     let said = complaint(&second);
     assert!(
-        said.contains("is in use by another `palomar local`"),
+        said.contains("is in use by another `buzonera local`"),
         "{said}"
     );
     site.deliver([1], ANA).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_busy_port_names_its_flag() {
     let busy = TcpListener::bind(("127.0.0.1", ports::free().unwrap())).unwrap();
     let port = busy.local_addr().unwrap().port().to_string();
     let words = ["local", "--data", "other", "--pop3s", &port];
-    let said = complaint(&site.palomar(&words, "").unwrap());
+    let said = complaint(&site.buzonera(&words, "").unwrap());
     assert!(said.contains("choose another port with --pop3s"), "{said}");
 }
 
@@ -52,7 +52,7 @@ async fn shards_are_added_and_never_left_out() {
         2
     );
     site.stop().await.unwrap();
-    let said = complaint(&site.palomar(&["local", "--shards", "1"], "").unwrap());
+    let said = complaint(&site.buzonera(&["local", "--shards", "1"], "").unwrap());
     assert!(said.contains("--shards 2 or more"), "{said}");
     site.set_flags(&["--shards", "3"]);
     site.start_again().await.unwrap();
@@ -68,7 +68,7 @@ async fn shards_are_added_and_never_left_out() {
 async fn mail_and_keys_are_their_owners_alone() {
     let site = TestSite::with_ana().await.unwrap();
     site.deliver([1], ANA).await.unwrap();
-    let root = site.folder().join("palomar-data");
+    let root = site.folder().join("buzonera-data");
     let mut open = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
@@ -87,12 +87,12 @@ async fn mail_and_keys_are_their_owners_alone() {
     assert_eq!(mode & 0o777, 0o755);
 }
 
-/// `palomar local | head` reads some lines of the screen and leaves.
+/// `buzonera local | head` reads some lines of the screen and leaves.
 #[tokio::test]
 async fn a_reader_of_the_screen_that_leaves_does_not_end_the_service() {
     let folder = tempfile::tempdir().unwrap();
     let ports = Ports::free().unwrap();
-    let mut child = Command::new(binaries::path("palomar").unwrap())
+    let mut child = Command::new(binaries::path("buzonera").unwrap())
         .arg("local")
         .args(ports.flags())
         .current_dir(folder.path())
@@ -100,18 +100,18 @@ async fn a_reader_of_the_screen_that_leaves_does_not_end_the_service() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    let palomar = |words: &[&str]| {
-        let mut command = Command::new(binaries::path("palomar").unwrap());
+    let buzonera = |words: &[&str]| {
+        let mut command = Command::new(binaries::path("buzonera").unwrap());
         command.args(words).current_dir(folder.path());
         feed(command, "")
     };
     let added = wait::until("a domain is added", START, || async {
-        let added = palomar(&["domain", "add", "example.org"])?;
+        let added = buzonera(&["domain", "add", "example.org"])?;
         ensure!(added.status.success(), "{added:?}");
         Ok(())
     });
     let added = added.await;
-    let goes_on = (0..10).all(|_| palomar(&["status"]).unwrap().status.success());
+    let goes_on = (0..10).all(|_| buzonera(&["status"]).unwrap().status.success());
     let ended = child.try_wait().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();

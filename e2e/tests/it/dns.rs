@@ -1,4 +1,4 @@
-//! `palomar domain add` prints the DNS records to create, with the server's own name.
+//! `buzonera domain add` prints the DNS records to create, with the server's own name.
 
 use crate::support::TestSite;
 
@@ -28,10 +28,10 @@ async fn the_records_name_the_server() {
     assert_eq!(mx(&asked), "example.org. 10 mx.xn--bcher-kva.example.");
     for wrong in ["a b", "", "[192.0.2.1]", "192.0.2.1"] {
         let words = ["domain", "add", "example.com", "--host", wrong];
-        let refused = site.palomar(&words, "").unwrap();
+        let refused = site.buzonera(&words, "").unwrap();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(2), "{wrong:?}: {said}");
-        assert!(said.starts_with("palomar: --host: "), "{said}");
+        assert!(said.starts_with("buzonera: --host: "), "{said}");
     }
     let domains = site.ask(&["domain", "list"], "").unwrap();
     assert_eq!(domains.as_array().unwrap().len(), 1, "{domains}");
@@ -40,7 +40,9 @@ async fn the_records_name_the_server() {
 #[tokio::test]
 async fn a_machine_without_a_name_is_called_mail() {
     let site = TestSite::empty().await.unwrap();
-    let output = site.palomar(&["domain", "add", "example.org"], "").unwrap();
+    let output = site
+        .buzonera(&["domain", "add", "example.org"], "")
+        .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     for record in [
         "\nexample.org.              IN MX   10 mail.example.org.\n",

@@ -18,7 +18,7 @@ pub(crate) struct Document {
 impl Document {
     /// Reads it.
     pub(crate) fn read() -> Result<Self> {
-        let path = places::workspace().join("images/palomar/JSON.md");
+        let path = places::workspace().join("images/buzonera/JSON.md");
         let text = fs::read_to_string(path)?;
         let mut sections = text.split("\n## ");
         let mut commands = BTreeMap::new();

@@ -46,7 +46,7 @@ async fn altered_octets_are_a_new_message() {
 #[tokio::test]
 async fn several_addresses_of_one_account_get_one_copy() {
     let site = TestSite::with_ana().await.unwrap();
-    site.ask(&["alias", "add", "dove@example.org", ANA], "")
+    site.ask(&["alias", "add", "letters@example.org", ANA], "")
         .unwrap();
     let smtp = e2e::site::Site::at(site.ports().smtp);
     let mut client = e2e::smtp::Client::connect(smtp, "EHLO client.example.net")
@@ -55,7 +55,7 @@ async fn several_addresses_of_one_account_get_one_copy() {
     for line in [
         "MAIL FROM:<keeper@example.net>",
         "RCPT TO:<ana@example.org>",
-        "RCPT TO:<dove@example.org>",
+        "RCPT TO:<letters@example.org>",
         "RCPT TO:<Ana+list@EXAMPLE.org>",
     ] {
         client.say(line).await.unwrap();

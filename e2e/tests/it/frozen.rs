@@ -12,7 +12,7 @@ use e2e::{pop3, smtp, wait};
 use crate::support::on_cluster;
 
 const ANA: &str = "ana@example.org";
-const PASSWORD: &str = "coo coo";
+const PASSWORD: &str = "knock knock";
 const FROM: &str = "keeper@example.net";
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -56,7 +56,7 @@ async fn nothing_spooled_is_lost_on_a_full_disk() {
 /// Does what is to be tested on a disk of its own; should it fail, the log is shown.
 async fn on_a_small_disk(work: impl AsyncFnOnce(&mut Site, &Disk) -> Result<()>) {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Disk::mount(folder.path(), "palomar-data", DISK_MIB)
+    let disk = Disk::mount(folder.path(), "buzonera-data", DISK_MIB)
         .await
         .unwrap();
     let mut site = Site::start(&disk.folder(), &[]).await.unwrap();
@@ -119,12 +119,12 @@ async fn spool_is(site: &Site, wanted: u64) -> Result<()> {
 /// 1 while the spool's log has failed.
 fn failed(admin: u16) -> Result<u64> {
     let text = metrics::text(admin)?;
-    metrics::counter(&text, "palomar_mx_spool_failed").context(text)
+    metrics::counter(&text, "buzonera_mx_spool_failed").context(text)
 }
 
 async fn status_ends(site: &Site, code: i32) -> Result<()> {
     wait::until(&format!("status ends with {code}"), PATIENCE, || async {
-        let output = site.palomar(&["status"], "")?;
+        let output = site.buzonera(&["status"], "")?;
         ensure!(output.status.code() == Some(code), "{output:?}");
         Ok(())
     })
@@ -237,7 +237,7 @@ async fn serves_or_says_why(site: &mut Site, sending: &Sending) -> Result<()> {
     ensure!(!log.contains("panicked"), "{log}");
     if ends {
         let last = log.lines().last().unwrap_or_default();
-        let says_why = last.starts_with("palomar: ") && last.contains("No space left on device");
+        let says_why = last.starts_with("buzonera: ") && last.contains("No space left on device");
         ensure!(says_why, "it ended and does not say why: {log}");
         say::line(&format!("full disk: it ended: {last}"));
     }

@@ -1,7 +1,7 @@
 //! `--output json` prints what JSON.md says, for every command.
 
+use buzonera::cli::Cli;
 use clap::CommandFactory as _;
-use palomar::cli::Cli;
 use serde_json::Value;
 
 use crate::documented::Document;
@@ -67,10 +67,10 @@ async fn every_result_is_as_documented() {
         "7",
     ];
     one(ask(&quota, ""), "Account", &[]);
-    let alias = ["alias", "add", "dove@example.org", ANA];
+    let alias = ["alias", "add", "letters@example.org", ANA];
     one(ask(&alias, ""), "Alias", &[]);
     one(
-        ask(&["alias", "show", "dove@example.org"], ""),
+        ask(&["alias", "show", "letters@example.org"], ""),
         "Alias",
         &[],
     );
@@ -78,7 +78,7 @@ async fn every_result_is_as_documented() {
     one(ask(&["account", "show", ANA], ""), "Account", &[]);
     many(ask(&["account", "list"], ""), "Account", &[]);
     one(
-        ask(&["alias", "remove", "dove@example.org"], ""),
+        ask(&["alias", "remove", "letters@example.org"], ""),
         "Alias",
         &[],
     );
@@ -127,13 +127,13 @@ async fn failures_print_a_sentence_on_standard_error_and_no_json() {
         &["import", "nowhere.csv"],
     ] {
         let output = site
-            .palomar(&[words, &["--output", "json"]].concat(), "")
+            .buzonera(&[words, &["--output", "json"]].concat(), "")
             .unwrap();
         assert!(!output.status.success());
         assert!(output.stdout.is_empty(), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            said.starts_with("palomar: ") && said.ends_with(".\n"),
+            said.starts_with("buzonera: ") && said.ends_with(".\n"),
             "{said}"
         );
         assert_eq!(said.lines().count(), 1, "{said}");

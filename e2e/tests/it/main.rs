@@ -1,4 +1,4 @@
-//! What Palomar promises, seen from outside: one promise a file.
+//! What Buzonera promises, seen from outside: one promise a file.
 
 mod accounts;
 mod certificate;

@@ -6,11 +6,11 @@ use crate::support::{ANA, TestSite};
 
 /// One that each tier counts, as a dashboard would name it.
 const ONE_EACH: [&str; 5] = [
-    "palomar_directory_resolved_total",
-    "palomar_storage_deliveries_total",
-    "palomar_storage_heap_syncs_total",
-    "palomar_mx_outcomes_total",
-    "palomar_proxy_logins_total",
+    "buzonera_directory_resolved_total",
+    "buzonera_storage_deliveries_total",
+    "buzonera_storage_heap_syncs_total",
+    "buzonera_mx_outcomes_total",
+    "buzonera_proxy_logins_total",
 ];
 
 #[tokio::test]
@@ -28,12 +28,12 @@ async fn every_tier_counts_under_its_own_name() {
             "{name}: {before:?} before mail, {after:?} after it"
         );
     }
-    let idle = counter(&after, "palomar_mx_spool_syncs_total");
+    let idle = counter(&after, "buzonera_mx_spool_syncs_total");
     assert_eq!(idle, Some(0), "mail that is stored is not spooled");
     for tier in ["directory", "storage", "mx", "proxy"] {
-        let twice = format!("palomar_{tier}_{tier}_");
+        let twice = format!("buzonera_{tier}_{tier}_");
         assert!(!after.contains(&twice), "{twice}…");
-        let expires = format!("palomar_{tier}_identity_expires_timestamp_seconds");
+        let expires = format!("buzonera_{tier}_identity_expires_timestamp_seconds");
         assert!(after.contains(&expires), "no {expires}");
     }
 }

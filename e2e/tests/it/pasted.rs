@@ -1,4 +1,4 @@
-//! The commands that `palomar local` shows work as pasted.
+//! The commands that `buzonera local` shows work as pasted.
 
 use e2e::terminal;
 
@@ -21,5 +21,5 @@ async fn the_screens_commands_work_as_pasted() {
         assert_eq!(seen.code, Some(0), "{command}\n{}", seen.screen);
         last = seen.screen;
     }
-    assert!(last.contains("The first dove."), "{last}");
+    assert!(last.contains("The first letter."), "{last}");
 }

@@ -194,7 +194,7 @@ async fn postfix_hands_mail_in_and_never_owes_a_bounce() {
         "{reply:?}\n{}",
         postfix.log()
     );
-    // While Palomar is away, Postfix keeps what it has accepted.
+    // While Buzonera is away, Postfix keeps what it has accepted.
     site.kill().unwrap();
     let (answer, reply) = postfix.send(3, ANA).await.unwrap();
     assert_eq!(answer, Answer::Accepted, "{reply:?}\n{}", postfix.log());

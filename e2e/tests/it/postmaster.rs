@@ -39,7 +39,7 @@ async fn a_postmaster_is_an_address_of_this_cluster() {
         "--postmaster",
         "a@b.example",
     ];
-    let refused = site.palomar(&words, "").unwrap();
+    let refused = site.buzonera(&words, "").unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("b.example"), "{said}");

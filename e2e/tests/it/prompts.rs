@@ -8,9 +8,9 @@ use crate::support::{ANA, PASSWORD, TestSite};
 
 const NEW: &str = "roo roo";
 
-/// Runs `palomar WORDS` on a terminal; afterwards the terminal says whether it echoes.
-fn palomar(site: &TestSite, words: &str, answers: &[&str]) -> Seen {
-    let program = binaries::path("palomar").unwrap();
+/// Runs `buzonera WORDS` on a terminal; afterwards the terminal says whether it echoes.
+fn buzonera(site: &TestSite, words: &str, answers: &[&str]) -> Seen {
+    let program = binaries::path("buzonera").unwrap();
     let command = format!(
         "{} {words}; code=$?; stty -a; exit $code",
         program.display()
@@ -31,7 +31,7 @@ async fn logs_in(site: &TestSite, user: &str, password: &str) -> bool {
 #[tokio::test]
 async fn a_password_is_asked_for_twice_and_does_not_show() {
     let site = TestSite::with_ana().await.unwrap();
-    let seen = palomar(&site, "account passwd ana@example.org", &[NEW, NEW]);
+    let seen = buzonera(&site, "account passwd ana@example.org", &[NEW, NEW]);
     assert_eq!(seen.code, Some(0), "{}", seen.screen);
     assert!(!seen.screen.contains("roo"), "{}", seen.screen);
     assert!(
@@ -43,7 +43,7 @@ async fn a_password_is_asked_for_twice_and_does_not_show() {
         seen.screen
     );
     assert!(logs_in(&site, ANA, NEW).await);
-    let seen = palomar(&site, "account add bo@example.org", &[NEW, NEW]);
+    let seen = buzonera(&site, "account add bo@example.org", &[NEW, NEW]);
     assert_eq!(seen.code, Some(0), "{}", seen.screen);
     assert!(!seen.screen.contains("roo"), "{}", seen.screen);
     assert!(logs_in(&site, "bo@example.org", NEW).await);
@@ -52,20 +52,20 @@ async fn a_password_is_asked_for_twice_and_does_not_show() {
 #[tokio::test]
 async fn two_passwords_that_differ_and_an_empty_one_set_nothing() {
     let site = TestSite::with_ana().await.unwrap();
-    let seen = palomar(&site, "account passwd ana@example.org", &[NEW, "roo"]);
+    let seen = buzonera(&site, "account passwd ana@example.org", &[NEW, "roo"]);
     assert_eq!(seen.code, Some(2), "{}", seen.screen);
-    let said = "palomar: The two passwords differ; nothing was changed.";
+    let said = "buzonera: The two passwords differ; nothing was changed.";
     assert!(seen.screen.contains(said), "{}", seen.screen);
-    let seen = palomar(&site, "account passwd ana@example.org", &["", ""]);
+    let seen = buzonera(&site, "account passwd ana@example.org", &["", ""]);
     assert_eq!(seen.code, Some(2), "{}", seen.screen);
     assert!(
         seen.screen.contains("the password is empty"),
         "{}",
         seen.screen
     );
-    let seen = palomar(&site, "account add bo@example.org", &["one", "other"]);
+    let seen = buzonera(&site, "account add bo@example.org", &["one", "other"]);
     assert_eq!(seen.code, Some(2), "{}", seen.screen);
-    let bo = site.palomar(&["account", "show", "bo@example.org"], "");
+    let bo = site.buzonera(&["account", "show", "bo@example.org"], "");
     assert_eq!(bo.unwrap().status.code(), Some(3));
     assert!(logs_in(&site, ANA, PASSWORD).await);
 }
@@ -77,7 +77,7 @@ async fn nobody_is_asked_for_the_password_of_an_account_that_is_not_there() {
         "account passwd no@example.org",
         "account remove no@example.org",
     ] {
-        let seen = palomar(&site, words, &[]);
+        let seen = buzonera(&site, words, &[]);
         assert_eq!(seen.code, Some(3), "{}", seen.screen);
         assert!(!seen.screen.contains("assword for"), "{}", seen.screen);
         assert!(!seen.screen.contains("again: "), "{}", seen.screen);
@@ -88,13 +88,13 @@ async fn nobody_is_asked_for_the_password_of_an_account_that_is_not_there() {
 async fn an_account_is_removed_by_who_types_its_address_again() {
     let site = TestSite::with_ana().await.unwrap();
     for wrong in ["", "ana", "an@example.org"] {
-        let seen = palomar(&site, "account remove ana@example.org", &[wrong]);
+        let seen = buzonera(&site, "account remove ana@example.org", &[wrong]);
         assert_eq!(seen.code, Some(1), "{}", seen.screen);
-        let said = "palomar: That is not the same address; nothing was removed.";
+        let said = "buzonera: That is not the same address; nothing was removed.";
         assert!(seen.screen.contains(said), "{}", seen.screen);
     }
     assert!(logs_in(&site, ANA, PASSWORD).await);
-    let seen = palomar(&site, "account remove ana@example.org", &[ANA]);
+    let seen = buzonera(&site, "account remove ana@example.org", &[ANA]);
     assert_eq!(seen.code, Some(0), "{}", seen.screen);
     assert!(
         seen.screen.contains("keeps its mail for 7 days"),

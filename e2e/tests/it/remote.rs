@@ -1,5 +1,5 @@
 //! Administration from elsewhere: `--server HOST:PORT --identity DIR --instance NAME`, and what
-//! `palomar status` says of shards that take no mail.
+//! `buzonera status` says of shards that take no mail.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn the_directory_is_found_by_address_and_identity() {
 fn administer(cluster: &Cluster) -> Result<()> {
     ask(cluster, &["domain", "add", "example.org"], "")?;
     let add = ["account", "add", "ana@example.org", "--password-stdin"];
-    let account = ask(cluster, &add, "coo coo")?;
+    let account = ask(cluster, &add, "knock knock")?;
     ensure!(account["state"] == "active", "{account}");
     let status = ask(cluster, &["status"], "")?;
     ensure!(status["store"] == "etcd", "{status}");
@@ -81,7 +81,7 @@ fn refuse_others(cluster: &Cluster) -> Result<()> {
             let at = flags.iter().position(|known| known == flag);
             flags[at.unwrap_or_default() + 1] = (*value).to_owned();
         }
-        let mut command = std::process::Command::new(binaries::path("palomar")?);
+        let mut command = std::process::Command::new(binaries::path("buzonera")?);
         command.arg("status").args(&flags);
         let output = feed(command, "")?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -104,7 +104,7 @@ async fn tell_trouble(cluster: &mut Cluster) -> Result<()> {
     shard.ready(PATIENCE).await?;
     let said = status_ends(cluster, 1).await?;
     ensure!(
-        said.starts_with("palomar: The disk of shard-2 is nearly full"),
+        said.starts_with("buzonera: The disk of shard-2 is nearly full"),
         "{said}"
     );
     let shards = ask(cluster, &["shards"], "")?;
@@ -114,7 +114,7 @@ async fn tell_trouble(cluster: &mut Cluster) -> Result<()> {
             "{shards}"
         );
     }
-    let table = cluster.palomar(&["shards"], "")?;
+    let table = cluster.buzonera(&["shards"], "")?;
     let table = String::from_utf8(table.stdout)?;
     ensure!(table.contains("active, nearly full"), "{table}");
 
@@ -122,16 +122,16 @@ async fn tell_trouble(cluster: &mut Cluster) -> Result<()> {
     cluster.member("shard-1")?.kill()?;
     let said = status_ends(cluster, 4).await?;
     ensure!(
-        said.starts_with("palomar: shard-1, shard-2 is away"),
+        said.starts_with("buzonera: shard-1, shard-2 is away"),
         "{said}"
     );
     Ok(())
 }
 
-/// Waits until `palomar status` ends with that exit code; what it complains of.
+/// Waits until `buzonera status` ends with that exit code; what it complains of.
 async fn status_ends(cluster: &Cluster, code: i32) -> Result<String> {
     wait::until(&format!("status ends with {code}"), PATIENCE, || async {
-        let output = cluster.palomar(&["status"], "")?;
+        let output = cluster.buzonera(&["status"], "")?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.code() == Some(code), "{output:?}");
         ensure!(
@@ -144,7 +144,7 @@ async fn status_ends(cluster: &Cluster, code: i32) -> Result<String> {
 }
 
 fn ask(cluster: &Cluster, words: &[&str], input: &str) -> Result<Value> {
-    let output = cluster.palomar(&[words, &["--output", "json"]].concat(), input)?;
+    let output = cluster.buzonera(&[words, &["--output", "json"]].concat(), input)?;
     ensure!(output.status.success(), "{words:?}: {output:?}");
     Ok(serde_json::from_slice(&output.stdout)?)
 }

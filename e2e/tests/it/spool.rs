@@ -1,4 +1,4 @@
-//! `palomar spool`: mail for a shard that is away is listed, shown, tried when asked, and arrives
+//! `buzonera spool`: mail for a shard that is away is listed, shown, tried when asked, and arrives
 //! once; what was given up is removed when asked, and nothing else is.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::documented::Document;
 use crate::support::on_cluster;
 
 const ANA: &str = "ana@example.org";
-const PASSWORD: &str = "coo coo";
+const PASSWORD: &str = "knock knock";
 const FROM: &str = "keeper@example.net";
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -65,7 +65,7 @@ async fn remove(cluster: &mut Cluster) -> Result<()> {
 
 /// On a terminal it is removed by who types its number again.
 fn asks_first(cluster: &Cluster, entry: &str) -> Result<()> {
-    let program = binaries::path("palomar")?;
+    let program = binaries::path("buzonera")?;
     let (program, reach, mx) = (program.display(), cluster.reach()?.join(" "), cluster.mx);
     let command = format!("{program} spool remove {entry} {reach} --mx {mx} --mx-instance mx-1");
     let folder = tempfile::tempdir()?;
@@ -87,7 +87,7 @@ fn asks_first(cluster: &Cluster, entry: &str) -> Result<()> {
 
 /// What a command says that ends with this exit code.
 fn fails(cluster: &Cluster, words: &[&str], code: i32) -> Result<String> {
-    let output = cluster.palomar(words, "")?;
+    let output = cluster.buzonera(words, "")?;
     ensure!(output.status.code() == Some(code), "{words:?}: {output:?}");
     Ok(String::from_utf8(output.stderr)?)
 }
@@ -128,10 +128,10 @@ async fn spool(cluster: &mut Cluster) -> Result<()> {
     ensure!(table.contains("\n  Subject: test 1\n"), "{table}");
 
     for words in [["spool", "show", "999999"], ["spool", "retry", "999999"]] {
-        let output = cluster.palomar(&words, "")?;
+        let output = cluster.buzonera(&words, "")?;
         ensure!(output.status.code() == Some(3), "{words:?}: {output:?}");
     }
-    let none = cluster.palomar(&["spool", "retry"], "")?;
+    let none = cluster.buzonera(&["spool", "retry"], "")?;
     ensure!(none.status.code() == Some(2), "{none:?}");
 
     tried(cluster, &entry).await?;
@@ -194,7 +194,7 @@ fn ask(cluster: &Cluster, words: &[&str]) -> Result<Value> {
 }
 
 fn text(cluster: &Cluster, words: &[&str]) -> Result<String> {
-    let output = cluster.palomar(words, "")?;
+    let output = cluster.buzonera(words, "")?;
     ensure!(output.status.success(), "{words:?}: {output:?}");
     Ok(String::from_utf8(output.stdout)?)
 }

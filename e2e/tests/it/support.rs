@@ -18,7 +18,7 @@ pub(crate) const FROM: &str = "keeper@example.net";
 /// The account that most tests use.
 pub(crate) const ANA: &str = "ana@example.org";
 /// Everyone's password.
-pub(crate) const PASSWORD: &str = "coo coo";
+pub(crate) const PASSWORD: &str = "knock knock";
 
 /// For mail to come out of the spool.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ pub(crate) async fn on_cluster(shards: usize, work: impl AsyncFnOnce(&mut Cluste
     outcome.unwrap();
 }
 
-/// A `palomar local` of its own; a failing test shows its log.
+/// A `buzonera local` of its own; a failing test shows its log.
 pub(crate) struct TestSite {
     site: Site,
     _folder: TempDir,
@@ -46,7 +46,7 @@ impl TestSite {
         Self::with_flags(&[]).await
     }
 
-    /// Starts an empty one with more flags for `palomar local`.
+    /// Starts an empty one with more flags for `buzonera local`.
     pub(crate) async fn with_flags(flags: &[&str]) -> Result<Self> {
         Self::start(flags, None).await
     }

@@ -6,38 +6,38 @@ use wire::identity::Tier;
 /// Every method that a directory serves, and the tiers that may call it.
 pub const TABLE: &[(&str, &[Tier])] = &[
     (
-        "/palomar.v1.Directory/Resolve",
+        "/buzonera.v1.Directory/Resolve",
         &[Tier::Mx, Tier::Proxy, Tier::Admin],
     ),
-    ("/palomar.v1.Directory/Authenticate", &[Tier::Proxy]),
-    ("/palomar.v1.Registry/AcquireLease", &[Tier::Storage]),
-    ("/palomar.v1.Registry/RenewLease", &[Tier::Storage]),
-    ("/palomar.v1.Registry/Watch", &[Tier::Storage]),
-    ("/palomar.v1.Registry/Confirm", &[Tier::Storage]),
-    ("/palomar.v1.Admin/AddDomain", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ListDomains", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ShowDomain", &[Tier::Admin]),
-    ("/palomar.v1.Admin/RemoveDomain", &[Tier::Admin]),
-    ("/palomar.v1.Admin/AddAccount", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ImportAccounts", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ListAccounts", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ShowAccount", &[Tier::Admin]),
-    ("/palomar.v1.Admin/SetPassword", &[Tier::Admin]),
-    ("/palomar.v1.Admin/SetQuota", &[Tier::Admin]),
-    ("/palomar.v1.Admin/RemoveAccount", &[Tier::Admin]),
-    ("/palomar.v1.Admin/RestoreAccount", &[Tier::Admin]),
-    ("/palomar.v1.Admin/AddAlias", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ListAliases", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ShowAlias", &[Tier::Admin]),
-    ("/palomar.v1.Admin/RemoveAlias", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ListShards", &[Tier::Admin]),
-    ("/palomar.v1.Admin/AddShard", &[Tier::Admin]),
-    ("/palomar.v1.Admin/SetShardState", &[Tier::Admin]),
-    ("/palomar.v1.Admin/StartMove", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ShowMove", &[Tier::Admin]),
-    ("/palomar.v1.Admin/ListMoves", &[Tier::Admin]),
-    ("/palomar.v1.Admin/AbortMove", &[Tier::Admin]),
-    ("/palomar.v1.Admin/Status", &[Tier::Admin]),
+    ("/buzonera.v1.Directory/Authenticate", &[Tier::Proxy]),
+    ("/buzonera.v1.Registry/AcquireLease", &[Tier::Storage]),
+    ("/buzonera.v1.Registry/RenewLease", &[Tier::Storage]),
+    ("/buzonera.v1.Registry/Watch", &[Tier::Storage]),
+    ("/buzonera.v1.Registry/Confirm", &[Tier::Storage]),
+    ("/buzonera.v1.Admin/AddDomain", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ListDomains", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ShowDomain", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/RemoveDomain", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/AddAccount", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ImportAccounts", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ListAccounts", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ShowAccount", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/SetPassword", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/SetQuota", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/RemoveAccount", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/RestoreAccount", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/AddAlias", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ListAliases", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ShowAlias", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/RemoveAlias", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ListShards", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/AddShard", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/SetShardState", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/StartMove", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ShowMove", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ListMoves", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/AbortMove", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/Status", &[Tier::Admin]),
 ];
 
 /// Lets a call pass when the table allows it; what is not in the table is allowed to nobody. An
@@ -64,7 +64,7 @@ mod tests {
         let methods: HashSet<_> = TABLE.iter().map(|(method, _)| method).collect();
         assert_eq!(methods.len(), TABLE.len());
         assert!(TABLE.iter().all(|(_, tiers)| !tiers.is_empty()));
-        assert!(allowed("/palomar.v1.Admin/Strange").is_empty());
+        assert!(allowed("/buzonera.v1.Admin/Strange").is_empty());
         assert!(allowed("").is_empty());
     }
 }

@@ -312,8 +312,8 @@ mod tests {
 
     #[test]
     fn stores() {
-        let embedded: StoreAt = "embedded:/var/lib/palomar".parse().unwrap();
-        assert_eq!(embedded, StoreAt::Embedded("/var/lib/palomar".into()));
+        let embedded: StoreAt = "embedded:/var/lib/buzonera".parse().unwrap();
+        assert_eq!(embedded, StoreAt::Embedded("/var/lib/buzonera".into()));
         let etcd: StoreAt = "etcd:http://a:2379,https://b:2379".parse().unwrap();
         assert!(matches!(etcd, StoreAt::Etcd(endpoints) if endpoints.len() == 2));
         for bad in [

@@ -1,14 +1,14 @@
-//! `palomar-directory`: one replica of the directory.
+//! `buzonera-directory`: one replica of the directory.
 
 use std::process::ExitCode;
 
+use buzonera_directory::{Config, Directory, Error};
 use kit::config::Program;
 use kit::process::{self, Process};
-use palomar_directory::{Config, Directory, Error};
 
 const PROGRAM: Program = Program {
-    name: "palomar-directory",
-    about: "One replica of Palomar's directory: addresses, accounts, credentials, moves",
+    name: "buzonera-directory",
+    about: "One replica of Buzonera's directory: addresses, accounts, credentials, moves",
     version: env!("CARGO_PKG_VERSION"),
 };
 

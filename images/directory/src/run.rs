@@ -62,7 +62,7 @@ pub enum Error {
 }
 
 /// All keys of a cluster in etcd start with it.
-const ETCD_PREFIX: &str = "/palomar/";
+const ETCD_PREFIX: &str = "/buzonera/";
 
 /// Pause between attempts to reach a store at the start.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -142,7 +142,7 @@ impl Directory {
         self.ready = Some(condition);
     }
 
-    /// Adds its counters; `registry` has the prefix `palomar_directory`.
+    /// Adds its counters; `registry` has the prefix `buzonera_directory`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.listener.metrics().register(registry);

@@ -1,4 +1,4 @@
-//! The IO every Palomar process shares, once.
+//! The IO every Buzonera process shares, once.
 
 pub mod admin;
 pub mod authority;

@@ -5,4 +5,4 @@
 )]
 #![allow(clippy::all, reason = "generated")]
 
-include!(concat!(env!("OUT_DIR"), "/palomar.v1.rs"));
+include!(concat!(env!("OUT_DIR"), "/buzonera.v1.rs"));

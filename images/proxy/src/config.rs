@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     const PROGRAM: Program = Program {
-        name: "palomar-proxy",
+        name: "buzonera-proxy",
         about: "",
         version: "0",
     };
@@ -290,7 +290,7 @@ mod tests {
         let args = flags.split_whitespace().map(Into::into);
         load(
             &PROGRAM,
-            std::iter::once("palomar-proxy".into()).chain(args),
+            std::iter::once("buzonera-proxy".into()).chain(args),
         )
         .map_err(|error| error.to_string())
     }

@@ -124,7 +124,7 @@ impl Proxy {
         self.pop3s.local_addr()
     }
 
-    /// Adds its counters; `registry` gives them the prefix `palomar_proxy_`.
+    /// Adds its counters; `registry` gives them the prefix `buzonera_proxy_`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.pop3.metrics().register(registry);

@@ -213,7 +213,7 @@ impl Storage {
         &self.name
     }
 
-    /// Adds its counters; `registry` gives them the prefix `palomar_storage_`.
+    /// Adds its counters; `registry` gives them the prefix `buzonera_storage_`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.rpc.metrics().register(registry);

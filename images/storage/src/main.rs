@@ -1,19 +1,19 @@
-//! `palomar-storage`: one shard. `palomar-storage rebuild-index` builds its index from its heap.
+//! `buzonera-storage`: one shard. `buzonera-storage rebuild-index` builds its index from its heap.
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use buzonera_storage::{RebuildConfig, rebuild_index};
 use kit::config::{ConfigError, Program};
-use palomar_storage::{RebuildConfig, rebuild_index};
 
 const PROGRAM: Program = Program {
-    name: "palomar-storage",
+    name: "buzonera-storage",
     about: "Keeps the mail of its accounts on one volume and serves it",
     version: env!("CARGO_PKG_VERSION"),
 };
 
 const REBUILD: Program = Program {
-    name: "palomar-storage rebuild-index",
+    name: "buzonera-storage rebuild-index",
     about: "Throws a stopped shard's index away and builds it from the heap",
     version: env!("CARGO_PKG_VERSION"),
 };
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let verb = std::env::args_os().nth(1);
     match verb.is_some_and(|verb| verb == "rebuild-index") {
         true => rebuild(),
-        false => kit::process::main(&PROGRAM, palomar_storage::run),
+        false => kit::process::main(&PROGRAM, buzonera_storage::run),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Palomar's pure words: ids, addresses, protocol framing and RPC messages.
+//! Buzonera's pure words: ids, addresses, protocol framing and RPC messages.
 //!
 //! Nothing here opens a socket, reads a clock or needs an async runtime. Every parser has a size
 //! cap, and a `fuzz(&[u8])` entry that property tests drive.

@@ -15,7 +15,7 @@ pub const MAX_COMMAND: usize = 255;
 /// The longest first line of a reply with its CRLF (RFC 2449 section 4).
 pub const MAX_REPLY: usize = 512;
 
-/// What Palomar can do in every state, for CAPA (RFC 2449 section 6, RFC 3206 section 3). Only the
+/// What Buzonera can do in every state, for CAPA (RFC 2449 section 6, RFC 3206 section 3). Only the
 /// proxy adds to it, before a client has logged in.
 pub const CAPABILITIES: [&str; 7] = [
     "TOP",
@@ -24,7 +24,7 @@ pub const CAPABILITIES: [&str; 7] = [
     "AUTH-RESP-CODE",
     "PIPELINING",
     "EXPIRE NEVER",
-    "IMPLEMENTATION Palomar",
+    "IMPLEMENTATION Buzonera",
 ];
 
 /// Feeds any octets to every parser of POP3.

@@ -11,7 +11,7 @@ pub const MAX_LINE: usize = 1024;
 /// The longest field of PLAIN: RFC 4616 section 2 asks for 255 octets and we take no more.
 pub const MAX_FIELD: usize = 255;
 
-/// The mechanisms that Palomar knows.
+/// The mechanisms that Buzonera knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
     /// Login and password, from mail clients, only under TLS.

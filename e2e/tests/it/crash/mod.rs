@@ -26,7 +26,7 @@ const SENDERS: u64 = 4;
 const READERS: u64 = 2;
 const KILLS: u64 = 60;
 const SHARDS: [&str; 2] = ["shard-1", "shard-2"];
-const PASSWORD: &str = "coo coo";
+const PASSWORD: &str = "knock knock";
 const FROM: &str = "keeper@example.net";
 
 /// The largest message: some are longer than one chunk between tiers.
@@ -55,10 +55,10 @@ async fn nothing_acknowledged_is_lost_or_doubled() {
 }
 
 async fn crash(cluster: &mut Cluster) -> Result<()> {
-    let seed = given("PALOMAR_SEED").unwrap_or_else(|| std::process::id().into());
-    let kills = given("PALOMAR_KILLS").unwrap_or(KILLS);
+    let seed = given("BUZONERA_SEED").unwrap_or_else(|| std::process::id().into());
+    let kills = given("BUZONERA_KILLS").unwrap_or(KILLS);
     say::line(&format!(
-        "crash test: {kills} kills (PALOMAR_KILLS for more), seed {seed} (PALOMAR_SEED to repeat \
+        "crash test: {kills} kills (BUZONERA_KILLS for more), seed {seed} (BUZONERA_SEED to repeat \
          its choices)"
     ));
     let admin = cluster.admin(0)?;

@@ -1,4 +1,4 @@
-//! `palomar import`: every bad row is named, and nothing is imported until all are good.
+//! `buzonera import`: every bad row is named, and nothing is imported until all are good.
 
 use super::{Ran, run, still_serves};
 use crate::support::TestSite;
@@ -234,7 +234,7 @@ async fn skip_bad_imports_every_other_row() {
         "line 3: cell 2 opens a quote and the line ends before it closes\n\
          line 6: bob@example.org stands in line 2 already\n\
          2 accounts imported.\n\
-         1 account without a password: no login until `palomar account passwd` sets one.\n"
+         1 account without a password: no login until `buzonera account passwd` sets one.\n"
     );
     assert_eq!(
         accounts(&site),
@@ -266,7 +266,7 @@ fn unreadable(complaint: &str) -> Ran {
     Ran {
         code: Some(2),
         out: String::new(),
-        err: format!("palomar: users.csv: {complaint}{HINT}.\n"),
+        err: format!("buzonera: users.csv: {complaint}{HINT}.\n"),
     }
 }
 
@@ -282,7 +282,7 @@ fn refused(rows: &[&str], others: usize) -> Ran {
     Ran {
         code: Some(1),
         out: format!("{}\n0 accounts imported.\n", rows.join("\n")),
-        err: format!("palomar: {rows_are}{or}.\n"),
+        err: format!("buzonera: {rows_are}{or}.\n"),
     }
 }
 

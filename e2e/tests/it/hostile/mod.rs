@@ -117,7 +117,7 @@ struct Ran {
 }
 
 fn run(site: &TestSite, words: &[&str]) -> Ran {
-    let output = site.palomar(words, "").unwrap();
+    let output = site.buzonera(words, "").unwrap();
     Ran {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

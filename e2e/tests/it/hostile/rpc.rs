@@ -69,8 +69,8 @@ struct Call {
     says: &'static str,
 }
 
-const ADD_DOMAIN: &str = "/palomar.v1.Admin/AddDomain";
-const IMPORT: &str = "/palomar.v1.Admin/ImportAccounts";
+const ADD_DOMAIN: &str = "/buzonera.v1.Admin/AddDomain";
+const IMPORT: &str = "/buzonera.v1.Admin/ImportAccounts";
 
 fn calls() -> Vec<Call> {
     let id = || RequestId::random().to_field();
@@ -106,32 +106,36 @@ fn calls() -> Vec<Call> {
     };
     vec![
         tier("MX administers", "mx-0", ADD_DOMAIN),
-        tier("a shard administers", "shard-1", "/palomar.v1.Admin/Status"),
+        tier(
+            "a shard administers",
+            "shard-1",
+            "/buzonera.v1.Admin/Status",
+        ),
         tier(
             "the proxy asks for a lease",
             "proxy-0",
-            "/palomar.v1.Registry/AcquireLease",
+            "/buzonera.v1.Registry/AcquireLease",
         ),
         tier(
             "an administrator tries passwords",
             "admin",
-            "/palomar.v1.Directory/Authenticate",
+            "/buzonera.v1.Directory/Authenticate",
         ),
         tier(
             "MX tries passwords",
             "mx-0",
-            "/palomar.v1.Directory/Authenticate",
+            "/buzonera.v1.Directory/Authenticate",
         ),
         admin(
             "a method that is none",
-            "/palomar.v1.Admin/Brew",
+            "/buzonera.v1.Admin/Brew",
             Vec::new(),
             Code::PermissionDenied,
             "",
         ),
         admin(
             "a service that is none",
-            "/palomar.v1.Teapot/Brew",
+            "/buzonera.v1.Teapot/Brew",
             Vec::new(),
             Code::Unimplemented,
             "",
@@ -194,7 +198,7 @@ fn calls() -> Vec<Call> {
         ),
         admin(
             "a move's id of 3 octets",
-            "/palomar.v1.Admin/ShowMove",
+            "/buzonera.v1.Admin/ShowMove",
             rpc::ShowMoveRequest {
                 move_id: bytes::Bytes::from_static(b"abc"),
                 address: String::new(),
@@ -205,7 +209,7 @@ fn calls() -> Vec<Call> {
         ),
         admin(
             "a state that is none",
-            "/palomar.v1.Admin/SetShardState",
+            "/buzonera.v1.Admin/SetShardState",
             rpc::SetShardStateRequest {
                 request_id: id(),
                 name: "shard-1".to_owned(),
@@ -221,7 +225,7 @@ fn calls() -> Vec<Call> {
 #[tokio::test]
 async fn each_call_has_its_code_and_rpc_still_serves() {
     let site = TestSite::with_ana().await.unwrap();
-    let identities = site.folder().join("palomar-data/identities");
+    let identities = site.folder().join("buzonera-data/identities");
     let mut wrong = Vec::new();
     for call in calls() {
         let folder = identities.join(call.who);
@@ -244,11 +248,11 @@ async fn each_call_has_its_code_and_rpc_still_serves() {
 #[tokio::test]
 async fn a_foreign_certificate_is_refused_and_rpc_still_serves() {
     let site = TestSite::with_ana().await.unwrap();
-    let data = site.folder().join("palomar-data");
+    let data = site.folder().join("buzonera-data");
     let ours = Credentials::load(&data.join("identities/admin")).unwrap();
     for cluster in [ours.identity().cluster(), ClusterId::random()] {
         let folder = foreign(site.folder(), cluster, &data.join("ca.pem")).unwrap();
-        let answer = ask(&site, &folder, "/palomar.v1.Admin/Status", Vec::new()).await;
+        let answer = ask(&site, &folder, "/buzonera.v1.Admin/Status", Vec::new()).await;
         if let Ok(Ok(octets)) = answer {
             panic!("a foreign certificate was let in and told {octets:?}");
         }
@@ -274,7 +278,7 @@ async fn ask(
     message: Vec<u8>,
 ) -> Result<Result<Vec<u8>, Status>> {
     // The server's name is our own cluster's, whoever the caller says to be.
-    let ours = Credentials::load(&site.folder().join("palomar-data/identities/admin"))?;
+    let ours = Credentials::load(&site.folder().join("buzonera-data/identities/admin"))?;
     let directory = ours.peer(Tier::Directory, "directory-0")?;
     let credentials = Credentials::load(identity)?;
     let address = Site::at(site.ports().directory).to_string();

@@ -61,7 +61,7 @@ impl Admin {
         }
         let why = format!(
             "{address} is outside this cluster's domains: write an address in {name} or in a \
-             domain that `palomar domain list` shows"
+             domain that `buzonera domain list` shows"
         );
         Err(refuse::invalid("postmaster", why))
     }
@@ -179,10 +179,10 @@ impl Admin {
         match self.read::<DomainRecord>(key).await? {
             Some(found) if !found.record.closing => Ok(found),
             Some(_) => Err(Status::failed_precondition(format!(
-                "{field}: {domain} is being removed; `palomar domain add {domain}` keeps it"
+                "{field}: {domain} is being removed; `buzonera domain add {domain}` keeps it"
             ))),
             None => Err(Status::not_found(format!(
-                "{field}: {domain} is not a domain of this cluster; add it with `palomar domain \
+                "{field}: {domain} is not a domain of this cluster; add it with `buzonera domain \
                  add {domain}`"
             ))),
         }

@@ -183,7 +183,7 @@ fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
 
 fn unknown(name: &ShardName) -> Status {
     Status::not_found(format!(
-        "there is no shard {name}; `palomar shards` lists them"
+        "there is no shard {name}; `buzonera shards` lists them"
     ))
 }
 

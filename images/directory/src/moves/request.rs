@@ -16,7 +16,7 @@ pub enum RequestError {
     #[error("there is no such account")]
     NoAccount,
     /// No shard of that name was ever added.
-    #[error("there is no shard {0}: `palomar shards` lists them")]
+    #[error("there is no shard {0}: `buzonera shards` lists them")]
     NoShard(ShardName),
     /// The target takes no accounts.
     #[error("{shard} is {state} and takes no accounts: choose an Active shard")]

@@ -1,8 +1,8 @@
 //! Who may call what, over real certificates.
 
+use buzonera_directory::access::{TABLE, allowed};
 use kit::authority::Authority;
 use kit::rpc::{Channel, ChannelOptions, channel};
-use palomar_directory::access::{TABLE, allowed};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
@@ -45,7 +45,7 @@ async fn each_tier_calls_what_the_table_allows_and_nothing_else() {
 async fn a_method_that_is_not_in_the_table_is_allowed_to_nobody() {
     let world = World::start().await;
     let channel = world.channel(Tier::Admin, "root");
-    let status = call(channel, "/palomar.v1.Admin/Strange")
+    let status = call(channel, "/buzonera.v1.Admin/Strange")
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied, "{status}");
@@ -62,14 +62,16 @@ async fn another_authority_is_refused() {
         let expect = credentials.peer(Tier::Directory, "directory-0").unwrap();
         let options = ChannelOptions::default();
         let channel = channel(&world.endpoint, &expect, &credentials, options).unwrap();
-        let status = call(channel, "/palomar.v1.Admin/Status").await.unwrap_err();
+        let status = call(channel, "/buzonera.v1.Admin/Status")
+            .await
+            .unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
 }
 
 #[test]
 fn every_method_that_is_served_is_in_the_table() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/proto/palomar/v1");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/proto/buzonera/v1");
     let mut served = Vec::new();
     for (file, service) in [
         ("directory.proto", "Directory"),
@@ -80,7 +82,7 @@ fn every_method_that_is_served_is_in_the_table() {
         for line in text.lines() {
             if let Some(rest) = line.trim().strip_prefix("rpc ") {
                 let method = rest.split('(').next().unwrap();
-                served.push(format!("/palomar.v1.{service}/{method}"));
+                served.push(format!("/buzonera.v1.{service}/{method}"));
             }
         }
     }

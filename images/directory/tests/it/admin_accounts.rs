@@ -97,7 +97,7 @@ async fn an_account_is_active_once_its_shard_has_it() {
 
 #[tokio::test]
 async fn an_account_of_a_shard_that_is_away_is_creating() {
-    let change = |config: &mut palomar_directory::Config| {
+    let change = |config: &mut buzonera_directory::Config| {
         config.admin.create_wait = Duration::from_millis(50);
     };
     let world = World::start_with(change).await;
@@ -153,7 +153,7 @@ async fn what_is_wrong_with_an_account_is_said() {
         (
             add("ana@other.example"),
             Code::NotFound,
-            "palomar domain add other.example",
+            "buzonera domain add other.example",
         ),
         (on("Shard"), Code::InvalidArgument, "shard: "),
         (on("shard-9"), Code::NotFound, "shard-9"),
@@ -377,7 +377,7 @@ async fn a_purged_account_is_gone_once_its_shard_has_dropped_it() {
 
 #[tokio::test]
 async fn a_removed_account_is_purged_after_its_time() {
-    let change = |config: &mut palomar_directory::Config| {
+    let change = |config: &mut buzonera_directory::Config| {
         config.admin.keep_removed = Duration::from_millis(10);
         config.admin.sweep = Duration::from_millis(20);
     };

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::Directory;
+use buzonera_directory::model::Key;
+use buzonera_directory::model::records::MoveRecord;
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::{SharedStore, Txn};
 use kit::authority::Authority;
-use palomar_directory::Directory;
-use palomar_directory::model::Key;
-use palomar_directory::model::records::MoveRecord;
-use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::{SharedStore, Txn};
 use prost::Message as _;
 use wire::ids::{AccountId, ClusterId, MoveId};
 use wire::rpc::MovePhase;

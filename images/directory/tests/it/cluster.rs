@@ -1,7 +1,7 @@
 //! Whose store it is.
 
+use buzonera_directory::{ClusterError, Directory, Error};
 use kit::authority::Authority;
-use palomar_directory::{ClusterError, Directory, Error};
 use wire::ids::ClusterId;
 
 use crate::world::{World, config};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::election::{Election, ElectionConfig, Term};
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::{Outcome, SharedStore, Txn};
 use kit::lifecycle::Shutdown;
-use palomar_directory::election::{Election, ElectionConfig, Term};
-use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::{Outcome, SharedStore, Txn};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -63,7 +63,7 @@ async fn on_an_embedded_store() {
 
 #[tokio::test]
 async fn on_etcd() {
-    one_after_the_other(share(shared().store("/palomar/election/").await)).await;
+    one_after_the_other(share(shared().store("/buzonera/election/").await)).await;
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use palomar_directory::store::Store;
-use palomar_directory::store::etcd::{Etcd, Options};
+use buzonera_directory::store::Store;
+use buzonera_directory::store::etcd::{Etcd, Options};
 use tempfile::TempDir;
 
 use crate::store_suite::PATIENCE;
@@ -170,10 +170,10 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// The first etcd 3.6 of: `PALOMAR_ETCD`, the workspace's `.e2e/bin/etcd`, the one on PATH.
+/// The first etcd 3.6 of: `BUZONERA_ETCD`, the workspace's `.e2e/bin/etcd`, the one on PATH.
 fn binary() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.e2e/bin/etcd");
-    let named = std::env::var_os("PALOMAR_ETCD").map(PathBuf::from);
+    let named = std::env::var_os("BUZONERA_ETCD").map(PathBuf::from);
     let candidates = named.into_iter().chain([built, PathBuf::from("etcd")]);
     let fits = |path: &PathBuf| {
         let output = Command::new(path).arg("--version").output();
@@ -183,6 +183,6 @@ fn binary() -> PathBuf {
     };
     candidates.into_iter().find(fits).expect(
         "these tests need an etcd 3.6: `cargo e2e test` builds one into .e2e/bin; or name one in \
-         the environment variable PALOMAR_ETCD, or put it on PATH",
+         the environment variable BUZONERA_ETCD, or put it on PATH",
     )
 }

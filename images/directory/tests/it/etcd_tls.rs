@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use buzonera_directory::StoreAt;
+use buzonera_directory::store::etcd::{Etcd, Options, TlsFiles};
+use buzonera_directory::store::{Error, Store, Txn};
 use kit::authority::Authority;
-use palomar_directory::StoreAt;
-use palomar_directory::store::etcd::{Etcd, Options, TlsFiles};
-use palomar_directory::store::{Error, Store, Txn};
 use tempfile::TempDir;
 use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
@@ -15,7 +15,7 @@ use crate::etcd::Server;
 use crate::store_suite::{self, committed, share, value};
 use crate::world::World;
 
-const PREFIX: &str = "/palomar/tls/";
+const PREFIX: &str = "/buzonera/tls/";
 
 /// Authorities and what they issued, in a folder of its own.
 struct Issued {

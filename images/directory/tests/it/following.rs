@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use palomar_directory::map::{News, Shared, follow};
-use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::lagging::Lagging;
-use palomar_directory::store::{Revision, SharedStore, Txn};
+use buzonera_directory::map::{News, Shared, follow};
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::lagging::Lagging;
+use buzonera_directory::store::{Revision, SharedStore, Txn};
 use tempfile::TempDir;
 
 use crate::store_suite::{PATIENCE, committed};

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::{FutureExt, join_all};
-use futures::stream::BoxStream;
-use palomar_directory::map::{Shared, follow};
-use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::lagging::Lagging;
-use palomar_directory::store::{
+use buzonera_directory::map::{Shared, follow};
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::lagging::Lagging;
+use buzonera_directory::store::{
     Answer, Changes, Entry, Error, Freshness, Key, LeaseId, Load, Outcome, Revision, SharedStore,
     Store, Txn, Unsure,
 };
+use futures::future::{FutureExt, join_all};
+use futures::stream::BoxStream;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;

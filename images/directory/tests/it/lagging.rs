@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::Directory;
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::lagging::Lagging;
+use buzonera_directory::store::{SharedStore, Store as _};
 use kit::authority::Authority;
-use palomar_directory::Directory;
-use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::lagging::Lagging;
-use palomar_directory::store::{SharedStore, Store as _};
 use wire::ids::ClusterId;
 use wire::rpc::authenticate_reply::Result as Login;
 use wire::rpc::resolve_answer::Answer;

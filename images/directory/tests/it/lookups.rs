@@ -1,6 +1,6 @@
 //! Resolve and Authenticate, over real certificates.
 
-use palomar_directory::model::Key;
+use buzonera_directory::model::Key;
 use tonic::Code;
 use wire::rpc::authenticate_reply::Result as Login;
 use wire::rpc::resolve_answer::Answer;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::{Error, Expect, Outcome, SharedStore, Txn};
 use bytes::Bytes;
 use futures::StreamExt;
 use log::sim::{Fault, SimDisk};
-use palomar_directory::store::embedded::{Embedded, Options};
-use palomar_directory::store::{Error, Expect, Outcome, SharedStore, Txn};
 use tempfile::TempDir;
 
 use crate::store_suite::{self, Opened, PATIENCE, committed, everything, share, value};

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use buzonera_directory::store::etcd::{Etcd, Options};
+use buzonera_directory::store::{Error, Store, Txn};
 use futures::StreamExt;
-use palomar_directory::store::etcd::{Etcd, Options};
-use palomar_directory::store::{Error, Store, Txn};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::etcd::{Server, shared};
 use crate::store_suite::{self, Opened, PATIENCE, committed, everything, share, value};
 
 async fn open(test: &str) -> Opened<()> {
-    let mut options = shared().options(format!("/palomar/{test}/"));
+    let mut options = shared().options(format!("/buzonera/{test}/"));
     // Small enough that the suite's loads have several.
     options.page_entries = 70;
     Opened::new(share(shared().store_with(options).await), ())
@@ -21,8 +21,8 @@ store_suite::suite!(open);
 
 #[tokio::test]
 async fn clusters_of_one_etcd_do_not_see_each_other() {
-    let one = share(shared().store("/palomar/neighbour-a/").await);
-    let two = share(shared().store("/palomar/neighbour-b/").await);
+    let one = share(shared().store("/buzonera/neighbour-a/").await);
+    let two = share(shared().store("/buzonera/neighbour-b/").await);
     let start = one.head().await.unwrap();
     let mut watch = one.watch(start);
     committed(&two, Txn::new().put("a", "theirs")).await;
@@ -34,8 +34,8 @@ async fn clusters_of_one_etcd_do_not_see_each_other() {
 
 #[tokio::test]
 async fn the_writes_of_others_do_not_keep_a_watch_behind() {
-    let ours = share(shared().store("/palomar/quiet/").await);
-    let theirs = share(shared().store("/palomar/busy/").await);
+    let ours = share(shared().store("/buzonera/quiet/").await);
+    let theirs = share(shared().store("/buzonera/busy/").await);
     let mut reached = ours.head().await.unwrap();
     let mut watch = ours.watch(reached);
     committed(&theirs, Txn::new().put("a", "1")).await;
@@ -52,7 +52,7 @@ async fn the_writes_of_others_do_not_keep_a_watch_behind() {
 #[tokio::test]
 async fn a_watch_from_before_a_compaction_is_told() {
     let server = Server::start();
-    let store = share(server.store("/palomar/a/").await);
+    let store = share(server.store("/buzonera/a/").await);
     let first = committed(&store, Txn::new().put("a", "1")).await;
     let mut last = first;
     for n in 0..5 {
@@ -69,7 +69,7 @@ async fn a_member_that_is_away_is_passed_over() {
     let gone = Server::start();
     let away = gone.endpoint();
     drop(gone);
-    let options = Options::new(vec![away, shared().endpoint()], "/palomar/passed-over/");
+    let options = Options::new(vec![away, shared().endpoint()], "/buzonera/passed-over/");
     let store = share(Etcd::new(options).unwrap());
     committed(&store, Txn::new().put("a", "1")).await;
     assert_eq!(value(&store, "a").await.unwrap(), "1");
@@ -78,7 +78,7 @@ async fn a_member_that_is_away_is_passed_over() {
 #[tokio::test]
 async fn a_store_that_is_away_says_so_within_the_deadline() {
     let server = Server::start();
-    let mut options = Options::new(vec![server.endpoint()], "/palomar/a/");
+    let mut options = Options::new(vec![server.endpoint()], "/buzonera/a/");
     options.call_timeout = Duration::from_millis(300);
     drop(server);
     let store = share(Etcd::new(options).unwrap());
@@ -93,9 +93,9 @@ async fn a_store_that_is_away_says_so_within_the_deadline() {
 #[tokio::test]
 async fn a_commit_without_an_answer_is_unknown() {
     let server = Server::start();
-    let store = share(server.store("/palomar/a/").await);
+    let store = share(server.store("/buzonera/a/").await);
     committed(&store, Txn::new().put("a", "1")).await;
-    let mut options = Options::new(vec![server.endpoint()], "/palomar/a/");
+    let mut options = Options::new(vec![server.endpoint()], "/buzonera/a/");
     options.call_timeout = Duration::from_secs(1);
     // Its connection stands before etcd freezes, so that what it sends may arrive.
     let hasty = server.store_with(options).await;
@@ -117,7 +117,7 @@ async fn a_commit_without_an_answer_is_unknown() {
 #[tokio::test]
 async fn a_watch_ends_when_etcd_does() {
     let server = Server::start();
-    let store = server.store("/palomar/a/").await;
+    let store = server.store("/buzonera/a/").await;
     let mut watch = store.watch(store.head().await.unwrap());
     drop(server);
     let end = tokio::time::timeout(PATIENCE, watch.next())

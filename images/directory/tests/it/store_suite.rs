@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::store::{
+    Change, Changes, Error, Expect, MAX_OPERATIONS, Outcome, Revision, SharedStore, Txn,
+};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use palomar_directory::store::{
-    Change, Changes, Error, Expect, MAX_OPERATIONS, Outcome, Revision, SharedStore, Txn,
-};
 
 /// Longer than any wait should be.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -373,6 +373,6 @@ impl<T> Opened<T> {
 }
 
 /// Shares a store.
-pub(crate) fn share(store: impl palomar_directory::store::Store) -> SharedStore {
+pub(crate) fn share(store: impl buzonera_directory::store::Store) -> SharedStore {
     Arc::new(store)
 }

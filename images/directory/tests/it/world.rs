@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use buzonera_directory::{Config, Cost, Directory, StoreAt};
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::rpc::{Channel, ChannelOptions, channel};
@@ -11,7 +12,6 @@ use kit::services::admin_client::AdminClient;
 use kit::services::directory_client::DirectoryClient;
 use kit::services::registry_client::RegistryClient;
 use kit::tls::Credentials;
-use palomar_directory::{Config, Cost, Directory, StoreAt};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wire::identity::{Identity, Tier};
@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) endpoint: String,
     pub(crate) shutdown: Shutdown,
-    serving: JoinHandle<Result<(), palomar_directory::Error>>,
+    serving: JoinHandle<Result<(), buzonera_directory::Error>>,
 }
 
 impl World {

@@ -73,7 +73,7 @@ mod tests {
             help: "It",
             value,
         };
-        let mut registry = Registry::with_prefix("palomar");
+        let mut registry = Registry::with_prefix("buzonera");
         registry.register_collector(Box::new(LookedUp(move || {
             vec![
                 number("syncs", Value::Counter(3)),
@@ -84,10 +84,10 @@ mod tests {
         let mut text = String::new();
         encode_registry(&mut text, &registry).unwrap();
         for line in [
-            "# TYPE palomar_syncs counter",
-            "palomar_syncs_total 3",
-            "palomar_sync_seconds_total 0.5",
-            "palomar_waiting 7",
+            "# TYPE buzonera_syncs counter",
+            "buzonera_syncs_total 3",
+            "buzonera_sync_seconds_total 0.5",
+            "buzonera_waiting 7",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
         }

@@ -16,7 +16,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Lets a tier register its metrics: under the prefix `palomar_TIER_`, with the label
+    /// Lets a tier register its metrics: under the prefix `buzonera_TIER_`, with the label
     /// `instance`, so that several of one tier in one process stay apart. Metrics of one name must
     /// have the same help and type. Names follow Prometheus: base units, no `_total` for counters
     /// (it is added).
@@ -27,7 +27,7 @@ impl Metrics {
     /// As [`Self::register`], for a component that has no identity of its own.
     pub fn register_as(&self, tier: Tier, instance: &str, register: impl FnOnce(&mut Registry)) {
         let label = ("instance".into(), instance.to_owned().into());
-        let prefix = format!("palomar_{tier}");
+        let prefix = format!("buzonera_{tier}");
         let mut registry = Registry::with_prefix_and_labels(prefix, [label].into_iter());
         register(&mut registry);
         let mut components = self
@@ -82,10 +82,10 @@ mod tests {
         }
         assert_eq!(
             metrics.text(),
-            "# HELP palomar_storage_syncs Syncs of the heap.\n\
-             # TYPE palomar_storage_syncs counter\n\
-             palomar_storage_syncs_total{instance=\"shard-1\"} 1\n\
-             palomar_storage_syncs_total{instance=\"shard-2\"} 1\n\
+            "# HELP buzonera_storage_syncs Syncs of the heap.\n\
+             # TYPE buzonera_storage_syncs counter\n\
+             buzonera_storage_syncs_total{instance=\"shard-1\"} 1\n\
+             buzonera_storage_syncs_total{instance=\"shard-2\"} 1\n\
              # EOF\n"
         );
     }

@@ -45,7 +45,7 @@ pub enum AuthorityError {
         source: std::io::Error,
     },
     /// The certificate is not one that [`Authority::create`] made.
-    #[error("{}: not the CA certificate of a Palomar cluster", .0.display())]
+    #[error("{}: not the CA certificate of a Buzonera cluster", .0.display())]
     NotOurs(PathBuf),
     /// Key and certificate do not fit.
     #[error("{}: is not the key of the CA certificate beside it", .0.display())]
@@ -258,7 +258,7 @@ mod tests {
             .unwrap();
         PublicTls::load(&folder.join(CERT), &folder.join(KEY)).unwrap();
         assert!(Credentials::load(&folder).is_err());
-        for bad in [SERVER_NAME, "", "a b", "-a.example", "Palomar.Internal"] {
+        for bad in [SERVER_NAME, "", "a b", "-a.example", "Buzonera.Internal"] {
             let refused = authority.issue_public(&[bad], &folder);
             assert!(
                 matches!(refused, Err(AuthorityError::BadHost(_))),

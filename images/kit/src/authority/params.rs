@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// by hand in time.
 pub const CA_LIFETIME: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 
-/// One year: `palomar local` renews at each start, and a small site restarts within a year. What
+/// One year: `buzonera local` renews at each start, and a small site restarts within a year. What
 /// renews by itself (the operator) renews long before the end.
 pub const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -25,7 +25,7 @@ pub const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const BACKDATED: Duration = DAY;
 
 pub(super) fn ca(cluster: ClusterId) -> Result<CertificateParams, rcgen::Error> {
-    let mut params = named(&format!("Palomar CA {cluster}"), CA_LIFETIME);
+    let mut params = named(&format!("Buzonera CA {cluster}"), CA_LIFETIME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.subject_alt_names = vec![SanType::URI(format!("spiffe://{cluster}").try_into()?)];

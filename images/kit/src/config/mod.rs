@@ -57,7 +57,7 @@ impl Key {
 /// The program that is configured.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Its name, for example "palomar-mx".
+    /// Its name, for example "buzonera-mx".
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
@@ -169,7 +169,7 @@ mod tests {
     }
 
     const PROGRAM: Program = Program {
-        name: "palomar-sample",
+        name: "buzonera-sample",
         about: "A sample",
         version: "1",
     };

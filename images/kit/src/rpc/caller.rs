@@ -33,7 +33,7 @@ pub fn peer<T>(request: &Request<T>) -> Result<&Caller, Status> {
         .ok_or_else(|| Status::unauthenticated("this connection has no client certificate"))
 }
 
-/// The request's method in gRPC's form, `/palomar.v1.Registry/AcquireLease`.
+/// The request's method in gRPC's form, `/buzonera.v1.Registry/AcquireLease`.
 pub fn method<T>(request: &Request<T>) -> &str {
     let method = request.extensions().get::<Method>();
     method.map_or("an unknown method", |method| method.0.path())
@@ -66,7 +66,7 @@ mod tests {
             identity: Arc::new(identity),
             address: "192.0.2.1:1".parse().unwrap(),
         });
-        let path = PathAndQuery::from_static("/palomar.v1.Shard/Deliver");
+        let path = PathAndQuery::from_static("/buzonera.v1.Shard/Deliver");
         request.extensions_mut().insert(Method(path));
         request
     }

@@ -238,7 +238,7 @@ impl Inner {
     }
 }
 
-const USER_AGENT: &str = concat!("palomar/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("buzonera/", env!("CARGO_PKG_VERSION"));
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

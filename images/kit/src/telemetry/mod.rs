@@ -13,8 +13,8 @@ mod outcome;
 
 pub use outcome::Outcome;
 
-/// The environment variable with filter directives, for example `debug` or `palomar_mx=trace`.
-pub const FILTER: &str = "PALOMAR_LOG";
+/// The environment variable with filter directives, for example `debug` or `buzonera_mx=trace`.
+pub const FILTER: &str = "BUZONERA_LOG";
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter in the environment is none.
-    #[error("{FILTER}={text:?}: {source}; write for example {FILTER}=info,palomar_mx=debug")]
+    #[error("{FILTER}={text:?}: {source}; write for example {FILTER}=info,buzonera_mx=debug")]
     Filter {
         /// What stood there.
         text: String,

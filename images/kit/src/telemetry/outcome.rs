@@ -58,7 +58,7 @@ impl Outcome<'_> {
         } = *self;
         // Texts of clients are recorded as strings, which both formats escape.
         tracing::info!(
-            target: "palomar::outcome",
+            target: "buzonera::outcome",
             transaction,
             delivery = delivery.map(tracing::field::display),
             client = client.map(tracing::field::display),
@@ -109,7 +109,7 @@ mod tests {
     fn json_has_the_fixed_names_and_leaves_out_what_is_unknown() {
         let text = logged(LogFormat::Json, "", || outcome().log());
         let line: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(line["target"], "palomar::outcome");
+        assert_eq!(line["target"], "buzonera::outcome");
         assert_eq!(line["transaction"], "T1");
         assert_eq!(line["client"], "192.0.2.1:5");
         assert_eq!(line["from"], "");

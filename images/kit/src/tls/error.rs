@@ -18,7 +18,7 @@ pub enum PeerError {
     /// It must have exactly one URI among its alternative names.
     #[error("a certificate names its holder by one URI, this one has {0}")]
     Uris(usize),
-    /// The URI is no identity of Palomar's.
+    /// The URI is no identity of Buzonera's.
     #[error(transparent)]
     Identity(#[from] wire::identity::IdentityError),
     /// Another cluster's certificate.

@@ -27,7 +27,7 @@ pub use reload::Reloads;
 
 /// The DNS name in every certificate inside a cluster. The `.internal` top level is reserved for
 /// private use (ICANN, 2024), so no public CA certifies it.
-pub const SERVER_NAME: &str = "palomar.internal";
+pub const SERVER_NAME: &str = "buzonera.internal";
 
 /// How often files are looked at. A set is taken once it has stood still for one interval, so a
 /// new certificate is in use within twice this; a look costs three stat calls.

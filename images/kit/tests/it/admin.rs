@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use palomar_kit::admin::{self, Admin};
-use palomar_kit::lifecycle::Shutdown;
+use buzonera_kit::admin::{self, Admin};
+use buzonera_kit::lifecycle::Shutdown;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -91,7 +91,7 @@ async fn metrics_carry_tier_and_instance() {
         });
     let (status, body) = get(running.address, "/metrics").await;
     assert_eq!(status, 200);
-    let sample = "palomar_mx_messages_total{instance=\"mx-0\"} 3\n";
+    let sample = "buzonera_mx_messages_total{instance=\"mx-0\"} 3\n";
     assert!(body.contains(sample), "{body}");
     assert!(body.ends_with("# EOF\n"), "{body}");
 }

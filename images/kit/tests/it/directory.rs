@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use palomar_kit::rpc::DirectoryClient;
-use palomar_kit::rpc::directory::{DirectoryOptions, MAX_BATCH, Replica as Configured};
-use palomar_kit::services::directory_client::DirectoryClient as RawClient;
+use buzonera_kit::rpc::DirectoryClient;
+use buzonera_kit::rpc::directory::{DirectoryOptions, MAX_BATCH, Replica as Configured};
+use buzonera_kit::services::directory_client::DirectoryClient as RawClient;
 use tokio::net::TcpListener;
 use tonic::Code;
 use wire::identity::Tier;

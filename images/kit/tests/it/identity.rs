@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use palomar_kit::rpc::{channel, is_unsent};
+use buzonera_kit::rpc::{channel, is_unsent};
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
@@ -57,7 +57,7 @@ async fn a_foreign_ca_is_refused_by_the_server_and_the_caller_learns_why() {
     foreign.credentials(Tier::Mx, "mx-0");
     let bundle = format!("{}{}", foreign.authority.ca_pem(), ours.authority.ca_pem());
     std::fs::write(folder.join("ca.pem"), bundle).unwrap();
-    let mx = palomar_kit::tls::Credentials::load(&folder).unwrap();
+    let mx = buzonera_kit::tls::Credentials::load(&folder).unwrap();
     let refused = ask(&ours.channel(&mx, &replica)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(is_unsent(&refused), "{refused}");
@@ -78,9 +78,9 @@ async fn another_cluster_under_the_same_ca_is_refused() {
     let server = ours.folder(Tier::Directory, "directory-1");
     ours.credentials(Tier::Directory, "directory-1");
     std::fs::write(server.join("ca.pem"), &both).unwrap();
-    let server = palomar_kit::tls::Credentials::load(&server).unwrap();
+    let server = buzonera_kit::tls::Credentials::load(&server).unwrap();
     let trusting = Replica::start_with(&server, ANY);
-    let mx = palomar_kit::tls::Credentials::load(&folder).unwrap();
+    let mx = buzonera_kit::tls::Credentials::load(&folder).unwrap();
     let expect = ours.identity(Tier::Directory, "directory-1");
     let to = channel(&trusting.endpoint(), &expect, &mx, quick()).unwrap();
     let refused = ask(&to).await.unwrap_err();
@@ -178,7 +178,7 @@ async fn assert_no_http2(replica: &Replica, config: rustls::ClientConfig) {
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let mut octet = [0];
     let read = match connector
-        .connect(palomar_kit::tls::server_name(), tcp)
+        .connect(buzonera_kit::tls::server_name(), tcp)
         .await
     {
         Ok(mut tls) => tls.read(&mut octet).await,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use palomar_kit::listener::{Accepted, Admission, Listener, ListenerConfig, Permit};
+use buzonera_kit::listener::{Accepted, Admission, Listener, ListenerConfig, Permit};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;

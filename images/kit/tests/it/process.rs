@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use palomar_kit::config::{Key, Problem, Program, Settings};
-use palomar_kit::listener::{Admission, Listener, ListenerConfig};
-use palomar_kit::process::{Process, main_from};
+use buzonera_kit::config::{Key, Problem, Program, Settings};
+use buzonera_kit::listener::{Admission, Listener, ListenerConfig};
+use buzonera_kit::process::{Process, main_from};
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit, umask};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::support::{ANY, PATIENCE};
 
 /// The command line for the child, words separated by blanks.
-const ARGS: &str = "PALOMAR_TEST_ARGS";
+const ARGS: &str = "BUZONERA_TEST_ARGS";
 /// What its lines for us begin with; libtest prints others.
 const TAG: &str = "child:";
 
@@ -41,7 +41,7 @@ impl Settings for Sample {
 }
 
 const PROGRAM: Program = Program {
-    name: "palomar-sample",
+    name: "buzonera-sample",
     about: "A sample tier",
     version: "1",
 };
@@ -195,7 +195,7 @@ fn wrong_settings_are_all_named_and_no_port_opens() {
     let mut running = Running::start("--hold maybe --lame-duck soon --log loud");
     let (status, said) = running.ended();
     assert_eq!(status.code(), Some(3), "{said}");
-    for part in ["palomar-sample", "--hold", "--lame-duck", "--log", "20s"] {
+    for part in ["buzonera-sample", "--hold", "--lame-duck", "--log", "20s"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palomar_kit::authority::LEAF_LIFETIME;
-use palomar_kit::clock::unix_ms;
-use palomar_kit::lifecycle::Shutdown;
-use palomar_kit::tls::PublicTls;
+use buzonera_kit::authority::LEAF_LIFETIME;
+use buzonera_kit::clock::unix_ms;
+use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::tls::PublicTls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};

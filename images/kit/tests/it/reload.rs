@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use palomar_kit::lifecycle::Shutdown;
-use palomar_kit::tls::{Credentials, peer_identity, server_name};
+use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::tls::{Credentials, peer_identity, server_name};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wire::identity::Tier;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use palomar_kit::lifecycle::Shutdown;
-use palomar_kit::listener::{Listener, ListenerConfig};
-use palomar_kit::rpc::server::serve;
+use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::listener::{Listener, ListenerConfig};
+use buzonera_kit::rpc::server::serve;
 use tokio::net::TcpStream;
 use tonic::Code;
 use wire::identity::Tier;

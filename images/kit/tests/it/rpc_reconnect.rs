@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use palomar_kit::rpc::{ChannelOptions, ShardChannels, channel, is_unsent};
+use buzonera_kit::rpc::{ChannelOptions, ShardChannels, channel, is_unsent};
 use tokio::net::TcpListener;
 use tonic::Code;
 use wire::identity::Tier;

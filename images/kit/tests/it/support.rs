@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use palomar_kit::authority::Authority;
-use palomar_kit::lifecycle::Shutdown;
-use palomar_kit::listener::{Listener, ListenerConfig};
-use palomar_kit::rpc::server::{ServerOptions, serve_with};
-use palomar_kit::rpc::{Channel, ChannelOptions, channel};
-use palomar_kit::services::directory_client::DirectoryClient;
-use palomar_kit::services::directory_server::{Directory, DirectoryServer};
-use palomar_kit::tls::Credentials;
+use buzonera_kit::authority::Authority;
+use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::listener::{Listener, ListenerConfig};
+use buzonera_kit::rpc::server::{ServerOptions, serve_with};
+use buzonera_kit::rpc::{Channel, ChannelOptions, channel};
+use buzonera_kit::services::directory_client::DirectoryClient;
+use buzonera_kit::services::directory_server::{Directory, DirectoryServer};
+use buzonera_kit::tls::Credentials;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -186,9 +186,9 @@ impl Directory for Service {
         &self,
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveReply>, Status> {
-        palomar_kit::rpc::require(&request, &[Tier::Mx, Tier::Proxy])?;
+        buzonera_kit::rpc::require(&request, &[Tier::Mx, Tier::Proxy])?;
         self.behave().await?;
-        let caller = palomar_kit::rpc::caller(&request)?;
+        let caller = buzonera_kit::rpc::caller(&request)?;
         let answer = format!("{} to {}", self.name, caller.instance());
         let answers = request.get_ref().queries.iter().map(|_| ResolveAnswer {
             answer: Some(Answer::Unsure(answer.clone())),

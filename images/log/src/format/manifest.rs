@@ -15,7 +15,7 @@ pub(crate) const NEXT: &str = "manifest.next";
 /// Most octets that are read: a million gaps.
 pub(crate) const MAX_SIZE: u64 = 16 << 20;
 
-const MAGIC: [u8; 8] = *b"PALOMMAN";
+const MAGIC: [u8; 8] = *b"BUZONMAN";
 const START: usize = 24;
 
 /// Removed segments as ranges, first and last included, ascending and apart.

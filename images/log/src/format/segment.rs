@@ -7,7 +7,7 @@ use crate::format::{VERSION, u32_at, u64_at};
 /// Octets of a segment's header; its layout is the same in every version.
 pub(crate) const SIZE: usize = 64;
 
-const MAGIC: [u8; 8] = *b"PALOMLOG";
+const MAGIC: [u8; 8] = *b"BUZONSEG";
 const SUFFIX: &str = ".segment";
 
 /// What a segment says of itself.

@@ -1,6 +1,6 @@
 //! The log over a simulated disk, and over a real folder.
 
-extern crate palomar_log as log;
+extern crate buzonera_log as log;
 
 mod crash_points;
 mod failures;

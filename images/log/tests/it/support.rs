@@ -64,10 +64,10 @@ pub(crate) fn numbers(records: &[(Position, Record)]) -> Vec<u64> {
         .collect()
 }
 
-/// The seeds to run: `count` of them, or the one in `PALOMAR_SEED`.
+/// The seeds to run: `count` of them, or the one in `BUZONERA_SEED`.
 fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("PALOMAR_SEED") {
-        Ok(seed) => vec![seed.parse().expect("PALOMAR_SEED is a number")],
+    match std::env::var("BUZONERA_SEED") {
+        Ok(seed) => vec![seed.parse().expect("BUZONERA_SEED is a number")],
         Err(_) => (0..count).collect(),
     }
 }
@@ -76,7 +76,7 @@ fn seeds(count: u64) -> Vec<u64> {
 pub(crate) fn for_seeds(count: u64, test: impl Fn(u64) + std::panic::RefUnwindSafe) {
     for seed in seeds(count) {
         if let Err(panic) = std::panic::catch_unwind(|| test(seed)) {
-            panic!("replay with PALOMAR_SEED={seed}: {}", reason(&*panic));
+            panic!("replay with BUZONERA_SEED={seed}: {}", reason(&*panic));
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::spool::{self, Clock, Spool};
 /// In place of [`LATEST`], and of the time for shards.
 const SHORT: Duration = Duration::from_millis(300);
 
-const TEXT: &[u8] = b"Subject: coo\r\n\r\nbody\r\n";
+const TEXT: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
 
 /// A server whose spool is on that disk, and whose directory does not answer.
 async fn server(folder: &TempDir, sim: &SimDisk) -> Server {

@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     const PROGRAM: Program = Program {
-        name: "palomar-mx",
+        name: "buzonera-mx",
         about: "",
         version: "0",
     };

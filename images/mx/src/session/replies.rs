@@ -10,7 +10,7 @@ pub(super) fn greeting(hostname: &str, protocol: Protocol) -> Reply {
         Protocol::Smtp => "ESMTP",
         Protocol::Lmtp => "LMTP",
     };
-    Reply::plain(220, format!("{hostname} {name} Palomar"))
+    Reply::plain(220, format!("{hostname} {name} Buzonera"))
 }
 
 /// HELO's answer, or EHLO's with the extensions.

@@ -1,4 +1,4 @@
-//! What `palomar spool` asks an MX for.
+//! What `buzonera spool` asks an MX for.
 
 use bytes::Bytes;
 use kit::services::spool_admin_server::SpoolAdmin;

@@ -10,7 +10,7 @@
 //! - [`runner::run`] hands what is due to a [`Deliverer`], which MX implements: it asks the
 //!   directory where the account is now, delivers, and says how that went for each target.
 //! - [`Spool::list`], [`Spool::show`], [`Spool::retry_now`], [`Spool::remove`] and
-//!   [`admin::Service`] are for `palomar spool`; [`Spool::counts`] for metrics.
+//!   [`admin::Service`] are for `buzonera spool`; [`Spool::counts`] for metrics.
 //!
 //! Should a write or sync of its log fail, what is there is still delivered, and nothing is taken
 //! until the log was recovered from the disk; the runner sees to that.

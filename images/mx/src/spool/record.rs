@@ -14,7 +14,7 @@ pub(super) mod proto {
         reason = "generated; spool.proto carries the comments"
     )]
     #![allow(clippy::all, reason = "generated")]
-    include!(concat!(env!("OUT_DIR"), "/palomar.spool.v1.rs"));
+    include!(concat!(env!("OUT_DIR"), "/buzonera.spool.v1.rs"));
 }
 
 const ACCEPTED: u8 = 1;

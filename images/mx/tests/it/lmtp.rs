@@ -91,6 +91,6 @@ async fn without_certificates_it_stays_on_loopback() {
         admin: Admin::default(),
         shutdown: world.shutdown.clone(),
     };
-    let refused = palomar_mx::Mx::bind(&config, &process).await;
-    assert!(matches!(refused, Err(palomar_mx::Error::ExposedLmtp(_))));
+    let refused = buzonera_mx::Mx::bind(&config, &process).await;
+    assert!(matches!(refused, Err(buzonera_mx::Error::ExposedLmtp(_))));
 }

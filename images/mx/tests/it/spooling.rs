@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use palomar_mx::spool::{EntryId, State};
+use buzonera_mx::spool::{EntryId, State};
 
 use crate::harness::{Mood, World};
 
 const MESSAGE: &str = "Message-ID: <1@client.example>\r\n\r\nbody\r\n";
 
-fn impatient(config: &mut palomar_mx::Config) {
+fn impatient(config: &mut buzonera_mx::Config) {
     config.timeouts.spool_after = Duration::from_millis(300);
 }
 

@@ -287,7 +287,7 @@ impl Client<'_> {
 }
 
 fn greet<S: AsyncRead + AsyncWrite + Unpin>(lines: &mut LineStream<S>) {
-    Reply::ok("Palomar").write(lines.out());
+    Reply::ok("Buzonera").write(lines.out());
 }
 
 /// Says the last words, if there are any.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use palomar_proxy::Limits;
-use palomar_proxy::throttle::Rules;
+use buzonera_proxy::Limits;
+use buzonera_proxy::throttle::Rules;
 
 use crate::world::{PATIENCE, World, until};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palomar_proxy::Limits;
+use buzonera_proxy::Limits;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::client::Client;
@@ -29,7 +29,7 @@ async fn a_full_house_says_so_on_both_ports() {
     assert_eq!(second.line().await, "closed");
     drop(first);
     let mut third = Client::connect(world.pop3).await;
-    while third.line().await != "+OK Palomar" {
+    while third.line().await != "+OK Buzonera" {
         third = Client::connect(world.pop3).await;
     }
 }
@@ -44,7 +44,7 @@ async fn one_address_cannot_take_all() {
     let _first = world.pop3().await;
     assert_eq!(Client::connect(world.pop3).await.line().await, FULL);
     let mut other = Client::connect_from("127.0.0.2", world.pop3).await;
-    assert_eq!(other.line().await, "+OK Palomar");
+    assert_eq!(other.line().await, "+OK Buzonera");
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn silent_clients_at_the_cap() {
         let text = world.metrics.text();
         let mut open = text
             .lines()
-            .filter(|line| line.starts_with("palomar_proxy_connections{"));
+            .filter(|line| line.starts_with("buzonera_proxy_connections{"));
         open.all(|line| line.ends_with(" 0"))
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use palomar_proxy::Limits;
+use buzonera_proxy::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use wire::ids::Epoch;

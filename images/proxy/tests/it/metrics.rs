@@ -11,17 +11,17 @@ async fn logins_sessions_and_octets() {
     client.login().await;
     let instance = "instance=\"proxy-0\"";
     for (result, count) in [("denied", 1), ("granted", 1)] {
-        let line = format!("palomar_proxy_logins_total{{{instance},result=\"{result}\"}} {count}");
+        let line = format!("buzonera_proxy_logins_total{{{instance},result=\"{result}\"}} {count}");
         assert!(counts(&line), "{line}: {}", world.metrics.text());
     }
-    let sessions = |count| format!("palomar_proxy_sessions{{{instance}}} {count}");
+    let sessions = |count| format!("buzonera_proxy_sessions{{{instance}}} {count}");
     until("the session counts", || counts(&sessions(1))).await;
     client.ask("QUIT").await;
     drop(client);
     until("the session is over", || counts(&sessions(0))).await;
     for (direction, octets) in [("in", "QUIT\r\n".len()), ("out", "+OK QUIT\r\n".len())] {
         let line =
-            format!("palomar_proxy_octets_total{{{instance},direction=\"{direction}\"}} {octets}");
+            format!("buzonera_proxy_octets_total{{{instance},direction=\"{direction}\"}} {octets}");
         assert!(counts(&line), "{line}: {}", world.metrics.text());
     }
 }

@@ -74,7 +74,7 @@ async fn session(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
     };
     let (reader, mut writer) = tokio::io::split(stream);
     let mut lines = BufReader::new(reader).lines();
-    writer.write_all(b"+OK Palomar shard\r\n").await.unwrap();
+    writer.write_all(b"+OK Buzonera shard\r\n").await.unwrap();
     let Ok(Some(auth)) = lines.next_line().await else {
         return;
     };

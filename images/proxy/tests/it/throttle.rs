@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use palomar_proxy::Limits;
-use palomar_proxy::throttle::Rules;
+use buzonera_proxy::Limits;
+use buzonera_proxy::throttle::Rules;
 
 use crate::client::Client;
 use crate::world::{LOGIN, PATIENCE, World};

@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use buzonera_proxy::throttle::Rules;
+use buzonera_proxy::{Config, Limits, Proxy};
 use kit::admin::Metrics;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::rpc::Replica;
 use kit::tls::Credentials;
-use palomar_proxy::throttle::Rules;
-use palomar_proxy::{Config, Limits, Proxy};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -120,14 +120,14 @@ impl World {
             .await
             .encrypt(&self.ca_pem)
             .await;
-        assert_eq!(client.line().await, "+OK Palomar");
+        assert_eq!(client.line().await, "+OK Buzonera");
         client
     }
 
     /// A client that has its greeting, in the clear.
     pub(crate) async fn pop3(&self) -> Client {
         let mut client = Client::connect(self.pop3).await;
-        assert_eq!(client.line().await, "+OK Palomar");
+        assert_eq!(client.line().await, "+OK Buzonera");
         client
     }
 

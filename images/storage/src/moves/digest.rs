@@ -17,7 +17,7 @@ use crate::index::Index;
 use crate::records::proto::MessageRow;
 
 /// Names the canonical form, should it ever change.
-const FORM: &str = "palomar account 2";
+const FORM: &str = "buzonera account 2";
 
 /// The digest of one account.
 #[derive(Debug, Clone, PartialEq, Eq)]

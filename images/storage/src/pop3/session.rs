@@ -104,7 +104,7 @@ struct Session<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     async fn talk(&mut self) -> Result<Never, End> {
         let login_ends = Moment::now() + self.shared.times.login;
-        let greeting = format!("Palomar {}", self.shared.shard);
+        let greeting = format!("Buzonera {}", self.shared.shard);
         Reply::ok(greeting).write(self.lines.out());
         loop {
             while let Some(line) = self.lines.buffered(self.state.line_cap()) {

@@ -1,6 +1,6 @@
 //! What the heap holds: one record per durable change.
 //!
-//! The messages are in `proto/palomar/storage/v1/records.proto`; the log record's kind says which
+//! The messages are in `proto/buzonera/storage/v1/records.proto`; the log record's kind says which
 //! one its payload is. Kinds are only added, so an older heap is always read; a kind that is not
 //! known belongs to a later release, and the shard refuses to start on it.
 

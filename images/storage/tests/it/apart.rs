@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// Says to the child which test it is to be.
-const INSIDE: &str = "PALOMAR_TEST_INSIDE";
+const INSIDE: &str = "BUZONERA_TEST_INSIDE";
 
 /// Whether this is the child. Otherwise starts it, after `setup` in a shell whose `$1` is `path`,
 /// and waits for its success.

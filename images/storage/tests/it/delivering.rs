@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-use palomar_storage::account::access::Place;
-use palomar_storage::records::proto::Holding;
-use palomar_storage::shard::Unready;
-use palomar_storage::shard::deliver::Outcome;
+use buzonera_storage::account::access::Place;
+use buzonera_storage::records::proto::Holding;
+use buzonera_storage::shard::Unready;
+use buzonera_storage::shard::deliver::Outcome;
 use tokio::time::timeout;
 use wire::ids::Epoch;
 

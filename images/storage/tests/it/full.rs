@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use buzonera_storage::records::Change;
+use buzonera_storage::records::proto::{Holding, Ownership};
+use buzonera_storage::shard::Unready;
+use buzonera_storage::shard::deliver::Outcome;
+use buzonera_storage::space::Space;
 use log::sim::{Fault, Rng};
-use palomar_storage::records::Change;
-use palomar_storage::records::proto::{Holding, Ownership};
-use palomar_storage::shard::Unready;
-use palomar_storage::shard::deliver::Outcome;
-use palomar_storage::space::Space;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::ids::AccountId;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use palomar_storage::shard::deliver::Outcome;
+use buzonera_storage::shard::deliver::Outcome;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use wire::ids::AccountId;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use buzonera_storage::account::access::Place;
+use buzonera_storage::records::proto::Holding;
+use buzonera_storage::shard::Unready;
+use buzonera_storage::shard::deliver::Outcome;
 use log::sim::Rng;
-use palomar_storage::account::access::Place;
-use palomar_storage::records::proto::Holding;
-use palomar_storage::shard::Unready;
-use palomar_storage::shard::deliver::Outcome;
 use tonic::Status;
 use wire::ids::{Epoch, MoveId};
 use wire::rpc::{DigestReply, ImportRequest, MoveCommand};
@@ -345,14 +345,14 @@ fn run(seed: u64, disks_lie: bool) -> Seen {
 
 #[test]
 fn whoever_owns_it_has_all_of_it() {
-    let seeds = match std::env::var("PALOMAR_SEED") {
-        Ok(seed) => vec![seed.parse().expect("PALOMAR_SEED is a number")],
+    let seeds = match std::env::var("BUZONERA_SEED") {
+        Ok(seed) => vec![seed.parse().expect("BUZONERA_SEED is a number")],
         Err(_) => (0..SEEDS).collect::<Vec<u64>>(),
     };
     let mut all = Seen::default();
     for seed in &seeds {
         let Ok(seen) = catch_unwind(AssertUnwindSafe(|| run(*seed, false))) else {
-            panic!("replay with PALOMAR_SEED={seed}");
+            panic!("replay with BUZONERA_SEED={seed}");
         };
         all.cuts += seen.cuts;
         all.moved += seen.moved;

@@ -1,6 +1,6 @@
 //! The heap alone decides: the index may be missing, older, foreign or broken.
 
-use palomar_storage::shard::Shard;
+use buzonera_storage::shard::Shard;
 use wire::ids::AccountId;
 
 use crate::rig::{Rig, account, as_read, copy_folder, delivery, read_all};

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use buzonera_storage::account::access::{Assigned, Place};
+use buzonera_storage::lease::Lease;
+use buzonera_storage::metrics::Metrics;
+use buzonera_storage::records::proto::{Created, Holding, Limits, Ownership};
+use buzonera_storage::records::{Change, body_sums};
+use buzonera_storage::session::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
+use buzonera_storage::shard::deliver::{DeliverTo, Delivery, Outcome, Place as At};
+use buzonera_storage::shard::{Settings, Shard, Unready};
+use buzonera_storage::volume;
 use bytes::Bytes;
 use log::sim::SimDisk;
-use palomar_storage::account::access::{Assigned, Place};
-use palomar_storage::lease::Lease;
-use palomar_storage::metrics::Metrics;
-use palomar_storage::records::proto::{Created, Holding, Limits, Ownership};
-use palomar_storage::records::{Change, body_sums};
-use palomar_storage::session::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
-use palomar_storage::shard::deliver::{DeliverTo, Delivery, Outcome, Place as At};
-use palomar_storage::shard::{Settings, Shard, Unready};
-use palomar_storage::volume;
 use tempfile::TempDir;
 use wire::ids::{AccountId, DeliveryId, Epoch};
 

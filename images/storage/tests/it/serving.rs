@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use palomar_storage::{Error, Storage};
+use buzonera_storage::{Error, Storage};
 use tonic::Code;
 use wire::identity::Tier;
 use wire::ids::{AccountId, DeliveryId};

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use palomar_storage::account::access::Place;
-use palomar_storage::records::proto::Holding;
-use palomar_storage::session::{OpenError, ReadError};
+use buzonera_storage::account::access::Place;
+use buzonera_storage::records::proto::Holding;
+use buzonera_storage::session::{OpenError, ReadError};
 use tokio::time::timeout;
 use wire::ids::{Epoch, Incarnation};
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_storage::account::access::{Assigned, Place};
+use buzonera_storage::index::Index;
+use buzonera_storage::lease::Lease;
+use buzonera_storage::metrics::Metrics;
+use buzonera_storage::records::Change;
+use buzonera_storage::records::proto::Created;
+use buzonera_storage::shard::{Settings, Shard, Unready};
+use buzonera_storage::volume::{self, VolumeLock};
 use log::RealDisk;
-use palomar_storage::account::access::{Assigned, Place};
-use palomar_storage::index::Index;
-use palomar_storage::lease::Lease;
-use palomar_storage::metrics::Metrics;
-use palomar_storage::records::Change;
-use palomar_storage::records::proto::Created;
-use palomar_storage::shard::{Settings, Shard, Unready};
-use palomar_storage::volume::{self, VolumeLock};
 use wire::ids::Epoch;
 
 use crate::rig::{account, as_read, delivery, stored};

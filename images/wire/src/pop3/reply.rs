@@ -115,7 +115,7 @@ impl Reply {
         out.put_slice(b"\r\n");
     }
 
-    /// Reads a line without its end; nothing if it is no reply. Codes that Palomar does not know
+    /// Reads a line without its end; nothing if it is no reply. Codes that Buzonera does not know
     /// stay in the text.
     pub fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line)

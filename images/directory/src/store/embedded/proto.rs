@@ -3,4 +3,7 @@
 #![allow(clippy::all, reason = "generated")]
 #![allow(unreachable_pub, reason = "generated")]
 
-include!(concat!(env!("OUT_DIR"), "/palomar.directory.journal.v1.rs"));
+include!(concat!(
+    env!("OUT_DIR"),
+    "/buzonera.directory.journal.v1.rs"
+));

@@ -133,10 +133,10 @@ mod tests {
 
     #[test]
     fn a_prefix_bounds_its_keys() {
-        let prefix = Prefix("/palomar/a/".to_owned());
-        assert_eq!(prefix.outer("x/y"), "/palomar/a/x/y");
-        assert_eq!(prefix.inner(b"/palomar/a/x/y").unwrap(), "x/y");
-        assert_eq!(prefix.end(), "/palomar/a0");
-        assert!(prefix.inner(b"/palomar/b/x").is_err());
+        let prefix = Prefix("/buzonera/a/".to_owned());
+        assert_eq!(prefix.outer("x/y"), "/buzonera/a/x/y");
+        assert_eq!(prefix.inner(b"/buzonera/a/x/y").unwrap(), "x/y");
+        assert_eq!(prefix.end(), "/buzonera/a0");
+        assert!(prefix.inner(b"/buzonera/b/x").is_err());
     }
 }

@@ -29,7 +29,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 pub struct Options {
     /// `http://HOST:PORT` or `https://HOST:PORT`, one per member; at least one.
     pub endpoints: Vec<String>,
-    /// Every key of this cluster starts with it, such as `/palomar/example/`. Not empty.
+    /// Every key of this cluster starts with it, such as `/buzonera/example/`. Not empty.
     pub prefix: String,
     /// For `https`.
     pub tls: Option<TlsFiles>,

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::rpc::{BadEndpoint, Channel};
-use palomar_directory::model::records::MoveRecord;
-use palomar_directory::moves::{Replica, World};
-use palomar_directory::store::{
+use buzonera_directory::model::records::MoveRecord;
+use buzonera_directory::moves::{Replica, World};
+use buzonera_directory::store::{
     Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore, Store, Txn,
 };
+use kit::rpc::{BadEndpoint, Channel};
 use prost::Message as _;
 use wire::ids::{AccountId, ShardName};
 use wire::rpc::MovePhase;

@@ -1,6 +1,6 @@
 //! Many moves at once: each shard's disk has few copies at a time, and no time is lost between them.
 
-use palomar_directory::moves::MovesConfig;
+use buzonera_directory::moves::MovesConfig;
 use wire::rpc::{Move, MovePhase};
 
 use super::gate::{Gate, Hold};

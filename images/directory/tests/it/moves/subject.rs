@@ -1,9 +1,9 @@
 //! One account that is moved: what administrators, MX and its user do with it.
 
+use buzonera_directory::model::Key;
+use buzonera_directory::model::records::AccountRecord;
+use buzonera_directory::store::{Expect, Outcome, Txn};
 use kit::services::mover_client::MoverClient;
-use palomar_directory::model::Key;
-use palomar_directory::model::records::AccountRecord;
-use palomar_directory::store::{Expect, Outcome, Txn};
 use prost::Message as _;
 use tonic::{Code, Status};
 use wire::identity::Tier;

@@ -1,7 +1,7 @@
 //! What a shard confirms becomes so.
 
-use palomar_directory::model::Key;
-use palomar_directory::model::records::{
+use buzonera_directory::model::Key;
+use buzonera_directory::model::records::{
     AccountRecord, AddressRecord, CredentialRecord, address_record,
 };
 use wire::ids::AccountId;

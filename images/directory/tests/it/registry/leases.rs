@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use buzonera_directory::model::Key;
+use buzonera_directory::model::records::ShardRecord;
 use kit::services::registry_server::Registry as _;
-use palomar_directory::model::Key;
-use palomar_directory::model::records::ShardRecord;
 use tonic::Code;
 use wire::identity::Tier;
 use wire::ids::AccountId;
@@ -63,7 +63,7 @@ async fn another_machine_waits_for_the_lease() {
 
 #[tokio::test]
 async fn another_machine_waits_for_the_lease_on_etcd() {
-    let store = share(shared().store("/palomar/registry/").await);
+    let store = share(shared().store("/buzonera/registry/").await);
     another_machine_waits(World::over(store, None).await).await;
 }
 

@@ -1,9 +1,9 @@
 //! A shard's watch: all its accounts, then every change.
 
+use buzonera_directory::model::Key;
+use buzonera_directory::store::Txn;
 use futures::StreamExt as _;
 use kit::services::registry_server::Registry as _;
-use palomar_directory::model::Key;
-use palomar_directory::store::Txn;
 use prost::Message as _;
 use tonic::Code;
 use wire::ids::AccountId;

@@ -9,7 +9,7 @@ use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use crate::spool::queue::{BodyAt, Entry, EntryId};
 use crate::spool::record::{self, RecordError, proto};
 
-const MAGIC: [u8; 8] = *b"PALOMSPQ";
+const MAGIC: [u8; 8] = *b"BUZONSPQ";
 const VERSION: u32 = 1;
 
 /// An entry with the most targets, each with the longest addresses, takes a fifth of it.

@@ -15,7 +15,7 @@ pub enum NotRemoved {
     /// Somebody may get it yet.
     #[error(
         "entry {0} is still tried for {1} of its recipients, and only dead letters are removed: \
-         wait until it is delivered or given up, or try it now with `palomar spool retry {0}`"
+         wait until it is delivered or given up, or try it now with `buzonera spool retry {0}`"
     )]
     Tried(EntryId, usize),
     /// The log takes nothing now, or what it has of this is not certain.

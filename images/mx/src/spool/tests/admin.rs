@@ -1,4 +1,4 @@
-//! What `palomar spool` gets to see.
+//! What `buzonera spool` gets to see.
 
 use std::sync::Arc;
 

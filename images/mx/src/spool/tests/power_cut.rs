@@ -89,14 +89,14 @@ async fn run(seed: u64) {
 
 #[tokio::test]
 async fn keeps_what_was_accepted() {
-    let only = std::env::var("PALOMAR_SEED")
+    let only = std::env::var("BUZONERA_SEED")
         .ok()
         .map(|seed| seed.parse().unwrap());
     for seed in only.map_or(0..60, |seed: u64| seed..seed + 1) {
         let outcome = tokio::spawn(run(seed)).await;
         assert!(
             outcome.is_ok(),
-            "replay with PALOMAR_SEED={seed}: {outcome:?}"
+            "replay with BUZONERA_SEED={seed}: {outcome:?}"
         );
     }
 }

@@ -49,7 +49,7 @@ async fn only_what_nobody_waits_for_is_removed() {
             "{told}"
         );
         assert!(
-            told.contains(&format!("`palomar spool retry {entry}`")),
+            told.contains(&format!("`buzonera spool retry {entry}`")),
             "{told}"
         );
     }

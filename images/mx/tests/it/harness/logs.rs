@@ -30,7 +30,7 @@ pub(crate) fn capture() {
         let subscriber = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
-            .with_env_filter(EnvFilter::new("palomar::outcome=info"))
+            .with_env_filter(EnvFilter::new("buzonera::outcome=info"))
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::set_global_default(subscriber).unwrap();

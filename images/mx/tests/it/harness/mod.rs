@@ -8,6 +8,8 @@ mod shard;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_mx::config::{Config, Limits, SpoolLimits};
+use buzonera_mx::spool::Spool;
 use kit::admin::Admin;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
@@ -16,8 +18,6 @@ use kit::process::Process;
 use kit::rpc::Replica;
 use kit::rpc::server::serve;
 use kit::tls::Credentials;
-use palomar_mx::config::{Config, Limits, SpoolLimits};
-use palomar_mx::spool::Spool;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) config: Config,
     admin: Admin,
-    serving: Option<JoinHandle<Result<(), palomar_mx::Error>>>,
+    serving: Option<JoinHandle<Result<(), buzonera_mx::Error>>>,
     spool: Option<Spool>,
     others: Shutdown,
 }
@@ -144,7 +144,7 @@ impl World {
             admin: self.admin.clone(),
             shutdown: self.shutdown.clone(),
         };
-        let mx = palomar_mx::Mx::bind(&self.config, &process).await.unwrap();
+        let mx = buzonera_mx::Mx::bind(&self.config, &process).await.unwrap();
         (self.smtp, self.lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
         self.spool = Some(mx.spool().clone());
         self.serving = Some(tokio::spawn(mx.serve()));
@@ -169,7 +169,8 @@ impl World {
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> u64 {
         let text = self.admin.metrics.text();
         let found = text.lines().find(|line| {
-            line.strip_prefix(&format!("palomar_mx_{name}{{")).is_some()
+            line.strip_prefix(&format!("buzonera_mx_{name}{{"))
+                .is_some()
                 && labels
                     .iter()
                     .all(|label| line.contains(&format!("\"{label}\"")))

@@ -10,7 +10,7 @@ use super::{State, Step};
 /// AUTH with its mechanism and, perhaps, the response at once.
 pub(super) fn authenticate(mechanism: &str, initial: Option<&Secret>) -> (State, Step) {
     if Mechanism::parse(mechanism) != Some(Mechanism::External) {
-        let reply = Reply::err("only EXTERNAL: this port is for Palomar's proxies");
+        let reply = Reply::err("only EXTERNAL: this port is for Buzonera's proxies");
         return (State::Authorization, Step::Reply(reply));
     }
     match initial {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palomar_storage::records::proto::Holding;
+use buzonera_storage::records::proto::Holding;
 use tokio::time::timeout;
 
 use crate::pop3::site::{OWNER, Site};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use palomar_storage::account::access::Place;
-use palomar_storage::records::proto::Holding;
+use buzonera_storage::account::access::Place;
+use buzonera_storage::records::proto::Holding;
 use wire::ids::Incarnation;
 
 use crate::pop3::site::{OWNER, Site, auth, config};

@@ -50,7 +50,7 @@ async fn before_login() {
         ("USER tim", "-ERR USER is not available now"),
         (
             "AUTH PLAIN AHRpbQB4",
-            "-ERR only EXTERNAL: this port is for Palomar's proxies",
+            "-ERR only EXTERNAL: this port is for Buzonera's proxies",
         ),
         (
             "AUTH EXTERNAL =",

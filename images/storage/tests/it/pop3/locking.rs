@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palomar_storage::pop3::{Config, Times};
+use buzonera_storage::pop3::{Config, Times};
 
 use crate::net::LOOPBACK;
 use crate::pop3::site::{OWNER, Site, auth, config};

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use buzonera_storage::pop3::{self, Config, Metrics, Times};
+use buzonera_storage::session::Mailstore;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::listener::Listener;
 use kit::tls::{Credentials, server_name};
-use palomar_storage::pop3::{self, Config, Metrics, Times};
-use palomar_storage::session::Mailstore;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -95,7 +95,7 @@ impl Site {
     /// A proxy that has its greeting.
     pub(crate) async fn proxy(&self) -> Client {
         let mut client = self.connect_as(Tier::Proxy).await;
-        assert_eq!(client.line().await, "+OK Palomar shard-1");
+        assert_eq!(client.line().await, "+OK Buzonera shard-1");
         client
     }
 

@@ -1,0 +1,117 @@
+//! `buzonera move` and `buzonera moves`.
+
+use std::time::Duration;
+
+use clap::Args;
+use wire::rpc::{self, MovePhase};
+
+use crate::client::{Admin, ask, request_id};
+use crate::commands::move_view::{MoveView, Moves};
+use crate::commands::pages::{self, Page};
+use crate::commands::session::Session;
+use crate::failure::Failure;
+
+/// How often progress is asked for: often enough for a person, rare enough for the directory.
+const POLL: Duration = Duration::from_millis(300);
+
+/// Which account, and where to.
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// The account's address.
+    pub address: String,
+    /// The shard to move it to.
+    #[arg(required_unless_present = "abort", conflicts_with = "abort")]
+    pub shard: Option<String>,
+    /// Return when the move is planned, not when it is over.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Give up the account's open move; it stays where it is.
+    #[arg(long)]
+    pub abort: bool,
+}
+
+/// Which moves.
+#[derive(Debug, Args)]
+pub struct MovesArgs {
+    /// Only those under way.
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Starts a move, or gives one up, and watches it to its end.
+pub async fn run_move(args: MoveArgs, session: &mut Session) -> Result<(), Failure> {
+    let admin = session.admin()?;
+    let (started, wanted) = match args.shard {
+        Some(target) => (start(&admin, args.address, target).await?, MovePhase::Done),
+        None => (abort(&admin, args.address).await?, MovePhase::Aborted),
+    };
+    let last = match args.no_wait {
+        true => started,
+        false => watch(&admin, started, session).await?,
+    };
+    let view = MoveView::from(last);
+    session.output.show(&view)?;
+    view.verdict(wanted, args.no_wait)
+}
+
+/// Prints the list.
+pub async fn run_list(args: MovesArgs, session: &mut Session) -> Result<(), Failure> {
+    let admin = session.admin()?;
+    let filter = if args.open { "open" } else { "" };
+    let name = |shown: &rpc::Move| MoveView::from(shown.clone()).page_name();
+    let moves = pages::all(filter, name, |request| async {
+        let reply = ask!(admin.list_moves(request))?;
+        Ok(Page {
+            items: reply.moves,
+            more: reply.more,
+        })
+    });
+    let moves = moves.await?.into_iter().map(MoveView::from).collect();
+    session.output.show(&Moves(moves))
+}
+
+async fn start(admin: &Admin, address: String, target: String) -> Result<rpc::Move, Failure> {
+    let request = rpc::StartMoveRequest {
+        request_id: request_id(),
+        address,
+        target,
+    };
+    ask!(admin.start_move(request))
+}
+
+async fn abort(admin: &Admin, address: String) -> Result<rpc::Move, Failure> {
+    let request = rpc::AbortMoveRequest {
+        request_id: request_id(),
+        address,
+    };
+    ask!(admin.abort_move(request))
+}
+
+/// Shows each change until the move is over.
+async fn watch(
+    admin: &Admin,
+    mut seen: rpc::Move,
+    session: &mut Session,
+) -> Result<rpc::Move, Failure> {
+    let mut said = String::new();
+    loop {
+        let line = MoveView::from(seen.clone()).progress();
+        if line != said {
+            session.output.progress(&line)?;
+            said = line;
+        }
+        if matches!(seen.phase(), MovePhase::Done | MovePhase::Aborted) {
+            return Ok(seen);
+        }
+        tokio::time::sleep(POLL).await;
+        seen = show(admin, &seen).await?;
+    }
+}
+
+async fn show(admin: &Admin, seen: &rpc::Move) -> Result<rpc::Move, Failure> {
+    let request = rpc::ShowMoveRequest {
+        move_id: seen.move_id.clone(),
+        address: String::new(),
+    };
+    ask!(admin.show_move(request))
+}

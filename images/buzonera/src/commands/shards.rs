@@ -1,0 +1,240 @@
+//! `buzonera shards`.
+
+use serde::Serialize;
+use wire::rpc::{self, ShardState};
+
+use crate::client::ask;
+use crate::commands::pages::{self, Page};
+use crate::commands::session::Session;
+use crate::failure::Failure;
+use crate::output::Show;
+use crate::output::table::{Align, Table};
+use crate::output::text::bytes;
+
+/// Runs the command.
+pub async fn run(session: &mut Session) -> Result<(), Failure> {
+    let admin = session.admin()?;
+    let name = |shard: &rpc::ShardInfo| shard.name.clone();
+    let shards = pages::all("", name, |request| async {
+        let reply = ask!(admin.list_shards(request))?;
+        Ok(Page {
+            items: reply.shards,
+            more: reply.more,
+        })
+    });
+    let shards = Shards::from(shards.await?);
+    session.output.show(&shards)
+}
+
+/// A shard as scripts see it; JSON.md documents the fields.
+#[derive(Debug, Serialize)]
+pub struct ShardView {
+    name: String,
+    phase: &'static str,
+    live: bool,
+    nearly_full: bool,
+    takes_mail: bool,
+    incarnation: u64,
+    rpc_endpoint: String,
+    accounts: u64,
+    bytes: u64,
+    messages: u64,
+    volume_size: u64,
+    volume_free: u64,
+    moves_in: u64,
+    moves_out: u64,
+}
+
+impl From<rpc::ShardInfo> for ShardView {
+    fn from(shard: rpc::ShardInfo) -> Self {
+        let retired = shard.state() == ShardState::Retired;
+        Self {
+            phase: phase_name(shard.state()),
+            name: shard.name,
+            live: shard.live,
+            nearly_full: shard.nearly_full,
+            takes_mail: shard.live && !shard.nearly_full && !retired,
+            incarnation: shard.incarnation,
+            rpc_endpoint: shard.rpc_endpoint,
+            accounts: shard.accounts,
+            bytes: shard.bytes,
+            messages: shard.messages,
+            volume_size: shard.volume_size,
+            volume_free: shard.volume_free,
+            moves_in: shard.moves_in,
+            moves_out: shard.moves_out,
+        }
+    }
+}
+
+fn phase_name(state: ShardState) -> &'static str {
+    match state {
+        ShardState::Unspecified => "unknown",
+        ShardState::Active => "active",
+        ShardState::Cordoned => "cordoned",
+        ShardState::Draining => "draining",
+        ShardState::Retired => "retired",
+    }
+}
+
+impl ShardView {
+    /// The phase for people: a shard that holds no lease serves nothing, whatever its phase.
+    fn phase(&self) -> String {
+        match self.trouble() {
+            Some(Trouble::Away) => format!("{}, away", self.phase),
+            Some(Trouble::NearlyFull) => format!("{}, nearly full", self.phase),
+            None => self.phase.to_owned(),
+        }
+    }
+
+    /// Room on its volume, for people; unknown until the shard has told.
+    fn free(&self) -> String {
+        match self.volume_size {
+            0 => "?".to_owned(),
+            size => format!(
+                "{} ({} %)",
+                bytes(self.volume_free),
+                u128::from(self.volume_free) * 100 / u128::from(size)
+            ),
+        }
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        match self {
+            _ if self.phase == phase_name(ShardState::Retired) => None,
+            Self { live: false, .. } => Some(Trouble::Away),
+            Self {
+                nearly_full: true, ..
+            } => Some(Trouble::NearlyFull),
+            _ => None,
+        }
+    }
+}
+
+/// Why a shard takes no mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// It holds no lease.
+    Away,
+    /// Its volume has too little room.
+    NearlyFull,
+}
+
+/// Several shards.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Shards(Vec<ShardView>);
+
+impl From<Vec<rpc::ShardInfo>> for Shards {
+    fn from(shards: Vec<rpc::ShardInfo>) -> Self {
+        Self(shards.into_iter().map(ShardView::from).collect())
+    }
+}
+
+impl Shards {
+    /// What keeps shards from taking mail. A full disk waits for a person, so that it decides the
+    /// exit code; a shard that is away may be back at the next look.
+    pub fn verdict(&self) -> Result<(), Failure> {
+        let full = self.named(Trouble::NearlyFull);
+        let away = self.named(Trouble::Away);
+        let full_says = format!(
+            "The disk of {full} is nearly full: mail waits in the spool. Free some room there."
+        );
+        let away_says = format!("{away} is away: mail waits in the spool, and nobody can log in.");
+        match (full.is_empty(), away.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Failure::Temporary(away_says)),
+            (false, true) => Err(Failure::Refused(full_says)),
+            (false, false) => Err(Failure::Refused(format!("{full_says} {away_says}"))),
+        }
+    }
+
+    fn named(&self, trouble: Trouble) -> String {
+        let in_it = self
+            .0
+            .iter()
+            .filter(|shard| shard.trouble() == Some(trouble));
+        let names: Vec<&str> = in_it.map(|shard| shard.name.as_str()).collect();
+        names.join(", ")
+    }
+}
+
+impl Show for Shards {
+    fn text(&self) -> String {
+        let mut table = Table::new([
+            ("SHARD", Align::Left),
+            ("PHASE", Align::Left),
+            ("ACCOUNTS", Align::Right),
+            ("MESSAGES", Align::Right),
+            ("BYTES", Align::Right),
+            ("FREE", Align::Right),
+            ("MOVES IN", Align::Right),
+            ("MOVES OUT", Align::Right),
+        ]);
+        for shard in &self.0 {
+            table.row([
+                shard.name.clone(),
+                shard.phase(),
+                shard.accounts.to_string(),
+                shard.messages.to_string(),
+                bytes(shard.bytes),
+                shard.free(),
+                shard.moves_in.to_string(),
+                shard.moves_out.to_string(),
+            ]);
+        }
+        table.render("No shards.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(name: &str, live: bool, nearly_full: bool) -> rpc::ShardInfo {
+        rpc::ShardInfo {
+            name: name.into(),
+            state: ShardState::Active.into(),
+            live,
+            nearly_full,
+            volume_size: 1000,
+            volume_free: 49,
+            ..Default::default()
+        }
+    }
+
+    fn verdict(shards: &[rpc::ShardInfo]) -> (u8, String) {
+        let failure = Shards::from(shards.to_vec()).verdict().unwrap_err();
+        (failure.exit_code(), failure.to_string())
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_weighs_more_than_an_absence() {
+        let good = shard("shard-1", true, false);
+        assert_eq!(Shards::from(vec![good.clone()]).verdict(), Ok(()));
+        let (code, said) = verdict(&[good.clone(), shard("shard-2", false, true)]);
+        assert_eq!(code, 4);
+        assert!(said.starts_with("shard-2 is away: "), "{said}");
+        let full = shard("shard-3", true, true);
+        let (code, said) = verdict(&[good, full.clone(), shard("shard-2", false, false)]);
+        assert_eq!(code, 1);
+        assert!(
+            said.starts_with("The disk of shard-3 is nearly full"),
+            "{said}"
+        );
+        assert!(said.contains("shard-2 is away"), "{said}");
+        let text = Shards::from(vec![full]).text();
+        assert!(text.contains("active, nearly full"), "{text}");
+        assert!(text.contains("49 B (4 %)"), "{text}");
+    }
+
+    #[test]
+    fn a_retired_shard_is_missed_by_nobody() {
+        let mut gone = shard("shard-1", false, false);
+        gone.state = ShardState::Retired.into();
+        let shards = Shards::from(vec![gone]);
+        assert_eq!(shards.verdict(), Ok(()));
+        let json = serde_json::to_value(&shards).unwrap();
+        assert_eq!(json[0]["takes_mail"], false);
+    }
+}
