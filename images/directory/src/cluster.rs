@@ -79,7 +79,7 @@ async fn write(store: &dyn Store, ours: ClusterId) -> Result<(), StoreError> {
     };
     let key = Key::Cluster.to_string();
     let txn = Txn::new()
-        .expect(key.clone(), Expect::Absent)
+        .when(key.clone(), Expect::Absent)
         .put(key, record.encode_to_vec());
     match store.commit(txn).await {
         Ok(_) | Err(StoreError::Unknown(_)) => Ok(()),

@@ -12,6 +12,7 @@ pub mod config;
 pub mod credential;
 pub mod election;
 pub mod lease;
+mod lookups;
 pub mod map;
 mod metrics;
 pub mod model;
@@ -20,7 +21,6 @@ pub mod placement;
 pub mod registry;
 pub mod resolve;
 mod run;
-mod service;
 pub mod store;
 
 pub use admin::AdminConfig;

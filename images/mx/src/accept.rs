@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use log::LogError;
+use segments::LogError;
 use tokio::time::{Instant, timeout_at};
 use wire::ids::DeliveryId;
 

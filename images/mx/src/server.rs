@@ -355,7 +355,7 @@ fn open_bodies(config: &Config) -> Result<Arc<BodyStore>, Error> {
 async fn open_spool(config: &Config) -> Result<Spool, Error> {
     let (path, limits) = (config.data.join("spool"), config.spool.to_spool());
     let opening = tokio::task::spawn_blocking(move || {
-        let disk = log::RealDisk::open(&path);
+        let disk = segments::RealDisk::open(&path);
         let disk = disk.map_err(|source| Error::Data {
             path: path.clone(),
             source,

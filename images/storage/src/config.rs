@@ -65,7 +65,7 @@ pub struct Config {
     pub space_every: Duration,
     /// The heap's bounds, which belong to its format's measurements and not to a site.
     #[serde(skip)]
-    pub heap: log::Options,
+    pub heap: segments::Options,
 }
 
 impl Default for Config {
@@ -86,7 +86,7 @@ impl Default for Config {
             moves: moves::Settings::default(),
             pop3: Times::default(),
             space_every: SPACE_EVERY,
-            heap: log::Options::default(),
+            heap: segments::Options::default(),
         }
     }
 }

@@ -29,13 +29,13 @@ pub mod account;
 mod config;
 pub mod index;
 pub mod lease;
+pub mod maildrop;
 pub mod metrics;
 pub mod moves;
 pub mod pop3;
 pub mod records;
 pub mod registry;
 pub mod service;
-pub mod session;
 pub mod shard;
 pub mod space;
 pub mod volume;
@@ -44,11 +44,11 @@ pub use crate::config::{Config, LEASE_PATIENCE, MIN_FREE_PERCENT, RebuildConfig,
 
 use crate::index::IndexError;
 use crate::lease::Lease;
+use crate::maildrop::Mailstore;
 use crate::metrics::Metrics;
 use crate::moves::MoverService;
 use crate::registry::keeper::{self, Claim, NoLease};
 use crate::service::ShardService;
-use crate::session::Mailstore;
 use crate::shard::{Shard, Unready};
 use crate::space::Space;
 use crate::volume::{VolumeError, VolumeLock};
@@ -159,7 +159,7 @@ pub fn fuzz(data: &[u8]) {
 /// Throws the index away and builds it from the heap; how many records there are. Blocks.
 pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
     let lock = VolumeLock::take(data)?;
-    let (index, options) = (data.join("index"), log::Options::default());
+    let (index, options) = (data.join("index"), segments::Options::default());
     volume::remove_index(&index)?;
     let volume = volume::open(volume::heap(data, &lock)?, options, &index, Some(&lock))?;
     volume.writer.index().persist()?;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use kit::admin::{LookedUp, Number, Value};
-use log::Counters;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use segments::Counters;
 
 /// What became of one target of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -15,20 +15,20 @@ pub(crate) const ROOM_AGAIN: &str = "the volume was full and has room again: sta
 /// The volume's size and room, as last looked. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Space {
-    seen: Arc<Mutex<log::Space>>,
+    seen: Arc<Mutex<segments::Space>>,
 }
 
 /// Whether shards on this folder's disk take no mail: their rule, asked before the first of them
 /// has told.
 pub fn is_nearly_full(folder: &Path) -> std::io::Result<bool> {
-    Ok(log::Space::of(folder)?.is_below(MIN_FREE_PERCENT, 0))
+    Ok(segments::Space::of(folder)?.is_below(MIN_FREE_PERCENT, 0))
 }
 
 impl Space {
     /// As it is now, so that the shard's first word is true; [`Self::watch`] reports what cannot be
     /// seen.
     pub fn now(folder: &Path) -> Self {
-        let seen = log::Space::of(folder).unwrap_or_default();
+        let seen = segments::Space::of(folder).unwrap_or_default();
         Self {
             seen: Arc::new(Mutex::new(seen)),
         }
@@ -37,7 +37,7 @@ impl Space {
     /// Looks at once and then every `every`, and tells the shard. Never returns.
     pub async fn watch(self, shard: Shard, folder: PathBuf, every: Duration, min_percent: u64) {
         loop {
-            match log::Space::of(&folder) {
+            match segments::Space::of(&folder) {
                 Ok(seen) => {
                     *lock(&self.seen) = seen;
                     tell(&shard, seen.is_below(min_percent, 0));

@@ -250,7 +250,7 @@ pub(super) fn put_account(txn: Txn, new: &New<'_>, record: &AccountRecord) -> Tx
     };
     let key = address_key(new.address);
     let txn = txn
-        .expect(key.clone(), Expect::Absent)
+        .when(key.clone(), Expect::Absent)
         .put(key, value(&address))
         .put(Key::Account(new.id).to_string(), value(record));
     if new.phc.is_empty() {

@@ -35,7 +35,7 @@ impl Admin {
             let key = address_key(&address);
             let txn = domain
                 .unchanged(Txn::new())
-                .expect(key.clone(), Expect::Absent)
+                .when(key.clone(), Expect::Absent)
                 .put(key, value(&record));
             Ok(Plan::Commit(txn, reply(&address, &targets)))
         })

@@ -33,7 +33,7 @@ impl Admin {
             };
             let found: Option<Found<DomainRecord>> = self.read(domain_key(&name)).await?;
             let txn = match found {
-                None => Txn::new().expect(domain_key(&name).to_string(), Expect::Absent),
+                None => Txn::new().when(domain_key(&name).to_string(), Expect::Absent),
                 // Being removed, or half removed by a process that died: it is opened again.
                 Some(found) if found.record.closing => found.unchanged(Txn::new()),
                 Some(_) => return Err(Status::already_exists(format!("{name} is there already"))),

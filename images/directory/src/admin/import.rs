@@ -190,7 +190,7 @@ impl Admin {
         for alias in &row.aliases {
             let key = address_key(alias);
             txn = txn
-                .expect(key.clone(), Expect::Absent)
+                .when(key.clone(), Expect::Absent)
                 .put(key, leads_to_it.clone());
         }
         Ok(txn)

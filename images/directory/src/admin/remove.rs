@@ -187,7 +187,7 @@ impl Admin {
         let key = address_key(address);
         let txn = domain
             .unchanged(found.unchanged(Txn::new()))
-            .expect(key.clone(), Expect::Absent)
+            .when(key.clone(), Expect::Absent)
             .put(key, value(&leads_here))
             .put(found.key.clone(), value(&record));
         Ok(Plan::Commit(txn, self.described(id, &record)))

@@ -30,7 +30,7 @@ impl Admin {
         let Some(found) = self.shard_state(name).await? else {
             let key = Key::ShardState(name.clone()).to_string();
             let txn = Txn::new()
-                .expect(key.clone(), Expect::Absent)
+                .when(key.clone(), Expect::Absent)
                 .put(key, value(&state_record(ShardState::Active)));
             return Ok(Plan::Commit(txn, self.info(name, ShardState::Active)));
         };

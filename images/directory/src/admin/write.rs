@@ -48,7 +48,7 @@ pub(super) struct Found<T> {
 impl<T> Found<T> {
     /// Names the record as it was read.
     pub(super) fn unchanged(&self, txn: Txn) -> Txn {
-        txn.expect(self.key.clone(), Expect::At(self.revision))
+        txn.when(self.key.clone(), Expect::At(self.revision))
     }
 }
 
@@ -189,7 +189,7 @@ fn remember(txn: Txn, request: &Request, reply: &impl Message) -> Txn {
         reply: reply.encode_to_vec().into(),
     };
     let key = request.key().to_string();
-    txn.expect(key.clone(), Expect::Absent)
+    txn.when(key.clone(), Expect::Absent)
         .put(key, record.encode_to_vec())
 }
 

@@ -51,7 +51,7 @@ impl Term {
     /// Makes a transaction fail once this term is over.
     #[must_use]
     pub fn fence(self, txn: Txn) -> Txn {
-        txn.expect(Key::Mover.to_string(), Expect::At(self.revision))
+        txn.when(Key::Mover.to_string(), Expect::At(self.revision))
     }
 }
 
@@ -167,7 +167,7 @@ impl Candidate {
             instance: self.instance.clone(),
             elected_at_ms: kit::clock::unix_ms(),
         };
-        let txn = Txn::new().expect(key.clone(), Expect::Absent);
+        let txn = Txn::new().when(key.clone(), Expect::Absent);
         let txn = txn.put_leased(key, record.encode_to_vec(), lease);
         match self.store.commit(txn).await {
             Ok(Outcome::Committed(revision)) => Ok(Some((lease, Term { revision }))),

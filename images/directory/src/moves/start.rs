@@ -80,8 +80,8 @@ pub(crate) fn start(
     };
     let expected = earlier.map_or(Expect::Absent, |earlier| Expect::At(earlier.revision));
     let txn = Txn::new()
-        .expect(move_key(account.id), expected)
-        .expect(target_state.0.to_string(), Expect::At(target_state.1));
+        .when(move_key(account.id), expected)
+        .when(target_state.0.to_string(), Expect::At(target_state.1));
     Ok((
         facts.clone(),
         put_account(put_move(txn, &facts), account, moving),

@@ -130,7 +130,7 @@ pub(crate) fn switch(
     let txn = witnesses
         .into_iter()
         .fold(unchanged(Txn::new(), current), |txn, (key, revision)| {
-            txn.expect(key.to_string(), Expect::At(revision))
+            txn.when(key.to_string(), Expect::At(revision))
         });
     put_account(
         put_move(txn, &facts.enter(MovePhase::Switched, now_ms)),
@@ -191,7 +191,7 @@ pub(super) fn move_key(account: AccountId) -> String {
 }
 
 fn unchanged(txn: Txn, current: &MoveAt) -> Txn {
-    txn.expect(
+    txn.when(
         move_key(current.facts.account),
         Expect::At(current.revision),
     )
@@ -204,7 +204,7 @@ pub(super) fn put_move(txn: Txn, facts: &MoveFacts) -> Txn {
 
 pub(super) fn put_account(txn: Txn, was: &AccountAt, now: AccountRecord) -> Txn {
     let key = Key::Account(was.id).to_string();
-    txn.expect(key.clone(), Expect::At(was.revision))
+    txn.when(key.clone(), Expect::At(was.revision))
         .put(key, now.encode_to_vec())
 }
 

@@ -86,7 +86,7 @@ impl Registry {
         let state = state.map_or(Expect::Present, |found| Expect::At(found.revision));
         let txn = standing
             .unchanged(shard, Txn::new())
-            .expect(Key::ShardState(shard.clone()).to_string(), state)
+            .when(Key::ShardState(shard.clone()).to_string(), state)
             .put(
                 Key::Shard(shard.clone()).to_string(),
                 record.encode_to_vec(),

@@ -80,7 +80,7 @@ impl Registry {
             .collect();
         let entries = self.get(&keys).await?;
         let key = Key::Shard(shard.clone()).to_string();
-        let mut txn = Txn::new().expect(key, Expect::At(newest.revision));
+        let mut txn = Txn::new().when(key, Expect::At(newest.revision));
         for (said, entry) in batch.iter().zip(entries) {
             let Some(entry) = entry else {
                 continue;
@@ -90,10 +90,10 @@ impl Registry {
             txn = match step(shard, &account.record, *said) {
                 Step::Nothing => txn,
                 Step::Put(record) => txn
-                    .expect(key.clone(), Expect::At(account.revision))
+                    .when(key.clone(), Expect::At(account.revision))
                     .put(key, record.encode_to_vec()),
                 Step::Gone => {
-                    let txn = txn.expect(key, Expect::At(account.revision));
+                    let txn = txn.when(key, Expect::At(account.revision));
                     self.delete_all(txn, said.account, &account.record).await?
                 }
             };
@@ -134,7 +134,7 @@ impl Registry {
 
 fn delete_found<T>(txn: Txn, key: &Key, found: &Found<T>) -> Txn {
     let key = key.to_string();
-    txn.expect(key.clone(), Expect::At(found.revision))
+    txn.when(key.clone(), Expect::At(found.revision))
         .delete(key)
 }
 

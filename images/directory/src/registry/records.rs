@@ -38,8 +38,8 @@ impl Standing {
 
     /// The conditions that nobody changed the shard's record and lease.
     pub(super) fn unchanged(&self, shard: &ShardName, txn: Txn) -> Txn {
-        let txn = txn.expect(Key::Shard(shard.clone()).to_string(), expect(&self.record));
-        txn.expect(Key::Lease(shard.clone()).to_string(), expect(&self.lease))
+        let txn = txn.when(Key::Shard(shard.clone()).to_string(), expect(&self.record));
+        txn.when(Key::Lease(shard.clone()).to_string(), expect(&self.lease))
     }
 }
 

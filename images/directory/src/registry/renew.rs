@@ -106,7 +106,7 @@ impl Registry {
             ..found.record
         };
         let key = Key::Shard(shard.clone()).to_string();
-        let txn = Txn::new().expect(key.clone(), Expect::At(found.revision));
+        let txn = Txn::new().when(key.clone(), Expect::At(found.revision));
         self.commit(txn.put(key, record.encode_to_vec())).await?;
         Ok(())
     }
@@ -140,13 +140,13 @@ impl Registry {
             .collect();
         let entries = self.get(&keys).await?;
         let key = Key::Shard(shard.clone()).to_string();
-        let mut txn = Txn::new().expect(key, Expect::At(newest.revision));
+        let mut txn = Txn::new().when(key, Expect::At(newest.revision));
         for ((account, over), entry) in batch.iter().zip(entries) {
             // Others' accounts, and those that are gone, are not this shard's to speak of.
             let record: Option<Found<AccountRecord>> = entry.map(found).transpose()?;
             if let Some(found) = record.filter(|found| found.record.shard == shard.as_str()) {
                 let key = Key::Account(*account).to_string();
-                txn = txn.expect(key, Expect::At(found.revision));
+                txn = txn.when(key, Expect::At(found.revision));
                 txn = put_quota(txn, *account, *over);
             }
         }

@@ -64,7 +64,7 @@ impl Txn {
 
     /// Adds a condition.
     #[must_use]
-    pub fn expect(mut self, key: impl Into<Key>, expect: Expect) -> Self {
+    pub fn when(mut self, key: impl Into<Key>, expect: Expect) -> Self {
         self.conditions.push((key.into(), expect));
         self
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_transaction_within_the_bounds_is_fine() {
-        let txn = Txn::new().expect("a", Expect::Absent).put("a", "1");
+        let txn = Txn::new().when("a", Expect::Absent).put("a", "1");
         assert_eq!(txn.delete("b").check(), Ok(()));
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let many = (0..=MAX_OPERATIONS).fold(Txn::new(), |txn, n| txn.put(n.to_string(), "1"));
         assert!(refused(many).contains("has too many parts"));
         let wary = (0..=MAX_OPERATIONS).fold(Txn::new().put("a", "1"), |txn, n| {
-            txn.expect(n.to_string(), Expect::Present)
+            txn.when(n.to_string(), Expect::Present)
         });
         assert!(refused(wary).contains("has too many parts"));
     }

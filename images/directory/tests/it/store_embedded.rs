@@ -9,7 +9,7 @@ use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::{Error, Expect, Outcome, SharedStore, Txn};
 use bytes::Bytes;
 use futures::StreamExt;
-use log::sim::{Fault, SimDisk};
+use segments::sim::{Fault, SimDisk};
 use tempfile::TempDir;
 
 use crate::store_suite::{self, Opened, PATIENCE, committed, everything, share, value};
@@ -43,7 +43,7 @@ async fn opened_again_it_is_the_same() {
     assert_eq!(store.head().await.unwrap(), last);
     let (_, all) = everything(&store).await;
     assert_eq!(all, BTreeMap::from([("a".to_owned(), Bytes::from("2"))]));
-    let condition = Txn::new().expect("a", Expect::At(last)).put("a", "3");
+    let condition = Txn::new().when("a", Expect::At(last)).put("a", "3");
     assert!(committed(&store, condition).await > last);
     let told = store.watch(Default::default()).next().await.unwrap();
     assert_eq!(told, Err(Error::Compacted(Default::default())));
@@ -112,10 +112,10 @@ async fn nothing_is_seen_before_its_sync() {
     let before = committed(&store, Txn::new().put("a", "1")).await;
     let mut watch = store.watch(before);
     disk.hold_syncs();
-    let commit = spawn_commit(&store, Txn::new().expect("b", Expect::Absent).put("b", "1"));
+    let commit = spawn_commit(&store, Txn::new().when("b", Expect::Absent).put("b", "1"));
     held_sync(&disk).await;
     // A second one is decided by the first, and is told no before the first is there.
-    let second = spawn_commit(&store, Txn::new().expect("b", Expect::Absent).put("b", "2"));
+    let second = spawn_commit(&store, Txn::new().when("b", Expect::Absent).put("b", "2"));
     assert_eq!(store.head().await.unwrap(), before);
     assert_eq!(value(&store, "b").await, None);
     assert_eq!(everything(&store).await.1.len(), 1);

@@ -134,9 +134,7 @@ pub(crate) async fn conditions_hold_or_nothing_is_written(store: SharedStore) {
     for (number, (key, expect, holds)) in table.into_iter().enumerate() {
         let written = format!("written/{number}");
         // A second condition that always holds must not hide the first.
-        let txn = Txn::new()
-            .expect(key, expect)
-            .expect("there", Expect::Present);
+        let txn = Txn::new().when(key, expect).when("there", Expect::Present);
         let outcome = store.commit(txn.put(&written, "1")).await.unwrap();
         assert_eq!(outcome != Outcome::Conflict, holds, "{key} {expect:?}");
         assert_eq!(
@@ -156,7 +154,7 @@ pub(crate) async fn malformed_transactions_are_refused(store: SharedStore) {
     }
     let most = (0..MAX_OPERATIONS).fold(Txn::new(), |txn, n| {
         let key = format!("k{n}");
-        txn.expect(&key, Expect::Absent).put(&key, "1")
+        txn.when(&key, Expect::Absent).put(&key, "1")
     });
     committed(&store, most).await;
     assert_eq!(everything(&store).await.1.len(), MAX_OPERATIONS);
@@ -289,7 +287,7 @@ async fn increment(store: SharedStore, mut times: u32) {
             .remove(0)
             .unwrap();
         let n: u32 = std::str::from_utf8(&entry.value).unwrap().parse().unwrap();
-        let txn = Txn::new().expect("n", Expect::At(entry.revision));
+        let txn = Txn::new().when("n", Expect::At(entry.revision));
         let outcome = store
             .commit(txn.put("n", (n + 1).to_string()))
             .await

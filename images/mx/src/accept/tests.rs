@@ -6,7 +6,7 @@ use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::rpc::Replica;
 use kit::tls::Credentials;
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 use tempfile::TempDir;
 use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId, Epoch, TransactionId};

@@ -46,7 +46,7 @@ pub struct Limits {
 /// RFC 5321 section 4.5.3.1.7.
 const LEAST_MESSAGE: u64 = 64 << 10;
 /// What one record of a heap or of the spool takes, with its headers.
-const LARGEST_MESSAGE: u64 = (log::MAX_PAYLOAD - (1 << 20)) as u64;
+const LARGEST_MESSAGE: u64 = (segments::MAX_PAYLOAD - (1 << 20)) as u64;
 /// More than the large providers take.
 const MAX_MESSAGE_SIZE: u64 = 50 << 20;
 /// What RFC 5321 section 4.5.3.1.8 asks for.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::intake::Intake;
-use super::wire::{Broken, Wire};
+use super::stream::{Broken, Stream};
 use crate::accept::Message;
 use crate::received::Received;
 use crate::server::Server;
@@ -33,7 +33,7 @@ enum Next {
 /// One session on one connection.
 pub(super) struct Conversation<'a, S> {
     server: &'a Arc<Server>,
-    wire: &'a mut Wire<S>,
+    wire: &'a mut Stream<S>,
     peer: SocketAddr,
     /// Recipients that the client sent in a row, to be resolved in one question.
     batch: Vec<ForwardPath>,
@@ -46,7 +46,7 @@ pub(super) struct Conversation<'a, S> {
 const MAX_BATCH: usize = 256;
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
-    pub(super) fn new(server: &'a Arc<Server>, wire: &'a mut Wire<S>, peer: SocketAddr) -> Self {
+    pub(super) fn new(server: &'a Arc<Server>, wire: &'a mut Stream<S>, peer: SocketAddr) -> Self {
         let closing = Box::pin(server.shutdown.closing());
         Self {
             server,

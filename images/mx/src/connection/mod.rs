@@ -2,7 +2,7 @@
 
 mod conversation;
 mod intake;
-mod wire;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::server::Server;
 use crate::session::{Protocol, Session};
 use conversation::{Conversation, Ended};
-use wire::{Broken, Wire};
+use stream::{Broken, Stream};
 
 /// Who is connected, and for how long at most.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ async fn plain(
     stream: TcpStream,
 ) -> Result<(), Broken> {
     let session = Session::new(server.policy.clone(), protocol, server.public_tls.is_some());
-    let mut wire = Wire::new(stream, server.timeouts.clone(), client.until);
+    let mut wire = Stream::new(stream, server.timeouts.clone(), client.until);
     wire.say(&session.greeting());
     let session = match converse(server, &mut wire, session, client.peer).await? {
         Ended::Closed => return Ok(()),
@@ -75,7 +75,7 @@ async fn plain(
     let stream = wire.into_stream();
     let acceptor = TlsAcceptor::from(tls.server_config());
     let stream = handshake(server, acceptor, stream).await?;
-    let mut wire = Wire::new(stream, server.timeouts.clone(), client.until);
+    let mut wire = Stream::new(stream, server.timeouts.clone(), client.until);
     converse(server, &mut wire, session.tls_started(), client.peer)
         .await
         .map(drop)
@@ -90,7 +90,7 @@ async fn over_tls(
     acceptor: TlsAcceptor,
 ) -> Result<(), Broken> {
     let stream = handshake(server, acceptor, stream).await?;
-    let mut wire = Wire::new(stream, server.timeouts.clone(), client.until);
+    let mut wire = Stream::new(stream, server.timeouts.clone(), client.until);
     wire.say(&session.greeting());
     converse(server, &mut wire, session, client.peer)
         .await
@@ -108,7 +108,7 @@ async fn handshake(
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     server: &Arc<Server>,
-    wire: &mut Wire<S>,
+    wire: &mut Stream<S>,
     session: Session,
     peer: SocketAddr,
 ) -> Result<Ended, Broken> {

@@ -1,7 +1,7 @@
 //! A spooled message's body, read in pieces.
 
 use bytes::Bytes;
-use log::{Log, ReadError};
+use segments::{Log, ReadError};
 
 use crate::spool::queue::{BodyAt, Entry, EntryId};
 use crate::spool::store::Spool;

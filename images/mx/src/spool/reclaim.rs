@@ -3,7 +3,7 @@
 //! Segments go oldest first: then no segment that is kept says of an entry less than one that
 //! went. An old segment in which little is alive is emptied by writing that little at the end.
 
-use log::LogError;
+use segments::LogError;
 
 use crate::spool::body::BodyError;
 use crate::spool::queue::{Entry, EntryId};

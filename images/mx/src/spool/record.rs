@@ -1,8 +1,8 @@
 //! Events as records of the log, and back.
 
 use bytes::{Buf, Bytes};
-use log::{Position, Record};
 use prost::Message;
+use segments::{Position, Record};
 use wire::ids::{AccountId, DeliveryId, Epoch, IdError};
 
 use crate::spool::queue::{BodyAt, Entry, EntryId, Event, Retry, State, Target};

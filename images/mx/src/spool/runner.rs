@@ -181,7 +181,7 @@ async fn attempt_delivery<D: Deliverer>(spool: &Spool, deliverer: &D, job: Job) 
     let all = |outcome: Outcome, job: &Job| vec![outcome; job.targets.len()];
     match job.body.verify().await {
         Ok(()) => {}
-        Err(BodyError::Read(error @ log::ReadError::Corrupt { .. })) => {
+        Err(BodyError::Read(error @ segments::ReadError::Corrupt { .. })) => {
             tracing::error!(entry = %job.entry.id, %error, "a spooled message is damaged");
             return all(Outcome::Dead(error.to_string()), &job);
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use log::Position;
+use segments::Position;
 use wire::ids::{Epoch, MoveId};
 
 use crate::records::proto::{self, Holding};

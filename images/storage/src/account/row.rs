@@ -1,6 +1,6 @@
 //! An account as the index keeps it.
 
-use log::Position;
+use segments::Position;
 use wire::ids::{Epoch, MoveId};
 
 use super::{Account, Mailbox};

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
-use log::Position;
 use prost::Message as _;
+use segments::Position;
 use wire::ids::{AccountId, DeliveryId};
 
 use crate::account::{Account, Mailbox};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
-use log::Position;
+use segments::Position;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tonic::Status;

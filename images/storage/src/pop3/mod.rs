@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wire::identity::{Identity, Tier};
 
-use crate::session::Mailstore;
+use crate::maildrop::Mailstore;
 
 pub(crate) mod machine;
 mod marks;

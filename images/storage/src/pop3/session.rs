@@ -15,7 +15,7 @@ use wire::pop3::stuffing::Stuffer;
 
 use super::Shared;
 use super::machine::{Listing, State, Step};
-use crate::session::{Maildrop, MaildropMessage, OpenError, ReadError, SessionInfo};
+use crate::maildrop::{Maildrop, MaildropMessage, OpenError, ReadError, SessionInfo};
 
 /// Octets of a message read at once for RETR; with stuffing, what a session holds at most is a
 /// few of these.

@@ -5,7 +5,7 @@
 //! 256 KiB of the body has its own sum in the head, so any part can be read alone and trusted.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use log::Record;
+use segments::Record;
 use wire::ids::{AccountId, DeliveryId};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 

@@ -5,8 +5,8 @@
 //! known belongs to a later release, and the shard refuses to start on it.
 
 use bytes::Bytes;
-use log::Record;
 use prost::Message as _;
+use segments::Record;
 use wire::ids::{AccountId, DeliveryId, IdError, MoveId};
 
 mod message;

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use log::{LogError, Position, Ticket};
+use segments::{LogError, Position, Ticket};
 use tokio::sync::oneshot;
 use wire::ids::DeliveryId;
 

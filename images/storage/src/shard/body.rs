@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use log::{Log, Position};
+use segments::{Log, Position};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::records::proto::MessageRow;
@@ -14,7 +14,7 @@ use crate::records::{BODY_SUM_CHUNK, Entry, RecordError};
 pub enum BodyError {
     /// The heap cannot be read there.
     #[error(transparent)]
-    Heap(#[from] log::ReadError),
+    Heap(#[from] segments::ReadError),
     /// What is there is not a record.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -31,7 +31,7 @@ pub enum BodyError {
 impl BodyError {
     /// Whether what is stored is not what was written; otherwise a later try may succeed.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::Heap(log::ReadError::Io { .. }))
+        !matches!(self, Self::Heap(segments::ReadError::Io { .. }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use log::{Log, LogError};
+use segments::{Log, LogError};
 use tokio::sync::{oneshot, watch};
 use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 
 use bytes::Bytes;
-use log::Log;
+use segments::Log;
 use tokio::sync::watch;
 use wire::ids::{AccountId, Incarnation, ShardName};
 

@@ -1,6 +1,6 @@
 //! Why a shard does not follow a request.
 
-use log::LogError;
+use segments::LogError;
 use wire::ids::Epoch;
 
 use crate::index::IndexError;

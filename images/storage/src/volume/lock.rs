@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use log::{Disk, DiskFile, RealDisk, Space};
+use segments::{Disk, DiskFile, RealDisk, Space};
 use wire::ids::Incarnation;
 
 use super::VolumeError;

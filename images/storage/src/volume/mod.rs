@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use log::{Disk, Log, Options, Position, Record};
+use segments::{Disk, Log, Options, Position, Record};
 
 use crate::index::writer::{ApplyError, Writer, fingerprint};
 use crate::index::{Index, IndexError};
@@ -45,7 +45,7 @@ pub enum VolumeError {
     },
     /// The heap cannot be read; nothing was changed.
     #[error("the heap does not open: {0}")]
-    Heap(#[from] log::OpenError),
+    Heap(#[from] segments::OpenError),
     /// A new index cannot be made either.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -79,7 +79,7 @@ pub fn open(
             let mut volume = replay(&disk, &options, index, lock).map_err(|stop| match stop {
                 Stop::Heap(error) => VolumeError::Heap(error),
                 Stop::Index(error) => VolumeError::Index(error),
-                Stop::Doubt(reason) => VolumeError::Heap(log::OpenError::Visit {
+                Stop::Doubt(reason) => VolumeError::Heap(segments::OpenError::Visit {
                     at: Position {
                         segment: 0,
                         offset: 0,
@@ -110,7 +110,7 @@ pub fn remove_index(index: &Path) -> Result<(), VolumeError> {
 enum Stop {
     /// The index is not what follows from the heap, or cannot be read.
     Doubt(String),
-    Heap(log::OpenError),
+    Heap(segments::OpenError),
     Index(IndexError),
 }
 
@@ -148,7 +148,9 @@ fn replay(
         &mut |at, record| Ok(replayer.take(at, &record)?),
     );
     let log = opened.map_err(|error| match error {
-        log::OpenError::BadCheckpoint { .. } | log::OpenError::Visit { .. } if from.is_some() => {
+        segments::OpenError::BadCheckpoint { .. } | segments::OpenError::Visit { .. }
+            if from.is_some() =>
+        {
             Stop::Doubt(error.to_string())
         }
         error => Stop::Heap(error),

@@ -1,10 +1,10 @@
 //! Damage in a shard's heap: reported with its place, or cut where it was never acknowledged; what
 //! is served is what was delivered.
 
-use buzonera_storage::session::ReadError;
+use buzonera_storage::maildrop::ReadError;
 use buzonera_storage::volume::VolumeError;
-use log::OpenError;
-use log::sim::Rng;
+use segments::OpenError;
+use segments::sim::Rng;
 use wire::ids::AccountId;
 
 use crate::rig::{Rig, account, as_read, delivery, open, read_all, read_one, stored};

@@ -89,7 +89,7 @@ async fn a_failed_sync_ends_the_shard() {
     let mut rig = Rig::new(4);
     let a = account(1);
     rig.create(a).await;
-    rig.sim.fail_next_sync(log::sim::Fault::Broken);
+    rig.sim.fail_next_sync(segments::sim::Fault::Broken);
     let outcomes = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
     assert!(
         matches!(outcomes[..], [Outcome::Unready(Unready::Retry(_))]),

@@ -8,7 +8,7 @@ use buzonera_storage::records::proto::{Holding, Ownership};
 use buzonera_storage::shard::Unready;
 use buzonera_storage::shard::deliver::Outcome;
 use buzonera_storage::space::Space;
-use log::sim::{Fault, Rng};
+use segments::sim::{Fault, Rng};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wire::ids::AccountId;

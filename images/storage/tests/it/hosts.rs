@@ -21,7 +21,7 @@ use kit::rpc::{Channel, ChannelOptions, ShardChannels, channel};
 use kit::services::mover_client::MoverClient;
 use kit::services::mover_server::MoverServer;
 use kit::tls::Credentials;
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wire::identity::{Identity, Tier};
@@ -170,9 +170,9 @@ impl Host {
                 lock.is_some()
             })
             .await;
-            let heap = log::Options {
+            let heap = segments::Options {
                 segment_bytes: 16 << 10,
-                ..log::Options::default()
+                ..segments::Options::default()
             };
             let index = self.data.path().join("index");
             let disk = self.sim.disk();

@@ -9,7 +9,7 @@ use buzonera_storage::account::access::Place;
 use buzonera_storage::records::proto::Holding;
 use buzonera_storage::shard::Unready;
 use buzonera_storage::shard::deliver::Outcome;
-use log::sim::Rng;
+use segments::sim::Rng;
 use tonic::Status;
 use wire::ids::{Epoch, MoveId};
 use wire::rpc::{DigestReply, ImportRequest, MoveCommand};

@@ -18,7 +18,7 @@ use kit::services::mover_client::MoverClient;
 use kit::services::registry_server::{Registry, RegistryServer};
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
-use log::RealDisk;
+use segments::RealDisk;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

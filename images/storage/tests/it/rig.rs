@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use buzonera_storage::account::access::{Assigned, Place};
 use buzonera_storage::lease::Lease;
+use buzonera_storage::maildrop::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
 use buzonera_storage::metrics::Metrics;
 use buzonera_storage::records::proto::{Created, Holding, Limits, Ownership};
 use buzonera_storage::records::{Change, body_sums};
-use buzonera_storage::session::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
 use buzonera_storage::shard::deliver::{DeliverTo, Delivery, Outcome, Place as At};
 use buzonera_storage::shard::{Settings, Shard, Unready};
 use buzonera_storage::volume;
 use bytes::Bytes;
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 use tempfile::TempDir;
 use wire::ids::{AccountId, DeliveryId, Epoch};
 
@@ -65,9 +65,9 @@ impl Rig {
 
     /// Opens; also why the index was rebuilt, if it was.
     pub(crate) fn try_open(&self) -> Result<(Shard, Option<String>), volume::VolumeError> {
-        let heap = log::Options {
+        let heap = segments::Options {
             segment_bytes: 64 << 10,
-            ..log::Options::default()
+            ..segments::Options::default()
         };
         let volume = volume::open(self.sim.disk(), heap, &self.index(), None)?;
         let rebuilt = volume.rebuilt.clone();

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buzonera_storage::account::access::Place;
+use buzonera_storage::maildrop::{OpenError, ReadError};
 use buzonera_storage::records::proto::Holding;
-use buzonera_storage::session::{OpenError, ReadError};
 use tokio::time::timeout;
 use wire::ids::{Epoch, Incarnation};
 

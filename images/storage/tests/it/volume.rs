@@ -11,7 +11,7 @@ use buzonera_storage::records::Change;
 use buzonera_storage::records::proto::Created;
 use buzonera_storage::shard::{Settings, Shard, Unready};
 use buzonera_storage::volume::{self, VolumeLock};
-use log::RealDisk;
+use segments::RealDisk;
 use wire::ids::Epoch;
 
 use crate::rig::{account, as_read, delivery, stored};
@@ -46,7 +46,7 @@ async fn a_reader_keeps_the_lock_of_a_closed_shard() {
 pub(crate) async fn start(data: &std::path::Path) -> Shard {
     let lock = VolumeLock::take(data).unwrap();
     let heap = volume::heap(data, &lock).unwrap();
-    let options = log::Options::default();
+    let options = segments::Options::default();
     let opened = volume::open(heap, options, &data.join("index"), Some(&lock)).unwrap();
     let lease = Lease::new(Arc::new(kit::clock::boottime), Duration::from_millis(200));
     lease.granted(lease.now(), Duration::from_secs(600));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use log::Ticket;
+use segments::Ticket;
 
 use super::engine::Reply;
 use super::index::{Place, Slot};

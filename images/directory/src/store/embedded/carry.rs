@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use log::{Log, SegmentInfo};
+use segments::{Log, SegmentInfo};
 
 use super::apply::{Submitted, Work};
 use super::engine::{Engine, refused};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use log::{Log, LogError};
+use segments::{Log, LogError};
 use tokio::sync::oneshot;
 
 use super::apply::{Done, Submitted, Work};

@@ -1,8 +1,8 @@
 //! Where the living entry of each key is in the log, in 20 octets a key.
 
 use hashbrown::HashTable;
-use log::Position;
 use ring::digest::{Context, SHA256};
+use segments::Position;
 
 use crate::store::Error;
 

@@ -1,7 +1,7 @@
 //! The log's records, and reading entries out of them.
 
-use log::{Log, Position, ReadError, Record};
 use prost::Message;
+use segments::{Log, Position, ReadError, Record};
 
 use super::index::Place;
 use super::proto::{Carried, Item, Transaction};

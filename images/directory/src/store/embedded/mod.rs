@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use futures::future::FutureExt;
 use futures::stream::BoxStream;
-use log::{Disk, Log, RealDisk};
+use segments::{Disk, Log, RealDisk};
 use tokio::sync::oneshot;
 
 use self::engine::{Reply, Request};

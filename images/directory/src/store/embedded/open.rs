@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 
-use log::{Disk, Log, Position, Record, VisitError};
+use segments::{Disk, Log, Position, Record, VisitError};
 
 use super::apply::{Done, apply};
 use super::carry::Carrier;
@@ -40,9 +40,9 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Err
         leased: BTreeSet::new(),
         seen: (0, 0),
     };
-    let log_options = log::Options {
+    let log_options = segments::Options {
         segment_bytes: options.segment_bytes,
-        ..log::Options::default()
+        ..segments::Options::default()
     };
     let mut visit = |position, record| replay.visit(position, &record);
     let log = Log::open(disk, log_options, None, &mut visit)

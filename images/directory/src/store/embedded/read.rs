@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt};
-use log::Log;
+use segments::Log;
 use tokio::sync::watch;
 
 use super::index::{KeyHash, Place, Slot};

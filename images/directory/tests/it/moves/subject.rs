@@ -53,7 +53,7 @@ impl Subject<'_> {
             ..AccountRecord::decode(entry.value).unwrap()
         };
         let txn = Txn::new()
-            .expect(key.clone(), Expect::At(entry.revision))
+            .when(key.clone(), Expect::At(entry.revision))
             .put(key, record.encode_to_vec());
         let written = self.stage.store.commit(txn).await.unwrap();
         assert!(matches!(written, Outcome::Committed(_)), "{written:?}");

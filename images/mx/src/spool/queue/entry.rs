@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use log::Position;
+use segments::Position;
 use wire::ids::{AccountId, DeliveryId, Epoch, ShardName};
 
 /// Number of an entry; never given twice.

@@ -1,6 +1,6 @@
 use bytes::Bytes;
-use log::Position;
-use log::sim::Rng;
+use segments::Position;
+use segments::sim::Rng;
 use wire::ids::{AccountId, DeliveryId, Epoch};
 
 use super::*;

@@ -2,8 +2,8 @@
 
 use std::io::{self, IoSlice, Read};
 
-use log::DiskFile;
 use ring::digest::Context;
+use segments::DiskFile;
 
 use super::format::{digest, encode_end};
 

@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use log::Position;
 use prost::Message;
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
+use segments::Position;
 
 use crate::spool::queue::{BodyAt, Entry, EntryId};
 use crate::spool::record::{self, RecordError, proto};

@@ -14,7 +14,7 @@ mod format;
 use std::io;
 use std::sync::Arc;
 
-use log::{Disk, Position};
+use segments::{Disk, Position};
 
 use crate::spool::queue::{Entry, EntryId, Event, Queue};
 

@@ -1,7 +1,7 @@
 //! Taking messages in.
 
 use bytes::Bytes;
-use log::{LogError, Position, Space};
+use segments::{LogError, Position, Space};
 use wire::ids::{AccountId, DeliveryId, Epoch, ShardName, TransactionId};
 
 use crate::spool::queue::{BodyAt, Entry, EntryId, Event, State, Target};
@@ -97,7 +97,11 @@ impl Spool {
     }
 
     /// Checks the bounds and submits the record, in one step.
-    fn submit(&self, message: NewEntry, space: Space) -> Result<(Entry, log::Ticket), AcceptError> {
+    fn submit(
+        &self,
+        message: NewEntry,
+        space: Space,
+    ) -> Result<(Entry, segments::Ticket), AcceptError> {
         let now = self.inner.clock.now();
         let chance = (self.inner.clock.chance)();
         let due = self.inner.config.schedule.next_attempt(1, now, chance);

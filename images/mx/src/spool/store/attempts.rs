@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use log::LogError;
+use segments::LogError;
 use wire::ids::ShardName;
 
 use crate::spool::queue::{Entry, EntryId, Event, Retry, Round, State, Target};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use log::{Disk, Log, LogError, Position, Space};
+use segments::{Disk, Log, LogError, Position, Space};
 use tokio::sync::{Notify, watch};
 
 use crate::spool::body::Body;
@@ -30,7 +30,7 @@ pub use self::remove::NotRemoved;
 pub use self::room::Trouble;
 
 /// Why the spool does not open.
-pub type OpenError = log::OpenError;
+pub type OpenError = segments::OpenError;
 
 /// The spool. Cheap to clone.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, RwLock};
 
-use log::{Disk, Log, Options, Position, Space};
+use segments::{Disk, Log, Options, Position, Space};
 use tokio::sync::{Notify, watch};
 
 use crate::spool::config::{Clock, Config};

@@ -1,6 +1,6 @@
 //! Dropping dead letters.
 
-use log::LogError;
+use segments::LogError;
 
 use crate::spool::queue::{Entry, EntryId, Event};
 use crate::spool::record;

@@ -5,7 +5,7 @@
 //! what a failed sync left, whose senders were told to try again. So it is told the difference
 //! before it is used.
 
-use log::{Log, LogError, Record};
+use segments::{Log, LogError, Record};
 
 use crate::spool::queue::{Event, Lost, Queue, difference};
 use crate::spool::record;
@@ -78,12 +78,12 @@ impl Spool {
     }
 }
 
-fn submit(log: &Log, events: &[Event]) -> Result<Vec<log::Ticket>, LogError> {
+fn submit(log: &Log, events: &[Event]) -> Result<Vec<segments::Ticket>, LogError> {
     let records = events.iter().map(record::event);
     records.map(|record: Record| log.submit(record)).collect()
 }
 
-fn wait(tickets: Vec<log::Ticket>) -> Result<(), LogError> {
+fn wait(tickets: Vec<segments::Ticket>) -> Result<(), LogError> {
     for ticket in tickets {
         ticket.wait()?;
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{MutexGuard, PoisonError};
 
-use log::Space;
+use segments::Space;
 use tokio::sync::watch;
 
 use crate::spool::store::Spool;

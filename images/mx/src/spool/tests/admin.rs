@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kit::rpc::Caller;
 use kit::services::spool_admin_server::SpoolAdmin;
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 use tonic::{Code, Request};
 use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;

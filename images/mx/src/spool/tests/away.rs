@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 
 use super::support::*;
 use crate::spool::{EntryId, Outcome, State};

@@ -1,7 +1,7 @@
 //! What the spool refuses.
 
-use log::LogError;
-use log::sim::{Fault, SimDisk};
+use segments::LogError;
+use segments::sim::{Fault, SimDisk};
 
 use super::support::*;
 use crate::spool::{AcceptError, Config, EntryId, Spool};

@@ -1,6 +1,6 @@
 //! The runner, with time that tests move.
 
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 use wire::ids::Epoch;
 
 use super::support::*;

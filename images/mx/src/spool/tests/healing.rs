@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use log::sim::{Fault, Rng, SimDisk};
+use segments::sim::{Fault, Rng, SimDisk};
 
 use super::support::*;
 use crate::spool::store::NotReopened;

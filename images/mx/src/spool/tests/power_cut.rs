@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use log::sim::{Rng, SimDisk};
+use segments::sim::{Rng, SimDisk};
 use wire::ids::AccountId;
 
 use super::support::*;

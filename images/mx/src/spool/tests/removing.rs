@@ -1,7 +1,7 @@
 //! Dropping dead letters.
 
 use kit::services::spool_admin_server::SpoolAdmin;
-use log::sim::{Fault, SimDisk};
+use segments::sim::{Fault, SimDisk};
 use tonic::{Code, Request};
 use wire::identity::Tier;
 use wire::rpc::SpoolRemoveRequest;

@@ -1,6 +1,6 @@
 //! Opening reads a snapshot and what came after it; without one, or with a bad one, everything.
 
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 
 use super::support::*;
 use crate::spool::{EntryId, Outcome, Spool, State};
@@ -96,7 +96,7 @@ async fn a_snapshot_that_is_of_no_use_is_put_aside() {
     damage_first_segment(&sim);
     let refused = Spool::open(sim.disk(), config(), time.clock()).err();
     assert!(
-        matches!(refused, Some(log::OpenError::Corrupt { .. })),
+        matches!(refused, Some(segments::OpenError::Corrupt { .. })),
         "{refused:?}"
     );
 }

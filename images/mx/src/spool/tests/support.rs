@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kit::lifecycle::Shutdown;
-use log::sim::SimDisk;
+use segments::sim::SimDisk;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wire::ids::{AccountId, DeliveryId, Epoch, ShardName, TransactionId};

@@ -1,6 +1,6 @@
 //! What each record means for rows and accounts.
 
-use log::Position;
+use segments::Position;
 use wire::ids::{AccountId, DeliveryId};
 
 use super::{ApplyError, Batch, IndexError, Writer, keys};

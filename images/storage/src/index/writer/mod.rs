@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use fjall::OwnedWriteBatch;
-use log::Position;
+use segments::Position;
 use wire::ids::AccountId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

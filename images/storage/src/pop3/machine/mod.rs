@@ -13,7 +13,7 @@ use wire::pop3::reply::{Code, Reply};
 use wire::sasl::{self, SaslError};
 
 use super::marks::Marks;
-use crate::session::{ExpungeError, MaildropMessage, OpenError};
+use crate::maildrop::{ExpungeError, MaildropMessage, OpenError};
 
 mod login;
 mod transaction;

@@ -4,8 +4,8 @@ use wire::pop3::command::Command;
 use wire::pop3::reply::Reply;
 
 use super::{Listing, State, Step, not_now};
+use crate::maildrop::MaildropMessage;
 use crate::pop3::marks::Marks;
-use crate::session::MaildropMessage;
 
 /// QUIT: deletes what is marked, if anything is.
 pub(super) fn quit(marks: Marks, messages: &[MaildropMessage]) -> (State, Step) {
@@ -103,8 +103,8 @@ mod tests {
     use wire::pop3::reply::Code;
 
     use super::*;
+    use crate::maildrop::ExpungeError;
     use crate::pop3::machine::tests::{line, say, talk, transaction};
-    use crate::session::ExpungeError;
 
     #[test]
     fn numbers_sizes_and_ids() {

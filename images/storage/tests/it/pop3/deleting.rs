@@ -80,7 +80,7 @@ async fn a_failed_disk_is_no_success() {
     let site = Site::new(204, &[b"one\r\n"]).await;
     let mut client = site.opened().await;
     client.ask("DELE 1").await;
-    site.rig.sim.fail_next_sync(log::sim::Fault::Broken);
+    site.rig.sim.fail_next_sync(segments::sim::Fault::Broken);
     let answer = client.ask("QUIT").await;
     assert!(
         answer.starts_with("-ERR [SYS/TEMP] ") || answer == "closed",

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use buzonera_storage::maildrop::Mailstore;
 use buzonera_storage::pop3::{self, Config, Metrics, Times};
-use buzonera_storage::session::Mailstore;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::listener::Listener;

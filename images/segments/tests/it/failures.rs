@@ -2,8 +2,8 @@
 
 use std::sync::mpsc;
 
-use log::sim::{Fault, SimDisk};
-use log::{LogError, ReadError};
+use segments::sim::{Fault, SimDisk};
+use segments::{LogError, ReadError};
 
 use crate::support::{numbered, numbers, open};
 

@@ -1,10 +1,10 @@
 //! The log over a simulated disk, and over a real folder.
 
-extern crate buzonera_log as log;
+extern crate buzonera_segments as segments;
 
 mod crash_points;
 mod failures;
 mod power_cut;
 mod recovery;
-mod segments;
+mod rotation;
 mod support;

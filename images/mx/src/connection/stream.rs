@@ -18,7 +18,7 @@ const MAX_OUTPUT: usize = 16 * 1024;
 const SWALLOW: u64 = 256 * 1024;
 
 /// One connection's octets.
-pub(super) struct Wire<S> {
+pub(super) struct Stream<S> {
     stream: S,
     framer: Framer,
     input: BytesMut,
@@ -45,7 +45,7 @@ pub(super) enum Broken {
     Io(#[from] std::io::Error),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     pub(super) fn new(stream: S, timeouts: Arc<Timeouts>, until: Instant) -> Self {
         let (framer, input, output) = (Framer::default(), BytesMut::new(), BytesMut::new());
         Self {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use log::sim::SimDisk;
-use log::{Disk, Log, OpenError, Options, Position, Record};
+use segments::sim::SimDisk;
+use segments::{Disk, Log, OpenError, Options, Position, Record};
 
 /// Segments of a few kilobytes, so that tests cross their borders.
 pub(crate) fn small() -> Options {

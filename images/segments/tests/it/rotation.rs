@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use log::sim::{Fault, Rng, SimDisk};
-use log::{Log, LogError, OpenError, Options, Position, ReadError, RealDisk, Record};
+use segments::sim::{Fault, Rng, SimDisk};
+use segments::{Log, LogError, OpenError, Options, Position, ReadError, RealDisk, Record};
 
 use crate::support::{number_of, numbered, numbers, open, open_disk, small};
 

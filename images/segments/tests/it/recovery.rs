@@ -1,7 +1,7 @@
 //! The rules of `FORMAT.md`, one by one.
 
-use log::OpenError;
-use log::sim::{Rng, SimDisk};
+use segments::OpenError;
+use segments::sim::{Rng, SimDisk};
 
 use crate::support::{for_seeds, numbered, numbers, open};
 
@@ -255,7 +255,7 @@ fn a_mailed_copy_of_the_log_imitates_nothing() {
     let sim = written(&[1, 2, 3], &[]);
     let copy = sim.contents(&segment(1));
     let (log, _) = open(&sim).unwrap();
-    let mailed = log::Record::new(1, copy.clone());
+    let mailed = segments::Record::new(1, copy.clone());
     let at = log.submit(mailed).unwrap().wait().unwrap();
     sim.power_cut();
     drop(log);

@@ -1,7 +1,7 @@
 //! The power fails after every single change to the disk, during work and during recovery.
 
-use log::sim::SimDisk;
-use log::{Log, LogError, OpenError};
+use segments::sim::SimDisk;
+use segments::{Log, LogError, OpenError};
 
 use crate::support::{for_seeds, numbered, numbers, open};
 

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use log::sim::{Rng, SimDisk};
-use log::{Log, Ticket};
+use segments::sim::{Rng, SimDisk};
+use segments::{Log, Ticket};
 
 use crate::support::{for_seeds, number_of, numbered, open};
 
