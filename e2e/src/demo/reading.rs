@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use parking_lot::Mutex;
 
 use super::population::Population;
 use super::steps::Step;
@@ -57,7 +57,7 @@ pub(super) fn all(
     })?;
     let everyone = population.people().len();
     step.is(&format!("{everyone} of {everyone}"));
-    let ledger = ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let ledger = ledger.into_inner();
     Ok(ledger.verdict())
 }
 
@@ -87,8 +87,7 @@ impl Work<'_> {
                 password,
             };
             let numbers = self.patiently(&mailbox, &folder)?;
-            let ledger = self.ledger.lock();
-            let mut ledger = ledger.unwrap_or_else(PoisonError::into_inner);
+            let mut ledger = self.ledger.lock();
             numbers.iter().for_each(|number| ledger.read(*number, user));
             self.done.fetch_add(1, Ordering::Relaxed);
         }

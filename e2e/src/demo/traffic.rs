@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use parking_lot::Mutex;
 
 use super::population::Population;
 use crate::ledger::{Answer, Ledger};
@@ -130,8 +131,8 @@ impl Traffic {
             }
         }
         Ok(Sent {
-            ledger: std::mem::take(&mut *lock(&self.shared.ledger)),
-            unknown: Unknown::of(lock(&self.shared.broken).values().copied()),
+            ledger: std::mem::take(&mut *self.shared.ledger.lock()),
+            unknown: Unknown::of(self.shared.broken.lock().values().copied()),
         })
     }
 }
@@ -187,7 +188,7 @@ impl Shared {
                 continue;
             }
             let since = *stopping_since.get_or_insert_with(Instant::now);
-            let waiting = !lock(&self.retries).is_empty();
+            let waiting = !self.retries.lock().is_empty();
             if !waiting || since.elapsed() > LAST_ANSWERS {
                 return Ok(());
             }
@@ -211,22 +212,22 @@ impl Shared {
         let size = Random::new(number).size(LARGEST);
         let text = compose(number, FROM, to, size);
         let (answer, said) = self.watched(to, &text)?;
-        lock(&self.ledger).sent(number, to, answer);
+        self.ledger.lock().sent(number, to, answer);
         if answer == Answer::Refused && said.starts_with('5') {
             bail!("{to} refused: {said}");
         }
         if answer == Answer::Accepted {
             self.accepted.fetch_add(1, Ordering::Relaxed);
-            if let Some(fate) = lock(&self.broken).get_mut(&number) {
+            if let Some(fate) = self.broken.lock().get_mut(&number) {
                 *fate = Some(said.contains("duplicate"));
             }
             return Ok(());
         }
         // 4yz is an answer; after a break the 354 was the last word.
         if answer == Answer::Unknown && said.starts_with("354") {
-            lock(&self.broken).insert(number, None);
+            self.broken.lock().insert(number, None);
         }
-        lock(&self.retries).push_back(Retry {
+        self.retries.lock().push_back(Retry {
             at: Instant::now() + RETRY_AFTER,
             number,
         });
@@ -248,16 +249,12 @@ impl Shared {
     }
 
     fn due(&self) -> Option<Retry> {
-        let mut retries = lock(&self.retries);
+        let mut retries = self.retries.lock();
         let is_due = retries
             .front()
             .is_some_and(|retry| retry.at <= Instant::now());
         is_due.then(|| retries.pop_front()).flatten()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

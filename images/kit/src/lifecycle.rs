@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -143,10 +144,7 @@ impl Shutdown {
     }
 
     fn guards(&self) -> MutexGuard<'_, BTreeMap<&'static str, usize>> {
-        self.inner
-            .guards
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.guards.lock()
     }
 }
 

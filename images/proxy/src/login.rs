@@ -1,10 +1,10 @@
 //! From a password to a session at a shard: wait, ask, connect, follow a move once.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kit::rpc::DirectoryClient;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
 use wire::handoff::SessionId;
 use wire::ids::Epoch;
@@ -245,7 +245,7 @@ impl Gate {
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.throttle.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! How many sessions each account has at this proxy.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use wire::ids::AccountId;
 
 /// Sessions by account; cheap to clone. It holds only accounts with sessions, so the listeners'
@@ -47,7 +48,7 @@ impl Users {
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<AccountId, usize>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The log itself.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::committer::Committer;
 use crate::committer::queue::{Queue, Work};
@@ -186,7 +187,7 @@ impl Log {
     /// is no error. Blocks.
     pub fn remove_segment(&self, id: u64) -> Result<(), LogError> {
         let shared = &self.inner.shared;
-        let mut manifest = lock(&self.inner.manifest);
+        let mut manifest = self.inner.manifest.lock();
         if let Some(failure) = shared.queue.failure() {
             return Err(failure);
         }
@@ -268,13 +269,11 @@ impl Log {
 
 impl Shared {
     pub(crate) fn segments_mut(&self) -> RwLockWriteGuard<'_, Segments> {
-        self.segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.segments.write()
     }
 
     fn segments(&self) -> RwLockReadGuard<'_, Segments> {
-        self.segments.read().unwrap_or_else(PoisonError::into_inner)
+        self.segments.read()
     }
 }
 
@@ -282,13 +281,13 @@ impl Inner {
     fn stop(&self) {
         self.shared.queue.close();
         // Locked while it is waited for, so that a second caller waits too.
-        let mut thread = lock(&self.thread);
+        let mut thread = self.thread.lock();
         if let Some(thread) = thread.take() {
             // A panic there was already reported by its thread.
             let _ = thread.join();
         }
         // A removal that began before the log failed is over; later ones are refused.
-        drop(lock(&self.manifest));
+        drop(self.manifest.lock());
     }
 }
 
@@ -296,8 +295,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

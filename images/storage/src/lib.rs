@@ -1,7 +1,7 @@
 //! One shard: message heap, index, accounts, POP3, delivery, moves.
 //!
 //! [`Storage::bind`] locks the volume and opens the ports, [`Storage::serve`] works until it is
-//! asked to stop. A change is decided in `shard` by the rules of `account`, written by `log` as
+//! asked to stop. A change is decided in `shard` by the rules of `account`, written by `segments` as
 //! one of `records`, then seen in `index`. `lease` says whether it may be acknowledged, `registry`
 //! follows the directory, `service`, `moves` and `pop3` are the ways in.
 

@@ -1,9 +1,10 @@
 //! What POP3 (later IMAP) sees of an account: a locked snapshot, its octets, and durable deletes.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use wire::ids::{AccountId, Epoch};
 
 use crate::account::INBOX;
@@ -13,7 +14,7 @@ use crate::records::proto::{self, MessageRow};
 use crate::records::{Change, Entry};
 use crate::shard::body::StoredMessage;
 use crate::shard::slots::{Desk, Slot};
-use crate::shard::{Inner, Receipt, Session, Shard, Unready, lock};
+use crate::shard::{Inner, Receipt, Session, Shard, Unready};
 
 /// The shard's accounts, as mail clients see them. Cheap to clone.
 #[derive(Clone)]
@@ -163,7 +164,7 @@ impl Maildrop {
         let log = self.shard.log().clone();
         let open = Arc::clone(&self.open);
         let read = move || {
-            let mut open = lock(&open);
+            let mut open = open.lock();
             if open.as_ref().is_none_or(|(opened, _)| *opened != index) {
                 *open = Some((index, StoredMessage::new(log, row)));
             }

@@ -1,13 +1,14 @@
 //! How full the volume is.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use wire::rpc::ShardLoad;
 
 use crate::MIN_FREE_PERCENT;
-use crate::shard::{Shard, lock};
+use crate::shard::Shard;
 
 /// Why a shard ends that was full and has room again.
 pub(crate) const ROOM_AGAIN: &str = "the volume was full and has room again: start anew";
@@ -39,7 +40,7 @@ impl Space {
         loop {
             match segments::Space::of(&folder) {
                 Ok(seen) => {
-                    *lock(&self.seen) = seen;
+                    *self.seen.lock() = seen;
                     tell(&shard, seen.is_below(min_percent, 0));
                 }
                 Err(error) => tracing::warn!(%error, "cannot see how full the volume is"),
@@ -49,7 +50,7 @@ impl Space {
             let set = |gauge: &prometheus_client::metrics::gauge::Gauge, value: u64| {
                 gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
             };
-            set(&metrics.volume_free, lock(&self.seen).free);
+            set(&metrics.volume_free, self.seen.lock().free);
             set(&metrics.accounts, totals.accounts);
             set(&metrics.octets, totals.octets);
             set(&metrics.messages, totals.messages);
@@ -61,7 +62,7 @@ impl Space {
 
     /// What the directory is told of the shard.
     pub fn load(&self, shard: &Shard) -> ShardLoad {
-        let (totals, seen) = (shard.totals(), *lock(&self.seen));
+        let (totals, seen) = (shard.totals(), *self.seen.lock());
         ShardLoad {
             accounts: totals.accounts,
             bytes: totals.octets,

@@ -5,8 +5,8 @@
 mod reading;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,6 +15,7 @@ use e2e::ledger::{Answer, Ledger};
 use e2e::maildrop::Maildrop;
 use e2e::message::{Random, compose, is_whole, number};
 use e2e::{say, smtp, wait};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use wire::rpc::MovePhase;
 
@@ -158,7 +159,7 @@ async fn send(load: Arc<Load>, mut random: Random) -> Result<()> {
         let text = compose(mark, FROM, &to, random.size(LARGEST));
         wait::until("a message is accepted", SETTLE, || async {
             let (answer, said) = attempt(&load, &to, &text).await;
-            load.ledger.lock().unwrap().sent(mark, &to, answer);
+            load.ledger.lock().sent(mark, &to, answer);
             ensure!(answer == Answer::Accepted, "{said}");
             Ok(())
         })
@@ -219,7 +220,7 @@ async fn verify(pop3: &Pop3, load: &Load, maildrops: Maildrops) -> Result<()> {
     let maildrops = tokio::sync::Mutex::new(maildrops);
     let verdict = wait::until("all that was accepted is there", SETTLE, || async {
         let mut maildrops = maildrops.lock().await;
-        let mut ledger = load.ledger.lock().unwrap().clone();
+        let mut ledger = load.ledger.lock().clone();
         for (mark, account) in read_all(pop3, &mut maildrops).await? {
             ledger.read(mark, &account);
         }

@@ -116,7 +116,7 @@ async fn quit(
     let marks = || marked.iter().map(|(_, mark)| *mark);
     maildrop.deleting(ids());
     let answered = client.quit().await;
-    let mut ledger = load.ledger.lock().unwrap();
+    let mut ledger = load.ledger.lock();
     match answered {
         Ok(()) => {
             maildrop.deleted(ids());

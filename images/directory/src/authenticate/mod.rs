@@ -4,9 +4,10 @@
 mod cache;
 mod pool;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wire::ids::AccountId;
@@ -152,7 +153,7 @@ impl Authenticator {
         let Login::Known(id, phc) = look_up(&map, login) else {
             return None;
         };
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cache.lock();
         let known = cache.knows(id, &phc, password, kit::clock::boottime());
         known.then(|| grant(&map, id))
     }
@@ -182,7 +183,7 @@ impl Authenticator {
         let map = self.shared.read();
         match look_up(&map, login) {
             Login::Known(now, stored) if now == id && stored == phc => {
-                let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut cache = self.cache.lock();
                 cache.add(id, phc, password, kit::clock::boottime());
                 Some(grant(&map, id))
             }

@@ -1,7 +1,8 @@
 //! Where passwords are hashed: as many at a time as there are cores, a bounded number waiting.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -78,8 +79,8 @@ impl Pool {
     }
 }
 
-fn lock(idle: &Mutex<Vec<Scratch>>) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(idle: &Mutex<Vec<Scratch>>) -> parking_lot::MutexGuard<'_, Vec<Scratch>> {
+    idle.lock()
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! for one batch of lookups (microseconds), the writer for one transaction; a reload is built aside
 //! and swapped in. The guards are not `Send`, so no task can hold one while it waits.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::{broadcast, watch};
 
 use crate::store::{Changes, Revision};
@@ -51,7 +52,7 @@ impl Shared {
     /// The map as it is now; hold it for microseconds, since the writer waits.
     pub fn read(&self) -> RwLockReadGuard<'_, Map> {
         // A writer that panicked has changed at most part of one key, and the process ends then.
-        self.map.read().unwrap_or_else(PoisonError::into_inner)
+        self.map.read()
     }
 
     /// The revision up to which everything is applied; 0: nothing is loaded yet.
@@ -75,7 +76,7 @@ impl Shared {
 
     /// Applies one transaction. After an error the map is to be loaded again.
     pub fn apply(&self, transaction: &Changes) -> Result<(), ApplyError> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.write();
         let mut accounts = Vec::new();
         for change in &transaction.changes {
             accounts.extend(map.apply(&change.key, change.value.as_deref())?);
@@ -94,7 +95,7 @@ impl Shared {
 
     /// Swaps in a map that was loaded at `revision`.
     pub fn swap(&self, loaded: Map, revision: Revision) {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.write();
         let old = std::mem::replace(&mut *map, loaded);
         self.advance(revision);
         drop(self.news.send(News::Reloaded));

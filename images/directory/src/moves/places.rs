@@ -4,8 +4,8 @@
 //! keeps two disks busy.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use wire::ids::{AccountId, ShardName};
 
@@ -76,7 +76,7 @@ impl Places {
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<AccountId, Ends>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock()
     }
 }
 

@@ -91,7 +91,7 @@ async fn an_account_is_active_once_its_shard_has_it() {
     assert_eq!(route.rpc_endpoint, "127.0.0.1:1");
     assert_eq!(made.placement, "LeastLoaded of 1");
     assert_eq!(show(&world, ANA).await, Some(made));
-    let told = shard.told.lock().unwrap();
+    let told = shard.told.lock();
     assert_eq!(told[0].state(), AccountState::Creating);
 }
 
@@ -191,7 +191,7 @@ async fn a_quota_is_set_and_reaches_the_shard() {
     let set = world.admin().set_quota(request).await.unwrap().into_inner();
     assert_eq!(set.quota, Some(quota));
     let told = || async {
-        let told = shard.told.lock().unwrap();
+        let told = shard.told.lock();
         told.iter()
             .any(|entry| entry.quota == Some(quota))
             .then_some(())

@@ -1,7 +1,7 @@
 //! A directory over an embedded store, real certificates, and a shard that obeys it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use buzonera_directory::{Config, Cost, Directory, StoreAt};
@@ -12,6 +12,7 @@ use kit::services::admin_client::AdminClient;
 use kit::services::directory_client::DirectoryClient;
 use kit::services::registry_client::RegistryClient;
 use kit::tls::Credentials;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wire::identity::{Identity, Tier};
@@ -219,7 +220,7 @@ async fn follow(
     let mut stream = registry.watch(request).await.unwrap().into_inner();
     while let Ok(Some(reply)) = stream.message().await {
         let confirmations: Vec<_> = reply.entries.iter().filter_map(confirmation).collect();
-        told.lock().unwrap().extend(reply.entries);
+        told.lock().extend(reply.entries);
         if !confirmations.is_empty() {
             let request = ConfirmRequest {
                 incarnation,

@@ -1,8 +1,9 @@
 //! Metrics of all tiers of a process.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use wire::identity::{Identity, Tier};
@@ -30,19 +31,13 @@ impl Metrics {
         let prefix = format!("buzonera_{tier}");
         let mut registry = Registry::with_prefix_and_labels(prefix, [label].into_iter());
         register(&mut registry);
-        let mut components = self
-            .components
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut components = self.components.lock();
         components.push(registry);
     }
 
     /// All metrics in OpenMetrics text.
     pub fn text(&self) -> String {
-        let components = self
-            .components
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let components = self.components.lock();
         let mut text = String::new();
         for registry in components.iter() {
             // Writing to a string fails only where a metric's own encoder does.

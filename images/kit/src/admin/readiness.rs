@@ -1,7 +1,9 @@
 //! What must hold for a process to be ready, by name.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Named conditions; cheap to clone. A process is ready when all hold. None of them may be that
 /// another tier answers: then a tier that is away would take the others with it.
@@ -85,9 +87,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, Conditions> {
-        self.conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.conditions.lock()
     }
 }
 

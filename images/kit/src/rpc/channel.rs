@@ -1,11 +1,12 @@
 //! A channel: calls to one process over a connection that is made, shared and renewed as needed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::uri::Scheme;
@@ -207,7 +208,7 @@ impl Inner {
     /// The current attempt, or a new one when that one is of no more use. It runs in a task, so
     /// that a caller who gives up does not end it for the others.
     fn link(&self) -> Link {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut link = self.link.lock();
         if let Some(current) = link.as_ref().filter(|link| self.is_of_use(link)) {
             return current.clone();
         }
@@ -232,7 +233,7 @@ impl Inner {
     }
 
     fn is_connected(&self) -> bool {
-        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = self.link.lock();
         let outcome = link.as_ref().and_then(Shared::peek);
         matches!(outcome, Some(Ok(sender)) if !sender.is_closed())
     }

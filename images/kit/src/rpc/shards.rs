@@ -1,8 +1,9 @@
 //! Channels to shards, kept between calls.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wire::identity::Tier;
 use wire::ids::ShardName;
 
@@ -48,7 +49,7 @@ impl ShardChannels {
     /// The channel to a shard at `endpoint`, as the route says (`host:port`). The peer must be that
     /// shard, so a route that is out of date reaches nobody else.
     pub fn get(&self, shard: &ShardName, endpoint: &str) -> Result<Channel, BadEndpoint> {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.channels.lock();
         if let Some(channel) = channels.lookup(shard, endpoint) {
             return Ok(channel);
         }

@@ -102,8 +102,9 @@ impl FormatTime for Milliseconds {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -112,13 +113,13 @@ mod tests {
 
     impl Captured {
         pub(super) fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+            String::from_utf8(self.0.lock().clone()).unwrap()
         }
     }
 
     impl io::Write for Captured {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(octets)
+            self.0.lock().write(octets)
         }
 
         fn flush(&mut self) -> io::Result<()> {

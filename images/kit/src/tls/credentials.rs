@@ -1,9 +1,10 @@
 //! A process's own certificate, key and CA bundle, used and replaced as one set.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::pki_types::UnixTime;
@@ -249,14 +250,11 @@ impl Current {
     }
 
     pub(super) fn get(&self) -> Arc<Set> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.read().clone()
     }
 
     fn replace(&self, set: Set) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+        *self.0.write() = Arc::new(set);
     }
 }
 

@@ -61,8 +61,9 @@ fn level(left: i64, lifetime: i64) -> Option<Level> {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -93,7 +94,7 @@ mod tests {
 
     impl Write for Lines {
         fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(octets)
+            self.0.lock().write(octets)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -112,7 +113,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             Validity { from, until }.report("mx-0", until - left);
         });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(lines.0.lock().clone()).unwrap()
     }
 
     #[test]

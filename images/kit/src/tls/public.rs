@@ -1,9 +1,10 @@
 //! The certificate shown to mail clients and other mail servers.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -107,13 +108,13 @@ struct Current(Arc<RwLock<Arc<CertifiedKey>>>);
 
 impl Current {
     fn replace(&self, pair: CertifiedKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pair);
+        *self.0.write() = Arc::new(pair);
     }
 }
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let pair = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let pair = self.0.read();
         Some(pair.clone())
     }
 }

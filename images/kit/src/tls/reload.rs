@@ -1,8 +1,9 @@
 //! Notices that certificate files changed, and takes them once they are whole.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -71,7 +72,7 @@ impl Reloads {
     }
 
     fn validity(&self) -> MutexGuard<'_, Validity> {
-        self.validity.lock().unwrap_or_else(PoisonError::into_inner)
+        self.validity.lock()
     }
 
     /// Sets taken over since the start.

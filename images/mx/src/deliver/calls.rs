@@ -1,8 +1,9 @@
 //! How many Deliver calls run at once, in all and to one shard.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::ids::ShardName;
 
@@ -47,7 +48,7 @@ impl Calls {
     }
 
     fn of_shard(&self, shard: &ShardName) -> Arc<Semaphore> {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shards = self.shards.lock();
         if let Some(known) = shards.get(shard) {
             return known.clone();
         }

@@ -2,9 +2,8 @@
 
 mod known;
 
-use std::sync::{Mutex, PoisonError};
-
 use kit::rpc::DirectoryClient;
+use parking_lot::Mutex;
 use wire::address::Canonical;
 use wire::ids::{AccountId, Epoch};
 use wire::rpc::resolve_answer::Answer;
@@ -49,7 +48,7 @@ impl Recipients {
     pub async fn resolve(&self, paths: &[ForwardPath], or_recall: bool) -> Vec<Resolved> {
         let queries = paths.iter().map(query).collect();
         let resolved = self.directory.resolve(queries).await;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let answers = paths.iter().zip(resolved.answers);
         let each = answers.map(|(path, answer)| match understand(answer) {
             Resolved::Unsure if or_recall && !resolved.reached => known.recall(&key(path)),

@@ -1,6 +1,6 @@
 //! The spool: what MX answered 250 for and a shard does not have yet.
 //!
-//! A durable queue over [`log`], one queue per shard. What it takes is on stable storage before
+//! A durable queue over [`segments`], one queue per shard. What it takes is on stable storage before
 //! [`Spool::accept`] returns, and is there once after any crash until every target is delivered
 //! or a dead letter. Delivering twice is harmless: the shard knows the delivery id.
 //!

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kit::lifecycle::Shutdown;
 use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::server::serve;
 use kit::services::directory_server::{self, DirectoryServer};
 use kit::tls::Credentials;
+use parking_lot::Mutex;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use wire::rpc::authenticate_reply::Result as Answer;
@@ -62,29 +63,25 @@ impl Directory {
 
     pub(crate) fn knows(&self, login: &str, password: &str, route: Route) {
         let entry = (password.to_owned(), route);
-        self.known
-            .lock()
-            .unwrap()
-            .logins
-            .insert(login.to_owned(), entry);
+        self.known.lock().logins.insert(login.to_owned(), entry);
     }
 
     /// From now on every password gets this answer; `None`: yes or no again.
     pub(crate) fn answers(&self, instead: Option<Answer>) {
-        self.known.lock().unwrap().instead = instead;
+        self.known.lock().instead = instead;
     }
 
     /// What questions by account id are answered with.
     pub(crate) fn routes(&self, routes: Vec<Route>) {
-        self.known.lock().unwrap().routes = routes;
+        self.known.lock().routes = routes;
     }
 
     pub(crate) fn asked(&self) -> Vec<u64> {
-        self.known.lock().unwrap().asked.clone()
+        self.known.lock().asked.clone()
     }
 
     pub(crate) fn passwords(&self) -> Vec<Vec<u8>> {
-        self.known.lock().unwrap().passwords.clone()
+        self.known.lock().passwords.clone()
     }
 
     pub(crate) fn stop(&self) {
@@ -98,7 +95,7 @@ impl directory_server::Directory for Directory {
         &self,
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveReply>, Status> {
-        let mut known = self.known.lock().unwrap();
+        let mut known = self.known.lock();
         let query = &request.get_ref().queries[0];
         let Some(Subject::Account(account)) = &query.subject else {
             return Err(Status::invalid_argument("proxies ask by account"));
@@ -129,7 +126,7 @@ impl directory_server::Directory for Directory {
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateReply>, Status> {
         let request = request.into_inner();
-        let mut known = self.known.lock().unwrap();
+        let mut known = self.known.lock();
         known.passwords.push(request.password.to_vec());
         let login = known.logins.get(&request.login);
         let answer = match (&known.instead, login) {

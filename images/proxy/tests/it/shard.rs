@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kit::tls::Credentials;
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -48,19 +49,15 @@ impl Shard {
     }
 
     pub(crate) fn will_say(&self, answer: &str) {
-        self.script
-            .answers
-            .lock()
-            .unwrap()
-            .push_back(answer.to_owned());
+        self.script.answers.lock().push_back(answer.to_owned());
     }
 
     pub(crate) fn handoffs(&self) -> Vec<Handoff> {
-        self.script.handoffs.lock().unwrap().clone()
+        self.script.handoffs.lock().clone()
     }
 
     pub(crate) fn open(&self) -> usize {
-        *self.script.open.lock().unwrap()
+        *self.script.open.lock()
     }
 }
 
@@ -81,8 +78,8 @@ async fn session(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
     let response = auth.strip_prefix("AUTH EXTERNAL ").unwrap();
     let message = sasl::initial_response(response.as_bytes()).unwrap();
     let handoff = sasl::external(message.expose()).unwrap().parse().unwrap();
-    script.handoffs.lock().unwrap().push(handoff);
-    let answer = script.answers.lock().unwrap().pop_front();
+    script.handoffs.lock().push(handoff);
+    let answer = script.answers.lock().pop_front();
     let answer = answer.unwrap_or_else(|| "+OK 0 messages".to_owned());
     if answer == HANG {
         // Until the proxy has had enough.
@@ -96,7 +93,7 @@ async fn session(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
     if !answer.starts_with("+OK") {
         return;
     }
-    *script.open.lock().unwrap() += 1;
+    *script.open.lock() += 1;
     while let Ok(Some(line)) = lines.next_line().await {
         let reply = match line.as_str() {
             "FLOOD" => "x".repeat(1 << 20),
@@ -106,7 +103,7 @@ async fn session(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>) {
             break;
         }
     }
-    *script.open.lock().unwrap() -= 1;
+    *script.open.lock() -= 1;
     // Whoever has left does not hear it.
     let _ = writer.shutdown().await;
 }

@@ -1,8 +1,8 @@
 //! What waits for the committer: bounded, in the order of submission.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::error::LogError;
@@ -90,10 +90,7 @@ impl Queue {
     pub(crate) fn take(&self) -> Next {
         let mut state = self.lock();
         while state.waiting.is_empty() && state.refusal.is_none() {
-            state = self
-                .filled
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.filled.wait(&mut state);
         }
         let mut group = Vec::new();
         let mut bytes = 0;
@@ -145,7 +142,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,7 +1,9 @@
 //! The simulated disk as programs use it.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
 
 use crate::disk::{Disk, DiskFile, Space};
 use crate::sim::inode::Inode;
@@ -136,7 +138,7 @@ impl DiskFile for SimFile {
         state.held += 1;
         self.shared.changed.notify_all();
         while state.hold && state.boot == self.boot {
-            state = self.shared.wait(state);
+            self.shared.wait(&mut state);
         }
         state.held -= 1;
         if state.boot != self.boot {

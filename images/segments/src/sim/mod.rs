@@ -10,7 +10,9 @@ mod inode;
 mod rng;
 mod state;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 pub use self::rng::Rng;
 pub use self::state::Fault;
@@ -65,7 +67,7 @@ impl SimDisk {
     pub fn wait_for_held_sync(&self) {
         let mut state = self.lock();
         while state.held == 0 {
-            state = self.shared.wait(state);
+            self.shared.wait(&mut state);
         }
     }
 

@@ -1,8 +1,9 @@
 //! The shard's lease, as everything that answers sees it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use wire::ids::Incarnation;
 
@@ -136,10 +137,7 @@ impl Lease {
     }
 
     fn clock(&self) -> MutexGuard<'_, LeaseClock> {
-        self.shared
-            .clock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.clock.lock()
     }
 }
 

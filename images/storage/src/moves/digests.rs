@@ -2,11 +2,12 @@
 //! again, and what was begun goes on meanwhile.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use segments::Position;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -15,7 +16,6 @@ use wire::ids::AccountId;
 
 use super::digest::{self, Digest};
 use crate::index::Index;
-use crate::shard::lock;
 
 /// Digests at a time: each keeps a processor busy.
 const AT_ONCE: usize = 2;
@@ -64,7 +64,7 @@ impl Digests {
             Ok(Ok(digest)) => Ok(Some(digest)),
             Ok(Err(status)) => {
                 // Who asks again may have more luck.
-                lock(&self.runs).remove(&id);
+                self.runs.lock().remove(&id);
                 Err(status)
             }
             Err(_) => Ok(None),
@@ -77,7 +77,7 @@ impl Digests {
         id: AccountId,
         at: Position,
     ) -> Shared<BoxFuture<'static, Answer>> {
-        let mut runs = lock(&self.runs);
+        let mut runs = self.runs.lock();
         runs.retain(|_, run| !run.task.is_finished() || run.since.elapsed() < KEPT);
         if let Some(run) = runs.get(&id).filter(|run| run.at == at) {
             return run.answer.clone();
@@ -126,11 +126,11 @@ mod tests {
         let full = places.acquire_many_owned(AT_ONCE as u32).await;
         assert!(matches!(ask(Duration::ZERO).await, Ok(None)));
         assert!(matches!(ask(Duration::ZERO).await, Ok(None)));
-        assert_eq!(lock(&digests.runs).len(), 1);
+        assert_eq!(digests.runs.lock().len(), 1);
         drop(full);
         // There is no such account, and an error is not kept.
         let refused = ask(Duration::from_secs(20)).await.unwrap_err();
         assert!(refused.message().contains("gone"), "{refused}");
-        assert!(lock(&digests.runs).is_empty());
+        assert!(digests.runs.lock().is_empty());
     }
 }

@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use kit::services::mover_client::MoverClient;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,7 +25,7 @@ use crate::account::Account;
 use crate::records::proto::{self, Holding};
 use crate::records::{Change, Entry, Imported};
 use crate::shard::slots::Slot;
-use crate::shard::{Receipt, Shard, Unready, lock};
+use crate::shard::{Receipt, Shard, Unready};
 
 pub(super) mod parts;
 
@@ -148,7 +149,11 @@ async fn run(
     reports: &Reports,
 ) -> Result<ImportProgress, Stop> {
     let token = CancellationToken::new();
-    let earlier = lock(&service.imports.live).insert(parsed.account, token.clone());
+    let earlier = service
+        .imports
+        .live
+        .lock()
+        .insert(parsed.account, token.clone());
     if let Some(earlier) = earlier {
         earlier.cancel();
     }
@@ -163,7 +168,7 @@ async fn run(
         never = report(&progress, reports) => match never {},
     };
     if !token.is_cancelled() {
-        lock(&service.imports.live).remove(&parsed.account);
+        service.imports.live.lock().remove(&parsed.account);
     }
     result
 }

@@ -1,16 +1,15 @@
 //! How fast copies leave a shard.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use kit::config::Problem;
+use parking_lot::Mutex;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 use wire::rpc::ExportPart;
-
-use crate::shard::lock;
 
 /// A disk and a network have more, and the rest is for the mail.
 pub const BYTES_PER_SECOND: u64 = 50 << 20;
@@ -83,7 +82,7 @@ impl Pace {
 
     /// How long these octets have to wait; they are let go after that.
     fn wait(&self, octets: u64, now: Instant) -> Duration {
-        let mut gone = lock(&self.gone);
+        let mut gone = self.gone.lock();
         let oldest = now.checked_sub(SLACK).unwrap_or(now);
         let begins = gone.map_or(now, |gone| gone.max(oldest));
         *gone = Some(begins + self.time_of(octets));

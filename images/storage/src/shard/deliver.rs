@@ -1,8 +1,9 @@
 //! Stores one message for one or several accounts: one record, one body, one sync.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 use tokio::time::{Instant, timeout_at};
 use wire::ids::{AccountId, DeliveryId, Epoch};
 

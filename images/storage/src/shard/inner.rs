@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use segments::{Log, LogError};
 use tokio::sync::{oneshot, watch};
 use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
 use super::applier::{Pending, Work};
 use super::slots::{Desk, Mark, Slot, Slots};
-use super::{Refused, Sessions, Settings, Totals, Unready, lock, read};
+use super::{Refused, Sessions, Settings, Totals, Unready};
 use crate::account::access::{Access, Assigned, Intent, access};
 use crate::account::{Account, Inconsistent};
 use crate::index::Index;
@@ -86,7 +87,7 @@ impl Inner {
         }
         let octets = record.len() as u64;
         {
-            let queue = lock(&self.queue);
+            let queue = self.queue.lock();
             let sender = queue
                 .as_ref()
                 .ok_or(Unready::retry("the shard is stopping"))?;
@@ -170,7 +171,7 @@ impl Inner {
         epoch: Epoch,
         intent: Intent,
     ) -> Result<(), Refused> {
-        let assigned = read(&self.assigned).get(&id).copied();
+        let assigned = self.assigned.read().get(&id).copied();
         match access(desk.account.as_ref(), assigned, epoch, intent) {
             Access::Granted => Ok(()),
             Access::Moved(epoch) => Err(Refused::Now(Unready::Moved(epoch))),
@@ -212,7 +213,7 @@ impl Inner {
 
     /// Whether it was told to take no more changes.
     pub(super) fn is_closing(&self) -> bool {
-        lock(&self.queue).is_none()
+        self.queue.lock().is_none()
     }
 
     pub(crate) fn fail(&self, reason: String) {
@@ -229,11 +230,13 @@ impl Inner {
     /// What indexed changes mean for the rest of the shard.
     pub(super) fn effects(&self, effects: Vec<Effect>) {
         let mut ownership = false;
-        let mut totals = lock(&self.totals);
+        let mut totals = self.totals.lock();
         for effect in effects {
             totals.replace(effect.before, effect.after);
             if effect.before.over_quota != effect.after.over_quota && effect.after.held {
-                lock(&self.quota_changes).insert(effect.account, effect.after.over_quota);
+                self.quota_changes
+                    .lock()
+                    .insert(effect.account, effect.after.over_quota);
             }
             if effect.ownership {
                 ownership = true;

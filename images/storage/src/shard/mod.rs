@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use segments::Log;
 use tokio::sync::watch;
 use wire::ids::{AccountId, Incarnation, ShardName};
@@ -85,7 +86,7 @@ impl Shard {
             .name("applier".to_owned())
             .spawn(move || applier.run());
         match thread {
-            Ok(thread) => *lock(&inner.applier) = Some(thread),
+            Ok(thread) => *inner.applier.lock() = Some(thread),
             Err(error) => inner.fail(format!("cannot start a thread: {error}")),
         }
         Ok(Self { inner })
@@ -93,8 +94,8 @@ impl Shard {
 
     /// Takes no more changes, waits until what is queued is indexed, and syncs the index. Blocks.
     pub fn close(&self) {
-        drop(lock(&self.inner.queue).take());
-        let thread = lock(&self.inner.applier).take();
+        drop(self.inner.queue.lock().take());
+        let thread = self.inner.applier.lock().take();
         if let Some(thread) = thread {
             // A panic there was already reported by its thread.
             let _ = thread.join();
@@ -114,13 +115,13 @@ impl Shard {
             incarnation: incarnation.0,
         });
         self.inner.queue(opened, &[], &[], &mut [])?.done().await?;
-        *write(&self.inner.incarnation) = incarnation;
+        *self.inner.incarnation.write() = incarnation;
         Ok(())
     }
 
     /// This run's incarnation; before it is granted, the volume's last.
     pub fn incarnation(&self) -> Incarnation {
-        *read(&self.inner.incarnation)
+        *self.inner.incarnation.read()
     }
 
     /// The shard's lease.
@@ -155,7 +156,7 @@ impl Shard {
 
     /// What it holds.
     pub fn totals(&self) -> Totals {
-        *lock(&self.inner.totals)
+        *self.inner.totals.lock()
     }
 
     /// Live sessions.
@@ -165,7 +166,7 @@ impl Shard {
 
     /// Up to `most` accounts whose quota state changed and was not told yet.
     pub fn quota_changes(&self, most: usize) -> Vec<(AccountId, bool)> {
-        let changes = lock(&self.inner.quota_changes);
+        let changes = self.inner.quota_changes.lock();
         changes
             .iter()
             .take(most)
@@ -175,7 +176,7 @@ impl Shard {
 
     /// The directory was told these.
     pub fn quota_told(&self, told: &[(AccountId, bool)]) {
-        let mut changes = lock(&self.inner.quota_changes);
+        let mut changes = self.inner.quota_changes.lock();
         for (id, over) in told {
             if changes.get(id) == Some(over) {
                 changes.remove(id);
@@ -195,7 +196,7 @@ impl Shard {
 
     /// The directory's word on an account.
     pub fn assign(&self, id: AccountId, assigned: Assigned) {
-        let mut map = write(&self.inner.assigned);
+        let mut map = self.inner.assigned.write();
         let newer = |old: &Assigned| old.epoch <= assigned.epoch;
         if map.get(&id).is_none_or(newer) {
             map.insert(id, assigned);
@@ -211,13 +212,13 @@ impl Shard {
     pub fn assign_all(&self, all: HashMap<AccountId, Assigned>) {
         let active = |id| all.get(&id).is_some_and(|word| word.place == Place::Active);
         self.inner.sessions.retain(active);
-        *write(&self.inner.assigned) = all;
+        *self.inner.assigned.write() = all;
         self.inner.tell_change();
     }
 
     /// What the directory last said about an account.
     pub fn assigned(&self, id: AccountId) -> Option<Assigned> {
-        read(&self.inner.assigned).get(&id).copied()
+        self.inner.assigned.read().get(&id).copied()
     }
 
     /// The account with all that is queued for it.
@@ -272,16 +273,4 @@ impl Shard {
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,11 @@
 //! Mail clients' sessions: one POP3 session per account, ended from here when it must be.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use wire::ids::AccountId;
-
-use super::lock;
 
 /// All live sessions. Cheap to clone.
 #[derive(Clone, Default)]
@@ -30,7 +29,7 @@ pub(crate) struct Session {
 impl Sessions {
     /// Takes the account's lock; `None`: another session has it.
     pub(crate) fn begin(&self, account: AccountId) -> Option<Session> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.live.contains_key(&account) {
             return None;
         }
@@ -48,28 +47,28 @@ impl Sessions {
 
     /// Ends the account's session, if there is one.
     pub(crate) fn end(&self, account: AccountId) {
-        if let Some(end) = lock(&self.state).live.get(&account) {
+        if let Some(end) = self.state.lock().live.get(&account) {
             end.cancel();
         }
     }
 
     /// Ends the sessions of accounts that are not to be served.
     pub(crate) fn retain(&self, serve: impl Fn(AccountId) -> bool) {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let ended = state.live.iter().filter(|(account, _)| !serve(**account));
         ended.for_each(|(_, end)| end.cancel());
     }
 
     /// Ends every session, and those to come.
     pub(crate) fn end_all(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.closed = true;
         state.live.values().for_each(CancellationToken::cancel);
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        lock(&self.state).live.len()
+        self.state.lock().live.len()
     }
 }
 
@@ -85,7 +84,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        lock(&self.sessions.state).live.remove(&self.account);
+        self.sessions.state.lock().live.remove(&self.account);
     }
 }
 

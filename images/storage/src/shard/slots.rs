@@ -5,8 +5,9 @@
 //! account. Several locks at once are taken in the order of ids.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use wire::ids::{AccountId, DeliveryId};
 
@@ -79,7 +80,7 @@ impl Slot {
 
     /// The desk as it is.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock()
     }
 
     /// A record that was queued here is indexed.
@@ -152,7 +153,7 @@ impl Slots {
 
     /// The account's slot. While the caller has it, nobody else makes another.
     pub(crate) fn get(&self, id: AccountId) -> Arc<Slot> {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock();
         if let Some(slot) = table.slots.get(&id) {
             return Arc::clone(slot);
         }
@@ -202,7 +203,7 @@ mod tests {
             slots.get(id(n));
         }
         assert_eq!(slots.get(id(1)).lock().queued, 7);
-        assert!(slots.table.lock().unwrap().slots.len() <= 3);
+        assert!(slots.table.lock().slots.len() <= 3);
         drop(busy);
         for n in 2..50 {
             slots.get(id(n));

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use buzonera_storage::index::Index;
@@ -18,6 +18,7 @@ use kit::services::mover_client::MoverClient;
 use kit::services::registry_server::{Registry, RegistryServer};
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
+use parking_lot::Mutex;
 use segments::RealDisk;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -100,7 +101,7 @@ impl Registry for Script {
         self.answers()?;
         let request = request.into_inner();
         let incarnation = request.incarnation;
-        self.state.lock().unwrap().renewals.push(request);
+        self.state.lock().renewals.push(request);
         let result = match self.superseded.load(Ordering::SeqCst) {
             true => renew_lease_reply::Result::SupersededBy(incarnation + 1),
             false => renew_lease_reply::Result::Renewed(self.granted(incarnation)),
@@ -116,7 +117,7 @@ impl Registry for Script {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let shard = kit::rpc::caller(&request)?.instance().to_owned();
         let (sender, receiver) = mpsc::channel(1000);
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         let mine = |entry: &&AccountEntry| entry.route.as_ref().unwrap().shard == shard;
         let entries = state.entries.values().filter(mine).cloned().collect();
         let snapshot = WatchReply {
@@ -134,7 +135,7 @@ impl Registry for Script {
         request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmReply>, Status> {
         let confirmations = request.into_inner().confirmations;
-        self.state.lock().unwrap().confirmed.extend(confirmations);
+        self.state.lock().confirmed.extend(confirmations);
         Ok(Response::new(ConfirmReply {}))
     }
 }
@@ -238,7 +239,7 @@ impl Cluster {
             created_at: u64::from(crate::rig::UID_VALIDITY),
             ..AccountEntry::default()
         };
-        let mut state = self.script.state.lock().unwrap();
+        let mut state = self.script.state.lock();
         state.entries.insert(id.as_bytes().to_vec(), entry.clone());
         let change = WatchReply {
             entries: vec![entry],
@@ -258,18 +259,13 @@ impl Cluster {
             what,
         };
         until("confirmed", || {
-            self.script
-                .state
-                .lock()
-                .unwrap()
-                .confirmed
-                .contains(&wanted)
+            self.script.state.lock().confirmed.contains(&wanted)
         })
         .await;
     }
 
     pub(crate) fn renewals(&self) -> Vec<RenewLeaseRequest> {
-        self.script.state.lock().unwrap().renewals.clone()
+        self.script.state.lock().renewals.clone()
     }
 
     pub(crate) fn mover(&self, shard: &Running) -> MoverClient<Channel> {

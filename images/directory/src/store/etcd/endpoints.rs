@@ -3,9 +3,10 @@
 use std::fs;
 use std::future::Future;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Response, Status};
@@ -69,7 +70,7 @@ impl Endpoints {
 
     /// The connection in use; it is made at the first request.
     pub(super) fn connection(&self) -> Result<Connection, Error> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         let turn = current.turn;
         let channel = match &current.channel {
             Some(channel) => channel.clone(),
@@ -94,7 +95,7 @@ impl Endpoints {
 
     /// `failed` did not answer: the next member's turn, unless another caller was faster.
     pub(super) fn pass_over(&self, failed: &Connection) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if current.turn == failed.turn {
             current.turn = failed.turn.wrapping_add(1);
             current.channel = None;

@@ -2,9 +2,10 @@
 //! holds it just before or just after one of them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use wire::rpc::MovePhase;
 
@@ -80,17 +81,17 @@ impl Gate {
 
     /// What was done so far.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.names.lock().unwrap().clone()
+        self.names.lock().clone()
     }
 
     /// The most copies that were under way at a time.
     pub(crate) fn most_copies(&self) -> usize {
-        self.copying.lock().unwrap().most
+        self.copying.lock().most
     }
 
     /// Whether the next copy breaks off; the time that it lasts is over then.
     pub(super) fn breaks_off(&self) -> bool {
-        let mut guard = self.breaking.lock().unwrap();
+        let mut guard = self.breaking.lock();
         let breaking = &mut *guard;
         let breaks = breaking.copies > 0;
         if breaks {
@@ -102,7 +103,7 @@ impl Gate {
 
     /// Whether the shard's next digest is pending.
     pub(super) fn is_pending(&self, shard: &str) -> bool {
-        let mut pending = self.pending.lock().unwrap();
+        let mut pending = self.pending.lock();
         match pending.get_mut(shard) {
             Some(left) if *left > 0 => {
                 *left -= 1;
@@ -114,13 +115,13 @@ impl Gate {
 
     /// The time that copies took which broke off.
     pub(super) fn taken_ms(&self) -> i64 {
-        let taken = self.breaking.lock().unwrap().taken;
+        let taken = self.breaking.lock().taken;
         taken.as_millis().try_into().unwrap()
     }
 
     /// A move's record is to be written.
     pub(super) fn writes(&self, key: &str, phase: MovePhase) {
-        let mut copying = self.copying.lock().unwrap();
+        let mut copying = self.copying.lock();
         match phase {
             MovePhase::Planned => {}
             MovePhase::Copying | MovePhase::Fencing | MovePhase::Verified => {
@@ -155,7 +156,7 @@ impl Gate {
         act: impl Future<Output = T>,
     ) -> T {
         let number = {
-            let mut names = self.names.lock().unwrap();
+            let mut names = self.names.lock();
             names.push(name.into());
             names.len()
         };

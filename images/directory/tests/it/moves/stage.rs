@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use buzonera_directory::Directory;
@@ -14,6 +14,7 @@ use kit::lifecycle::Shutdown;
 use kit::rpc::{self, Channel, ChannelOptions, channel};
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
+use parking_lot::Mutex;
 use storage::Storage;
 use tokio::task::JoinHandle;
 use wire::identity::Tier;
@@ -108,12 +109,12 @@ impl Stage {
             shutdown: shutdown.clone(),
             serving: tokio::spawn(storage.serve(shutdown)),
         };
-        self.shards.lock().unwrap().insert(name, running);
+        self.shards.lock().insert(name, running);
     }
 
     /// Ends a shard; its volume stays.
     pub(crate) async fn stop_shard(&self, name: &str) {
-        let running = self.shards.lock().unwrap().remove(name).unwrap();
+        let running = self.shards.lock().remove(name).unwrap();
         running.shutdown.trigger_now();
         running.serving.await.unwrap().unwrap();
     }
@@ -134,7 +135,7 @@ impl Stage {
     /// A channel to a shard; to nowhere while it is stopped.
     pub(super) fn channel(&self, name: &str, caller: &Credentials) -> Channel {
         let expect = caller.peer(Tier::Storage, name).unwrap();
-        let shards = self.shards.lock().unwrap();
+        let shards = self.shards.lock();
         let nowhere = SocketAddr::new(LOOPBACK.ip(), 1);
         let endpoint = shards
             .get(name)

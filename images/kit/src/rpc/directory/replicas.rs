@@ -1,10 +1,11 @@
 //! The replicas of the directory: which one to ask first, and which one to avoid for now.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::time::{timeout, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
@@ -189,10 +190,8 @@ impl Known {
         self.until().is_some_and(|until| until > Instant::now())
     }
 
-    fn until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.avoided_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn until(&self) -> parking_lot::MutexGuard<'_, Option<Instant>> {
+        self.avoided_until.lock()
     }
 }
 

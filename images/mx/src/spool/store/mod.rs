@@ -1,9 +1,10 @@
 //! The spool itself: the queue, its log, and who waits for either.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use segments::{Disk, Log, LogError, Position, Space};
 use tokio::sync::{Notify, watch};
 
@@ -124,17 +125,13 @@ impl Spool {
 
     pub(super) fn log(&self) -> Log {
         let log = self.inner.log.read();
-        log.unwrap_or_else(PoisonError::into_inner).clone()
+        log.clone()
     }
 
     /// Goes on with this log. Who calls it holds the state, so that every event goes to one of the
     /// two and none is in neither.
     fn replace_log(&self, log: Log) {
-        let mut place = self
-            .inner
-            .log
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.inner.log.write();
         *place = log;
         self.inner.growth.restart();
     }
@@ -197,9 +194,6 @@ impl Spool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inner
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock()
     }
 }

@@ -1,7 +1,8 @@
 //! Opening: from a snapshot and what the log says after it, or from the whole log.
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, RwLock};
 use segments::{Disk, Log, Options, Position, Space};
 use tokio::sync::{Notify, watch};
 

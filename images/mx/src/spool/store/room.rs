@@ -1,8 +1,8 @@
 //! Room on the spool's volume, and what keeps the spool from taking mail.
 
 use std::fmt;
-use std::sync::{MutexGuard, PoisonError};
 
+use parking_lot::MutexGuard;
 use segments::Space;
 use tokio::sync::watch;
 
@@ -93,7 +93,6 @@ impl Spool {
     }
 
     fn space(&self) -> MutexGuard<'_, Space> {
-        let space = self.inner.space.lock();
-        space.unwrap_or_else(PoisonError::into_inner)
+        self.inner.space.lock()
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::spool::queue::{Entry, EntryId};
 use crate::spool::snapshot;
@@ -69,10 +70,7 @@ impl Spool {
     /// and the snapshot say that this is all. Blocks.
     pub(in crate::spool) fn snapshot_if_grown(&self) -> io::Result<bool> {
         let (log, growth) = (self.log(), &self.inner.growth);
-        let _writing = growth
-            .writing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _writing = growth.writing.lock();
         let written = log.stats().bytes;
         if log.failed() || !growth.is_enough(written) || self.is_too_full(self.look_now(), 0) {
             return Ok(false);

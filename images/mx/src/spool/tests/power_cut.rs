@@ -83,7 +83,7 @@ async fn run(seed: u64) {
         sender.send(&spool, &mut rng, Some(&sim)).await;
         shutdown.trigger();
         running.await.unwrap();
-        delivered.extend(shards.delivered.lock().unwrap().keys());
+        delivered.extend(shards.delivered.lock().keys());
     }
 }
 

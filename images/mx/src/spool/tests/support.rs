@@ -1,11 +1,12 @@
 //! What the spool's tests share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use kit::lifecycle::Shutdown;
+use parking_lot::Mutex;
 use segments::sim::SimDisk;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -160,14 +161,14 @@ impl Shards {
 
     /// Seconds at which a message was tried.
     pub(super) fn seconds(&self, message: u64) -> Vec<u64> {
-        let tried = self.tried.lock().unwrap();
+        let tried = self.tried.lock();
         let of_message = tried.iter().filter(|(number, ..)| *number == message);
         of_message.map(|(.., at)| at / 1000).collect()
     }
 
     /// How often anything was tried for an account.
     pub(super) fn tries(&self, account: AccountId) -> usize {
-        let tried = self.tried.lock().unwrap();
+        let tried = self.tried.lock();
         tried
             .iter()
             .filter(|(_, tried, _)| *tried == account)
@@ -176,12 +177,12 @@ impl Shards {
 
     /// Deliveries that were under way at the same time, over all shards.
     pub(super) fn most_at_once(&self) -> usize {
-        self.under_way.lock().unwrap().1
+        self.under_way.lock().1
     }
 
     /// How many messages were delivered to how many accounts, each how often at most.
     pub(super) fn totals(&self) -> (usize, usize) {
-        let delivered = self.delivered.lock().unwrap();
+        let delivered = self.delivered.lock();
         let most = delivered.values().copied().max().unwrap_or(0);
         (delivered.len(), most)
     }
@@ -207,13 +208,13 @@ impl Deliverer for Shards {
         for target in &job.targets {
             let key = (number, target.account);
             let before = {
-                let mut tried = self.tried.lock().unwrap();
+                let mut tried = self.tried.lock();
                 tried.push((number, target.account, now));
                 tried.iter().filter(|(n, a, _)| (*n, *a) == key).count() as u32 - 1
             };
             let outcome = (self.script)(&job, target, before);
             if outcome == Outcome::Done {
-                *self.delivered.lock().unwrap().entry(key).or_default() += 1;
+                *self.delivered.lock().entry(key).or_default() += 1;
             }
             outcomes.push(outcome);
         }
@@ -226,7 +227,7 @@ struct UnderWay<'a>(&'a Shards);
 
 impl<'a> UnderWay<'a> {
     fn new(shards: &'a Shards) -> Self {
-        let mut under_way = shards.under_way.lock().unwrap();
+        let mut under_way = shards.under_way.lock();
         under_way.0 += 1;
         under_way.1 = under_way.1.max(under_way.0);
         Self(shards)
@@ -235,7 +236,7 @@ impl<'a> UnderWay<'a> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.under_way.lock().unwrap().0 -= 1;
+        self.0.under_way.lock().0 -= 1;
     }
 }
 

@@ -1,9 +1,10 @@
 //! A directory that says what a test tells it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kit::services::directory_server::{Directory, DirectoryServer};
+use parking_lot::Mutex;
 use tonic::{Request, Response, Status};
 use wire::ids::AccountId;
 use wire::rpc::resolve_answer::Answer;
@@ -46,44 +47,40 @@ impl FakeDirectory {
             address: address.to_owned(),
             over_quota: false,
         };
-        self.state
-            .lock()
-            .unwrap()
-            .accounts
-            .insert(account, recipient);
+        self.state.lock().accounts.insert(account, recipient);
     }
 
     /// Says where an address leads.
     pub(crate) fn lead(&self, address: &str, accounts: &[AccountId]) {
-        let addresses = &mut self.state.lock().unwrap().addresses;
+        let addresses = &mut self.state.lock().addresses;
         addresses.insert(address.to_owned(), accounts.to_vec());
     }
 
     /// The address is not there any more.
     pub(crate) fn unlead(&self, address: &str) {
-        self.state.lock().unwrap().addresses.remove(address);
+        self.state.lock().addresses.remove(address);
     }
 
     pub(crate) fn remove(&self, account: AccountId) {
-        self.state.lock().unwrap().removed.push(account);
+        self.state.lock().removed.push(account);
     }
 
     pub(crate) fn fill(&self, account: AccountId) {
-        self.state.lock().unwrap().over_quota.push(account);
+        self.state.lock().over_quota.push(account);
     }
 
     pub(crate) fn be_unsure(&self, unsure: bool) {
-        self.state.lock().unwrap().unsure = unsure;
+        self.state.lock().unsure = unsure;
     }
 
     /// Calls fail from here on, as if no replica were there.
     pub(crate) fn vanish(&self, vanished: bool) {
-        self.state.lock().unwrap().vanished = vanished;
+        self.state.lock().vanished = vanished;
     }
 
     /// Sizes of the batches that were asked.
     pub(crate) fn batches(&self) -> Vec<usize> {
-        self.state.lock().unwrap().batches.clone()
+        self.state.lock().batches.clone()
     }
 
     pub(crate) fn service(self: Arc<Self>) -> DirectoryServer<Self> {
@@ -136,7 +133,7 @@ impl Directory for FakeDirectory {
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveReply>, Status> {
         let queries = request.into_inner().queries;
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         if state.vanished {
             return Err(Status::unavailable("told so"));
         }

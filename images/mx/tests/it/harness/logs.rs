@@ -1,8 +1,9 @@
 //! The outcome lines that an operator would see, of all tests of this process.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -11,7 +12,7 @@ struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Captured {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.0.lock();
         held.write(octets)
     }
 
@@ -41,7 +42,7 @@ pub(crate) fn capture() {
 /// The lines of one recipient; tests use addresses of their own.
 pub(crate) fn outcomes(recipient: &str) -> Vec<Value> {
     let captured = CAPTURED.get().expect("capture() first");
-    let held = captured.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let held = captured.0.lock();
     let lines = held.split(|octet| *octet == b'\n');
     let lines = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     lines

@@ -1,9 +1,10 @@
 //! A shard that keeps what it gets in memory, or misbehaves as a test tells it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kit::services::shard_server::{Shard, ShardServer};
+use parking_lot::Mutex;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 use wire::ids::AccountId;
@@ -62,25 +63,25 @@ impl FakeShard {
     }
 
     pub(crate) fn set_endpoint(&self, endpoint: String) {
-        self.state.lock().unwrap().endpoint = endpoint;
+        self.state.lock().endpoint = endpoint;
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        self.state.lock().unwrap().endpoint.clone()
+        self.state.lock().endpoint.clone()
     }
 
     pub(crate) fn set_mood(&self, account: AccountId, mood: Mood) {
-        self.state.lock().unwrap().moods.insert(account, mood);
+        self.state.lock().moods.insert(account, mood);
     }
 
     /// What is stored, in order.
     pub(crate) fn kept(&self) -> Vec<Kept> {
-        self.state.lock().unwrap().kept.clone()
+        self.state.lock().kept.clone()
     }
 
     /// Deliver calls so far.
     pub(crate) fn calls(&self) -> usize {
-        self.state.lock().unwrap().calls
+        self.state.lock().calls
     }
 
     pub(crate) fn service(self: Arc<Self>) -> ShardServer<Self> {
@@ -88,7 +89,7 @@ impl FakeShard {
     }
 
     fn mood(&self, account: AccountId) -> Mood {
-        let state = self.state.lock().unwrap();
+        let state = self.state.lock();
         state.moods.get(&account).cloned().unwrap_or(Mood::Stores)
     }
 
@@ -120,7 +121,7 @@ impl FakeShard {
     }
 
     fn keep(&self, message: Kept) -> Outcome {
-        let kept = &mut self.state.lock().unwrap().kept;
+        let kept = &mut self.state.lock().kept;
         let same =
             |held: &&Kept| held.account == message.account && held.delivery == message.delivery;
         let stored = Stored {
@@ -141,7 +142,7 @@ impl Shard for FakeShard {
         &self,
         request: Request<Streaming<DeliverPart>>,
     ) -> Result<Response<DeliverReply>, Status> {
-        self.state.lock().unwrap().calls += 1;
+        self.state.lock().calls += 1;
         let mut parts = request.into_inner();
         let (mut header, mut body) = (None, Vec::new());
         while let Some(part) = parts.next().await {
