@@ -49,7 +49,7 @@ use crate::metrics::Metrics;
 use crate::moves::MoverService;
 use crate::registry::keeper::{self, Claim, NoLease};
 use crate::service::ShardService;
-use crate::shard::{Shard, Unready};
+use crate::shard::{Ending, Shard, Unready};
 use crate::space::Space;
 use crate::volume::{VolumeError, VolumeLock};
 
@@ -96,24 +96,12 @@ pub enum Error {
     /// A change that everything rests on could not be made durable.
     #[error("the shard cannot begin: {0}")]
     Begin(#[from] Unready),
-    /// The shard had to end: superseded, or its disk failed.
+    /// The shard had to end.
     #[error("the shard ended: {0}")]
-    Ended(String),
-    /// The shard only read, and can write again once it is run anew.
-    #[error("the shard ended: {}", space::ROOM_AGAIN)]
-    RoomAgain,
+    Ended(#[from] Ending),
     /// A thread of ours panicked.
     #[error("a task of the shard failed: {0}")]
     Task(#[from] tokio::task::JoinError),
-}
-
-impl Error {
-    fn ended(reason: String) -> Self {
-        match reason.as_str() {
-            space::ROOM_AGAIN => Self::RoomAgain,
-            _ => Self::Ended(reason),
-        }
-    }
 }
 
 /// A shard with its volume locked and its ports open.
@@ -296,7 +284,7 @@ impl Storage {
         );
         tokio::select! {
             served = async { tokio::try_join!(rpc, pop3, stop_early(begin)) } => served.map(|_| ()),
-            reason = shard.failed() => Err(Error::ended(reason)),
+            ending = shard.failed() => Err(ending.into()),
         }
     }
 

@@ -8,10 +8,7 @@ use parking_lot::Mutex;
 use wire::rpc::ShardLoad;
 
 use crate::MIN_FREE_PERCENT;
-use crate::shard::Shard;
-
-/// Why a shard ends that was full and has room again.
-pub(crate) const ROOM_AGAIN: &str = "the volume was full and has room again: start anew";
+use crate::shard::{Ending, Shard};
 
 /// The volume's size and room, as last looked. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,6 +75,6 @@ fn tell(shard: &Shard, nearly_full: bool) {
     shard.set_nearly_full(nearly_full);
     // A log that failed is never written to again, so only a new start can go on.
     if shard.is_read_only() && !nearly_full {
-        shard.fail(ROOM_AGAIN.to_owned());
+        shard.fail(Ending::RoomAgain);
     }
 }

@@ -25,7 +25,7 @@ impl Ending {
     pub(super) fn of_shard(name: &str, error: &storage::Error) -> Self {
         let said = said(name, error);
         match error {
-            storage::Error::RoomAgain => Self::Anew(said),
+            storage::Error::Ended(ending) if ending.wants_new_start() => Self::Anew(said),
             _ => Self::Failed(Failure::Refused(said)),
         }
     }
@@ -121,8 +121,9 @@ mod tests {
     #[test]
     fn a_shard_with_room_again_is_started_anew_and_no_other() {
         let of = |error: storage::Error| Ending::of_shard("shard-1", &error);
-        assert!(matches!(of(storage::Error::RoomAgain), Ending::Anew(_)));
-        let failed = of(storage::Error::Ended("the disk is gone".to_owned()));
+        let again = of(storage::shard::Ending::RoomAgain.into());
+        assert!(matches!(again, Ending::Anew(_)), "{again:?}");
+        let failed = of(storage::shard::Ending::Panicked.into());
         assert!(matches!(failed, Ending::Failed(_)), "{failed:?}");
     }
 }

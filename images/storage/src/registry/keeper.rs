@@ -12,7 +12,7 @@ use wire::rpc::{AcquireLeaseRequest, LeaseGranted, QuotaState, RenewLeaseRequest
 
 use crate::lease::Lease;
 use crate::moves::COPY_FORMAT;
-use crate::shard::Shard;
+use crate::shard::{Ending, Shard};
 
 /// Between two attempts that nobody answered: a fraction of the shortest sensible lease.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -129,7 +129,7 @@ pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> S
             }
             Ok(Some(Renewed::SupersededBy(by))) => {
                 lease.superseded(Incarnation(by));
-                shard.fail(format!("incarnation {by} of this shard has taken over"));
+                shard.fail(Ending::Superseded(Incarnation(by)));
                 return;
             }
             Ok(None) => unanswered(&lease, sent, None).await,

@@ -9,8 +9,8 @@ use segments::{LogError, Position, Ticket};
 use tokio::sync::oneshot;
 use wire::ids::DeliveryId;
 
-use super::Inner;
 use super::slots::Slot;
+use super::{Ending, Inner};
 use crate::index::IndexError;
 use crate::index::writer::{ApplyError, Writer};
 use crate::records::{Decoded, Entry};
@@ -66,16 +66,27 @@ enum Stop {
     Log(#[from] LogError),
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    #[error(transparent)]
-    Index(#[from] IndexError),
+}
+
+impl From<IndexError> for Stop {
+    fn from(error: IndexError) -> Self {
+        Self::Apply(error.into())
+    }
 }
 
 impl Stop {
     fn is_full(&self) -> bool {
         match self {
             Self::Log(error) => error.is_full(),
-            Self::Apply(ApplyError::Index(error)) | Self::Index(error) => error.is_full(),
+            Self::Apply(ApplyError::Index(error)) => error.is_full(),
             Self::Apply(ApplyError::Inconsistent { .. }) => false,
+        }
+    }
+
+    fn ending(self) -> Ending {
+        match self {
+            Self::Log(error) => Ending::Heap(error),
+            Self::Apply(error) => Ending::Index(Arc::new(error)),
         }
     }
 }
@@ -102,7 +113,7 @@ impl Applier {
             Err(stop) if stop.is_full() => self.only_read(&stop),
             Err(stop) => {
                 tracing::error!(error = %stop, "the shard stops");
-                self.shard.fail(stop.to_string());
+                self.shard.fail(stop.ending());
             }
         }
     }
@@ -221,9 +232,10 @@ struct Watch(Arc<Inner>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if std::thread::panicking() || !self.0.is_closing() {
-            let reason = "the thread that indexes what is durable has ended";
-            self.0.fail(reason.to_owned());
+        match std::thread::panicking() {
+            true => self.0.fail(Ending::Panicked),
+            false if self.0.is_closing() => {}
+            false => self.0.fail(Ending::Unasked),
         }
     }
 }

@@ -13,7 +13,7 @@ use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
 use super::applier::{Pending, Work};
 use super::slots::{Desk, Mark, Slot, Slots};
-use super::{Refused, Sessions, Settings, Totals, Unready};
+use super::{Ending, Refused, Sessions, Settings, Totals, Unready};
 use crate::account::access::{Access, Assigned, Intent, access};
 use crate::account::{Account, Inconsistent};
 use crate::index::Index;
@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     pub(super) quota_changes: Mutex<BTreeMap<AccountId, bool>>,
     pub(super) incarnation: RwLock<Incarnation>,
     /// Set when the shard must end; says why.
-    pub(super) fatal: watch::Sender<Option<String>>,
+    pub(super) fatal: watch::Sender<Option<Ending>>,
     pub(super) nearly_full: AtomicBool,
     /// Set when the volume was full: changes are refused until a new start.
     pub(super) read_only: AtomicBool,
@@ -96,7 +96,7 @@ impl Inner {
             }
             let ticket = self.log.submit(record).inspect_err(|error| {
                 if matches!(error, LogError::Failed { .. }) && !error.is_full() {
-                    self.fail(error.to_string());
+                    self.fail(Ending::Heap(error.clone()));
                 }
             })?;
             let decoded = Decoded {
@@ -216,10 +216,10 @@ impl Inner {
         self.queue.lock().is_none()
     }
 
-    pub(crate) fn fail(&self, reason: String) {
+    pub(crate) fn fail(&self, ending: Ending) {
         let first = self.fatal.send_if_modified(|fatal| {
             let first = fatal.is_none();
-            fatal.get_or_insert(reason);
+            fatal.get_or_insert(ending);
             first
         });
         if first {

@@ -25,6 +25,7 @@ use crate::volume::Volume;
 mod applier;
 pub mod body;
 pub mod deliver;
+mod ending;
 mod inner;
 mod sessions;
 mod settings;
@@ -33,6 +34,7 @@ mod totals;
 mod unready;
 
 use self::applier::Applier;
+pub use self::ending::Ending;
 pub(crate) use self::inner::{Inner, Receipt};
 pub(crate) use self::sessions::{Session, Sessions};
 pub use self::settings::{CHECKPOINT_BYTES, KEPT_ACCOUNTS, PATIENCE, REMEMBERED, Settings};
@@ -87,7 +89,7 @@ impl Shard {
             .spawn(move || applier.run());
         match thread {
             Ok(thread) => *inner.applier.lock() = Some(thread),
-            Err(error) => inner.fail(format!("cannot start a thread: {error}")),
+            Err(error) => inner.fail(Ending::NoThread(Arc::new(error))),
         }
         Ok(Self { inner })
     }
@@ -257,17 +259,20 @@ impl Shard {
     }
 
     /// Resolves when the shard must end, with the reason.
-    pub async fn failed(&self) -> String {
+    pub async fn failed(&self) -> Ending {
         let mut fatal = self.inner.fatal.subscribe();
-        match fatal.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the shard is gone".to_owned(),
+        loop {
+            if let Some(ending) = fatal.borrow_and_update().clone() {
+                return ending;
+            }
+            // The sender lives in `self`, so the wait cannot fail.
+            let _ = fatal.changed().await;
         }
     }
 
     /// The shard must end: sessions end at once, nothing more is acknowledged.
-    pub fn fail(&self, reason: String) {
-        self.inner.fail(reason);
+    pub fn fail(&self, ending: Ending) {
+        self.inner.fail(ending);
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {

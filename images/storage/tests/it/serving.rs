@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use buzonera_storage::shard::Ending;
 use buzonera_storage::{Error, Storage};
 use tonic::Code;
 use wire::identity::Tier;
-use wire::ids::{AccountId, DeliveryId};
+use wire::ids::{AccountId, DeliveryId, Incarnation};
 use wire::rpc::confirmation::What;
 use wire::rpc::deliver_outcome::Outcome;
 use wire::rpc::deliver_part::Part;
@@ -149,8 +150,11 @@ async fn a_superseded_shard_ends() {
     let shard = cluster.start("shard-1");
     create(&cluster, &shard, account(1)).await;
     cluster.script.superseded.store(true, Ordering::SeqCst);
-    let error = shard.ended().await.unwrap_err().to_string();
-    assert!(error.contains("incarnation 2"), "{error}");
+    let error = shard.ended().await.unwrap_err();
+    assert!(
+        matches!(error, Error::Ended(Ending::Superseded(Incarnation(2)))),
+        "{error}"
+    );
 }
 
 #[tokio::test]
