@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod demo;
 pub mod disk;
+pub mod errors;
 pub mod ledger;
 pub mod maildrop;
 pub mod message;

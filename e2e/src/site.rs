@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::errors::Announced;
 use crate::process::Process;
 use crate::{binaries, ports, wait};
 
@@ -29,6 +30,7 @@ pub struct Site {
     open_files: Option<u32>,
     process: Option<Process>,
     starts: u32,
+    announced: Announced,
 }
 
 /// Its ports on 127.0.0.1.
@@ -96,6 +98,7 @@ impl Site {
             open_files,
             process: None,
             starts: 0,
+            announced: Announced::default(),
         };
         site.start_again().await?;
         Ok(site)
@@ -104,7 +107,7 @@ impl Site {
     /// Starts it once more, on the same folder and ports.
     pub async fn start_again(&mut self) -> Result<()> {
         self.starts += 1;
-        let name = format!("buzonera-{}", self.starts);
+        let name = run_name(self.starts);
         let (program, mut words) = self.program()?;
         words.extend(["local".to_owned()].into_iter().chain(self.ports.flags()));
         words.extend(self.flags.clone());
@@ -178,6 +181,21 @@ impl Site {
         self.process.as_ref().map(tail).unwrap_or_default()
     }
 
+    /// ERROR lines that contain `part` are what the test is about.
+    pub fn announce(&mut self, part: &str) {
+        self.announced.announce(part);
+    }
+
+    /// The ERROR lines of all its runs that nobody announced.
+    pub fn surprises(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for run in 1..=self.starts {
+            let log = self.folder.join(format!("{}.log", run_name(run)));
+            found.extend(self.announced.surprises(&log)?);
+        }
+        Ok(found)
+    }
+
     /// Whether its process has not ended by itself.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)
@@ -234,6 +252,10 @@ impl Site {
     pub fn add_account(&self, address: &str, password: &str) -> Result<Value> {
         self.ask(&["account", "add", address, "--password-stdin"], password)
     }
+}
+
+fn run_name(run: u32) -> String {
+    format!("buzonera-{run}")
 }
 
 /// Runs a command with `input` as its standard input and waits for its end.

@@ -162,6 +162,11 @@ impl Member {
         http_get(admin, "/metrics").await
     }
 
+    /// Where all its runs write.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
     /// The end of its log.
     pub fn log_tail(&self, octets: usize) -> String {
         match &self.process {

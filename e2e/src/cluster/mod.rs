@@ -17,6 +17,7 @@ use wire::ids::ClusterId;
 
 pub use self::admin::Admin;
 pub use self::member::Member;
+use crate::errors::Announced;
 use crate::site::feed;
 use crate::{binaries, places, pop3, ports};
 
@@ -38,6 +39,7 @@ pub struct Cluster {
     pub pop3s: SocketAddr,
     /// Where MX answers for its spool.
     pub mx: SocketAddr,
+    announced: Announced,
 }
 
 /// Directory replicas.
@@ -59,6 +61,7 @@ impl Cluster {
             smtp: address()?,
             pop3s: address()?,
             mx: address()?,
+            announced: Announced::default(),
         };
         this.etcd.start()?;
         for replica in 0..REPLICAS {
@@ -123,6 +126,20 @@ impl Cluster {
     /// Trust in the public ports' certificate.
     pub fn trust(&self) -> Result<Arc<ClientConfig>> {
         pop3::trust(&self.folder.join("ca/ca.pem"))
+    }
+
+    /// ERROR lines that contain `part` are what the test is about.
+    pub fn announce(&mut self, part: &str) {
+        self.announced.announce(part);
+    }
+
+    /// The ERROR lines in the logs of all tiers that nobody announced.
+    pub fn surprises(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for member in &self.tiers {
+            found.extend(self.announced.surprises(&member.log())?);
+        }
+        Ok(found)
     }
 
     /// The ends of all logs, for a failure's report.

@@ -8,7 +8,7 @@ use e2e::site::Site;
 use kit::authority::Authority;
 use wire::ids::ClusterId;
 
-use crate::support::{ANA, PASSWORD, TestSite};
+use crate::support::{ANA, PASSWORD, TestSite, no_surprise};
 
 /// A certificate for localhost from a CA that Buzonera knows nothing of.
 fn bring(folder: &Path) {
@@ -44,6 +44,7 @@ async fn mail_programs_see_the_certificate_that_was_brought() {
         site.log_tail()
             .contains("curl --user ana@example.org pop3s://")
     );
+    no_surprise(&site.surprises().unwrap());
 }
 
 #[tokio::test]

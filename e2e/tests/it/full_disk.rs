@@ -10,7 +10,7 @@ use e2e::message::compose;
 use e2e::site::Site;
 use e2e::{message, metrics, pop3, say, smtp, wait};
 
-use crate::support::{ANA, FROM, PASSWORD};
+use crate::support::{ANA, FROM, PASSWORD, no_surprise};
 
 const BO: &str = "bo@example.org";
 
@@ -60,11 +60,14 @@ async fn on_a_small_disk(work: impl AsyncFnOnce(&mut Site, &Disk) -> Result<()>)
         .await
         .unwrap();
     let mut site = Site::start(&disk.folder(), &[]).await.unwrap();
+    // The full disk itself asks for a person.
+    site.announce("No space left on device");
     let outcome = work(&mut site, &disk).await;
     if outcome.is_err() {
         say::line(&site.log_tail());
     }
     outcome.unwrap();
+    no_surprise(&site.surprises().unwrap());
 }
 
 async fn fill_the_spool(site: &mut Site, disk: &Disk) -> Result<()> {

@@ -32,6 +32,12 @@ pub(crate) async fn on_cluster(shards: usize, work: impl AsyncFnOnce(&mut Cluste
         say::line(&cluster.logs());
     }
     outcome.unwrap();
+    no_surprise(&cluster.surprises().unwrap());
+}
+
+/// An ERROR line asks a person to look: whoever provokes one in a test announces it.
+pub(crate) fn no_surprise(lines: &[String]) {
+    assert!(lines.is_empty(), "nobody announced:\n{}", lines.join("\n"));
 }
 
 /// A `buzonera local` of its own; a failing test shows its log.
@@ -161,6 +167,8 @@ impl Drop for TestSite {
     fn drop(&mut self) {
         if std::thread::panicking() {
             say::line(&self.site.log_tail());
+            return;
         }
+        no_surprise(&self.site.surprises().unwrap());
     }
 }
