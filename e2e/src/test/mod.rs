@@ -5,7 +5,9 @@ mod etcd;
 mod packages;
 mod suite;
 
-use std::time::Instant;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -36,19 +38,61 @@ pub enum Kind {
 /// Runs them; true when all passed.
 pub fn run(args: TestArgs) -> Result<bool> {
     let wanted = |kind| args.only.is_none_or(|only| only == kind);
-    let started = Instant::now();
+    let mut groups = Groups::default();
     let mut all = Counts::default();
     if wanted(Kind::Unit) {
-        all += suite::run("unit", &["--lib", "--bins"], &[])?;
+        let unit = || suite::run("unit", &["--lib", "--bins"], &[]);
+        all += groups.timed("unit tests", unit)?;
     }
     if wanted(Kind::Integration) {
-        packages::provide(args.yes)?;
-        let etcd = etcd::provide()?;
-        let bin = crate::binaries::build(say::line)?;
-        let places = [("BUZONERA_ETCD", etcd), (crate::binaries::FOLDER, bin)];
-        all += suite::run("integration", &["--test", "*"], &places)?;
+        let places = groups.timed("what they need", || provide(args.yes))?;
+        let integration = || suite::run("integration", &["--test", "*"], &places);
+        all += groups.timed("integration tests", integration)?;
     }
-    say::line(&format!("took {} s", started.elapsed().as_secs()));
+    say::line(&format!("minutes: {groups}"));
     say::line(&format!("{} passed, {} failed", all.passed, all.failed));
     Ok(all.is_good())
+}
+
+/// Mail programs, etcd and our own programs: the last two as environment variables.
+fn provide(yes: bool) -> Result<[(&'static str, PathBuf); 2]> {
+    packages::provide(yes)?;
+    let etcd = etcd::provide()?;
+    let bin = crate::binaries::build(say::line)?;
+    Ok([("BUZONERA_ETCD", etcd), (crate::binaries::FOLDER, bin)])
+}
+
+/// How long each group took.
+#[derive(Default)]
+struct Groups(Vec<(&'static str, Duration)>);
+
+impl Groups {
+    fn timed<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let began = Instant::now();
+        let outcome = work();
+        self.0.push((name, began.elapsed()));
+        outcome
+    }
+}
+
+impl fmt::Display for Groups {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, took)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(to, "{comma}{name} {:.1}", took.as_secs_f64() / 60.0)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_told_in_their_order() {
+        let minutes = |n: u64| Duration::from_secs(n * 6);
+        let groups = Groups(vec![("unit tests", minutes(31)), ("others", minutes(4))]);
+        assert_eq!(groups.to_string(), "unit tests 3.1, others 0.4");
+    }
 }
