@@ -16,7 +16,7 @@ fn main() {
 
 /// A network namespace, and a mount namespace with a disk from a file.
 fn can_make_namespaces() -> bool {
-    let probe = "ip link add palprobe type veth peer name palprobe2 && command -v mkfs.ext4 && \
+    let probe = "ip link add buzprobe type veth peer name buzprobe2 && command -v mkfs.ext4 && \
                  mount -t tmpfs buzonera /mnt && losetup -f";
     let status = Command::new("unshare")
         .args(["--mount", "--net", "sh", "-c", probe])

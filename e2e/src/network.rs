@@ -21,7 +21,7 @@ impl Machine {
         let id = std::process::id();
         let machine = Self {
             name: format!("buzonera-{id}"),
-            cable: format!("pal{id}"),
+            cable: format!("buz{id}"),
         };
         let Self { name, cable } = &machine;
         ip(&["netns", "add", name])?;

@@ -12,7 +12,7 @@ use crate::support::{ANA, PASSWORD, TestSite};
 
 const BO: &str = "bo@example.org";
 
-/// What the issue promises.
+/// What is promised.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Logs in over TLS, asks for what it is told to, says so, and then neither reads nor writes.

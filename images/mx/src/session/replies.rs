@@ -24,6 +24,7 @@ pub(super) fn hello(policy: &Policy, extended: bool, start_tls: bool) -> Reply {
         return Reply::plain(250, hostname.clone());
     }
     let tls = if start_tls { "\nSTARTTLS" } else { "" };
+    // RFC 2920, RFC 6152, RFC 2034, RFC 3030, RFC 3207, RFC 1870.
     let extensions = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nCHUNKING";
     Reply::plain(
         250,
