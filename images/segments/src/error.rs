@@ -52,9 +52,20 @@ impl LogError {
 
     /// Whether it stopped for want of room: what is durable can be trusted and read.
     pub fn is_full(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Failed { kind, .. } if matches!(kind, StorageFull | QuotaExceeded))
+        matches!(self, Self::Failed { kind, .. } if kind_is_full(*kind))
     }
+}
+
+/// Whether the system had no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    kind_is_full(error.kind())
+}
+
+fn kind_is_full(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Why a record cannot be read.
@@ -130,12 +141,13 @@ pub enum OpenError {
         /// The newest version read here.
         supported: u32,
     },
-    /// The position to start from is not in this log: throw the index away and start from the
-    /// beginning.
+    /// The position to start from is not in this log.
     #[error("no replay from {from}: {reason}")]
     BadCheckpoint {
         /// The position given.
         from: Position,
+        /// Where the log ends.
+        end: Position,
         /// What is wrong with it.
         reason: &'static str,
     },

@@ -23,7 +23,7 @@ pub use crate::disk::{Disk, DiskFile, RealDisk, Space};
 pub use crate::error::{LogError, OpenError, ReadError, VisitError};
 pub use crate::log::{Counters, Log, Stats, Visit};
 pub use crate::options::Options;
-pub use crate::position::Position;
+pub use crate::position::{Position, Tip};
 pub use crate::record::{MAX_PAYLOAD, Record};
 pub use crate::segments::SegmentInfo;
 pub use crate::ticket::Ticket;

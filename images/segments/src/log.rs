@@ -15,10 +15,10 @@ use crate::error::{LogError, OpenError, ReadError, VisitError};
 use crate::format::manifest::{Manifest, WriteFault};
 use crate::format::segment;
 use crate::options::Options;
-use crate::position::Position;
+use crate::position::{Position, Tip};
 use crate::reader::Reader;
 use crate::record::{MAX_PAYLOAD, Record};
-use crate::recovery::{Recovered, recover};
+use crate::recovery::{Recovered, log_id, recover};
 use crate::segments::{SegmentInfo, Segments};
 use crate::ticket::Ticket;
 
@@ -102,6 +102,9 @@ impl Log {
     /// position of the last record it has must see that very record come first: at the end of a
     /// log that was cut there, nothing comes.
     ///
+    /// The last group is visited when it was written again where it is and synced: whoever saw it
+    /// may count on it.
+    ///
     /// Blocks; reads the whole log, or all from the start of the segment of `from`.
     pub fn open(
         disk: Arc<dyn Disk>,
@@ -124,8 +127,11 @@ impl Log {
         let mut committer = Committer {
             shared: Arc::clone(&shared),
             tail,
+            unproven: false,
         };
-        committer.mark()?;
+        if !shared.options.quiet {
+            committer.mark()?;
+        }
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || committer.run())
@@ -215,6 +221,22 @@ impl Log {
             tracing::warn!(segment = id, %error, "could not unlink a removed segment");
         }
         Ok(())
+    }
+
+    /// The id of the log on `disk`; `None` if none was made yet. Blocks.
+    pub fn id_on(disk: &dyn Disk) -> Result<Option<u64>, OpenError> {
+        log_id(disk)
+    }
+
+    /// The log's id, random.
+    pub fn id(&self) -> u64 {
+        self.inner.manifest.lock().log
+    }
+
+    /// The end of what is durable, and the checksum of the last header before it: two logs of the
+    /// same id and tip have the same records.
+    pub fn tip(&self) -> Tip {
+        self.inner.shared.segments().tip()
     }
 
     /// The end of what is durable.

@@ -28,6 +28,9 @@ pub struct Options {
     pub queue_records: usize,
     /// Most payload octets that wait, but for a single record that is larger.
     pub queue_bytes: u64,
+    /// Opening writes no mark: the first record does its work. Then a log whose owner is not let in
+    /// ends where it ended, and one on a full disk opens to be read.
+    pub quiet: bool,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             group_records: GROUP_RECORDS,
             queue_records: QUEUE_RECORDS,
             queue_bytes: QUEUE_BYTES,
+            quiet: false,
         }
     }
 }

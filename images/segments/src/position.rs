@@ -30,6 +30,15 @@ impl Position {
     }
 }
 
+/// Where a log ends, provably: its history up to there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// The end.
+    pub at: Position,
+    /// Checksum of the last header before it, which covers all before that by its chain.
+    pub sum: u64,
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.segment, self.offset)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
 use crate::format::segment::{self, SegmentHeader};
-use crate::position::Position;
+use crate::position::{Position, Tip};
 
 /// Most sealed segments whose files stay open: well below the usual limit of 1,024 files.
 const OPEN_FILES: usize = 256;
@@ -36,6 +36,8 @@ pub(crate) struct Known {
 pub(crate) struct Segments {
     known: BTreeMap<u64, Known>,
     open: usize,
+    /// Checksum of the last durable header.
+    sum: u64,
 }
 
 impl Segments {
@@ -43,6 +45,7 @@ impl Segments {
         let mut segments = Self {
             known: BTreeMap::new(),
             open: 0,
+            sum: tail.last_sum,
         };
         for known in sealed {
             segments.insert(known);
@@ -69,6 +72,22 @@ impl Segments {
     pub(crate) fn remove(&mut self, id: u64) {
         if let Some(known) = self.known.remove(&id) {
             self.open -= usize::from(known.file.is_some());
+        }
+    }
+
+    /// All that is in the tail counts as durable.
+    pub(crate) fn synced(&mut self, tail: &Tail) {
+        if let Some(known) = self.get_mut(tail.header.id) {
+            known.bytes = tail.offset;
+        }
+        self.sum = tail.last_sum;
+    }
+
+    /// The end of what is durable, and the checksum before it.
+    pub(crate) fn tip(&self) -> Tip {
+        Tip {
+            at: self.end(),
+            sum: self.sum,
         }
     }
 

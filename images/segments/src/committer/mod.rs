@@ -22,6 +22,8 @@ use crate::segments::{Tail, create_segment};
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) tail: Tail,
+    /// Whether there is something that no mark proves.
+    pub(crate) unproven: bool,
 }
 
 impl Committer {
@@ -34,7 +36,8 @@ impl Committer {
                     let _ = answer.send(Ok(self.position(self.tail.offset)));
                 }),
                 Next::End => {
-                    if self.shared.queue.failure().is_none()
+                    if self.unproven
+                        && self.shared.queue.failure().is_none()
                         && let Err(error) = self.mark()
                     {
                         tracing::warn!(%error, "could not mark the log's end");
@@ -103,6 +106,7 @@ impl Committer {
         let offsets = write_group(&mut self.tail, &group)
             .map_err(|error| LogError::failed("a write", &error))?;
         let took = self.sync()?;
+        self.unproven = !control;
         if !control {
             self.shared.counters.count(records, took);
         }
@@ -117,9 +121,7 @@ impl Committer {
             .sync_data()
             .map_err(|error| LogError::failed("a sync", &error))?;
         let took = start.elapsed();
-        if let Some(known) = self.shared.segments_mut().get_mut(self.tail.header.id) {
-            known.bytes = self.tail.offset;
-        }
+        self.shared.segments_mut().synced(&self.tail);
         Ok(took)
     }
 

@@ -6,10 +6,9 @@ mod walk;
 mod window;
 
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
-use crate::error::OpenError;
+use crate::error::{OpenError, is_full};
 use crate::format::manifest::{self, Manifest, WriteFault};
 use crate::format::random;
 use crate::format::segment::{self, SegmentHeader};
@@ -25,6 +24,11 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Manifest,
     pub(crate) sealed: Vec<Known>,
     pub(crate) tail: Tail,
+}
+
+/// The id of the log in the folder; none if there is no log yet.
+pub(crate) fn log_id(disk: &dyn Disk) -> Result<Option<u64>, OpenError> {
+    Ok(Folder::read(disk)?.manifest.map(|manifest| manifest.log))
 }
 
 /// Opens what is in the folder, or makes a new log there.
@@ -45,19 +49,15 @@ pub(crate) fn recover(
     }
     walk.check_end()?;
     walk.check_from()?;
-    let Walk {
-        mut segments,
-        unused,
-        ..
-    } = walk;
-    repair(disk, &manifest, &segments, unused)?;
-    let tail = segments
-        .pop()
-        .ok_or_else(|| OpenError::corrupt(manifest::NAME, 0, "there is no segment"))?;
+    repair(disk, &manifest, &walk.segments, walk.unused)?;
+    let mut segments = std::mem::take(&mut walk.segments);
+    walk.finish()?;
+    let none = || OpenError::corrupt(manifest::NAME, 0, "there is no segment");
+    let tail = segments.pop().ok_or_else(none)?;
     let sealed = segments.iter().map(known).collect();
     let tail = Tail {
         header: tail.header,
-        file: tail.file,
+        file: tail.file.ok_or_else(none)?,
         offset: tail.end.offset,
         group: tail.end.due.group,
         // Only a first group after removed segments lacks it; then any value will do.
@@ -78,7 +78,11 @@ fn create(
     folder.check_new(disk)?;
     if let Some(from) = from {
         let reason = "the log is new";
-        return Err(OpenError::BadCheckpoint { from, reason });
+        let end = Position {
+            segment: 0,
+            offset: 0,
+        };
+        return Err(OpenError::BadCheckpoint { from, end, reason });
     }
     let name = segment::name(1);
     if folder.ids.contains(&1) {
@@ -109,24 +113,22 @@ fn repair(
     segments: &[Walked],
     unused: Option<u64>,
 ) -> Result<(), OpenError> {
-    let Some(tail) = segments.last() else {
+    let Some((tail, file)) = segments.last().and_then(with_file) else {
         return Ok(());
     };
     let name = segment::name(tail.header.id);
     let end = tail.end.offset;
     if let Some(bad) = tail.end.torn {
-        let size = tail.file.size().map_err(OpenError::io("measure", &name))?;
+        let size = file.size().map_err(OpenError::io("measure", &name))?;
         tracing::warn!(
             file = name, from = end, octets = size - end, bad_frame = bad.offset,
             reason = %bad.reason, "cut a torn tail that was never acknowledged"
         );
     }
     // Also when nothing is seen there: an earlier opening may have cut, and its sync have failed.
-    tail.file
-        .truncate(end)
-        .map_err(OpenError::io("cut", &name))?;
+    file.truncate(end).map_err(OpenError::io("cut", &name))?;
     if tail.end.last_group.is_none() {
-        rewrite(&*tail.file, &name, 0, segment::SIZE as u64)?;
+        rewrite(file, &name, 0, segment::SIZE as u64)?;
         if let [.., before, _] = segments {
             rewrite_group(before)?;
         }
@@ -136,13 +138,27 @@ fn repair(
         let name = segment::name(id);
         disk.remove(&name).map_err(OpenError::io("remove", &name))?;
     }
-    write_manifest(disk, manifest)
+    match write_manifest(disk, manifest) {
+        // It is there as it should be; nothing that asks for another one can be written either.
+        Err(OpenError::Io { source, .. }) if is_full(&source) => {
+            tracing::warn!("the disk is full: the manifest is not written again");
+            disk.sync_dir().map_err(OpenError::io("sync", "the folder"))
+        }
+        written => written,
+    }
+}
+
+fn with_file(segment: &Walked) -> Option<(&Walked, &dyn DiskFile)> {
+    Some((segment, segment.file.as_deref()?))
 }
 
 fn rewrite_group(segment: &Walked) -> Result<(), OpenError> {
+    let Some((_, file)) = with_file(segment) else {
+        return Ok(());
+    };
     let name = segment::name(segment.header.id);
     let start = segment.end.last_group.unwrap_or(segment.end.offset);
-    rewrite(&*segment.file, &name, start, segment.end.offset)
+    rewrite(file, &name, start, segment.end.offset)
 }
 
 /// Writes octets again where they are, and syncs.
@@ -173,7 +189,7 @@ fn known(segment: &Walked) -> Known {
         seed: segment.header.seed,
         bytes: segment.end.offset,
         sealed: true,
-        file: Some(Arc::clone(&segment.file)),
+        file: segment.file.clone(),
     }
 }
 

@@ -17,7 +17,8 @@ use crate::recovery::scan::{Bad, Due, End, Frame, ScanError, read_seal, scan};
 /// A segment that was walked over.
 pub(super) struct Walked {
     pub(super) header: SegmentHeader,
-    pub(super) file: Arc<dyn DiskFile>,
+    /// Of the last two only: there may be more segments than files may be open.
+    pub(super) file: Option<Arc<dyn DiskFile>>,
     pub(super) end: End,
 }
 
@@ -28,6 +29,10 @@ pub(super) struct Walk<'a> {
     from: Option<Position>,
     from_found: bool,
     visit: &'a mut Visit<'a>,
+    /// Records of the last group read, and its number. They are visited once a later group was
+    /// read, or the group is durable again.
+    held: Vec<(Position, Record)>,
+    held_group: u64,
     /// Everything walked over, in order; only the last may lack its seal.
     pub(super) segments: Vec<Walked>,
     /// A last segment that was made and never used: recovery drops it.
@@ -47,6 +52,8 @@ impl<'a> Walk<'a> {
             from,
             from_found: from.is_none(),
             visit,
+            held: Vec::new(),
+            held_group: 0,
             segments: Vec::new(),
             unused: None,
         }
@@ -87,8 +94,20 @@ impl<'a> Walk<'a> {
             Some(end) => end,
             None => self.scan(&header, &*file, due)?,
         };
+        let file = Some(file);
         self.segments.push(Walked { header, file, end });
+        if let [.., closed, _, _] = &mut self.segments[..] {
+            closed.file = None;
+        }
         Ok(())
+    }
+
+    /// Visits the last group, which is durable now.
+    pub(super) fn finish(self) -> Result<(), OpenError> {
+        let mut held = self.held.into_iter();
+        held.try_for_each(|(at, record)| {
+            (self.visit)(at, record).map_err(|source| OpenError::Visit { at, source })
+        })
     }
 
     /// Checks that the segment follows the one before; gives what must come first in it.
@@ -158,16 +177,26 @@ impl<'a> Walk<'a> {
             std::cmp::Ordering::Greater => 0,
         };
         let mut found = false;
-        let visit = &mut *self.visit;
+        let Self {
+            visit,
+            held,
+            held_group,
+            ..
+        } = self;
         let mut give = |frame: Frame| -> Result<(), (Position, VisitError)> {
             let here = at(frame.offset);
             found |= here == from;
-            if frame.header.control || here < from {
-                return Ok(());
+            if frame.header.group != *held_group {
+                *held_group = frame.header.group;
+                held.drain(..)
+                    .try_for_each(|(at, record)| visit(at, record).map_err(|error| (at, error)))?;
             }
-            let parts: Vec<Bytes> = vec![frame.payload];
-            let kind = frame.header.kind;
-            visit(here, Record { kind, parts }).map_err(|error| (here, error))
+            if !frame.header.control && here >= from {
+                let parts: Vec<Bytes> = vec![frame.payload];
+                let kind = frame.header.kind;
+                held.push((here, Record { kind, parts }));
+            }
+            Ok(())
         };
         let end = scan(file, header.seed, due, keep, &mut give)
             .map_err(|error| scan_error(header.id, error))?;
@@ -187,18 +216,28 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where what holds ends.
+    pub(super) fn end(&self) -> Position {
+        let last = self.segments.last();
+        Position {
+            segment: last.map_or(0, |last| last.header.id),
+            offset: last.map_or(0, |last| last.end.offset),
+        }
+    }
+
     /// Refuses a checkpoint that the walk did not meet.
     pub(super) fn check_from(&self) -> Result<(), OpenError> {
         let Some(from) = self.from.filter(|_| !self.from_found) else {
             return Ok(());
         };
+        let end = self.end();
         let known = |s: &&Walked| s.header.id == from.segment;
         let reason = match self.segments.iter().find(known) {
             Some(segment) if from.offset < segment.end.offset => "no record starts there",
             Some(_) => "it is beyond the end of what is durable",
             None => "its segment is not there",
         };
-        Err(OpenError::BadCheckpoint { from, reason })
+        Err(OpenError::BadCheckpoint { from, end, reason })
     }
 }
 

@@ -5,6 +5,7 @@ extern crate buzonera_segments as segments;
 mod crash_points;
 mod failures;
 mod power_cut;
+mod quiet;
 mod recovery;
 mod rotation;
 mod support;

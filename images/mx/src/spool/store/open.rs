@@ -63,7 +63,7 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<(Log, Q
                     "the spool's snapshot names segments that are gone; reading the log"
                 );
             }
-            Err(OpenError::BadCheckpoint { from, reason }) => {
+            Err(OpenError::BadCheckpoint { from, reason, .. }) => {
                 tracing::info!(%from, reason, "the spool's snapshot is too old; reading the log");
             }
             Err(error) => return Err(error),
