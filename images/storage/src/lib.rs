@@ -148,8 +148,7 @@ pub fn fuzz(data: &[u8]) {
 pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
     let lock = VolumeLock::take(data)?;
     let (index, options) = (data.join("index"), segments::Options::default());
-    volume::remove_index(&index)?;
-    let volume = volume::open(volume::heap(data, &lock)?, options, &index, Some(&lock))?;
+    let volume = volume::rebuild(volume::heap(data, &lock)?, options, &index, Some(&lock))?;
     volume.writer.index().persist()?;
     Ok(volume.replayed)
 }

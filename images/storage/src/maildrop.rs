@@ -211,9 +211,12 @@ type Snapshot = (Vec<MaildropMessage>, Vec<Arc<MessageRow>>);
 /// Lists INBOX from the index.
 async fn snapshot(shard: Arc<Inner>, account: AccountId) -> Result<Snapshot, OpenError> {
     let list = move || -> Result<Snapshot, IndexError> {
-        let inbox = shard.index.account(account)?;
-        let inbox = inbox.and_then(|account| account.mailboxes.get(&INBOX).cloned());
-        let uid_validity = inbox.map_or(0, |inbox| inbox.uid_validity);
+        let inbox = || -> Result<_, IndexError> {
+            let account = shard.index.account(account)?;
+            Ok(account.and_then(|account| account.mailboxes.get(&INBOX).cloned()))
+        };
+        let counted = inbox()?;
+        let uid_validity = counted.as_ref().map_or(0, |inbox| inbox.uid_validity);
         let mut snapshot = (Vec::new(), Vec::new());
         for message in shard.index.messages(account, INBOX, 0) {
             let (uid, row) = message?;
@@ -223,6 +226,11 @@ async fn snapshot(shard: Arc<Inner>, account: AccountId) -> Result<Snapshot, Ope
                 uidl: uidl(uid_validity, uid, &row.uidl),
             });
             snapshot.1.push(Arc::new(row));
+        }
+        let messages = counted.as_ref().map_or(0, |inbox| inbox.messages);
+        // Nothing came or went meanwhile, so what is listed is what was counted.
+        if messages != snapshot.1.len() as u64 && inbox()? == counted {
+            return Err(shard.index.differs());
         }
         Ok(snapshot)
     };

@@ -66,7 +66,9 @@ fn a_full_disk_is_opened_and_read() {
     let (log, _) = open_disk(sim.disk(), quiet(), None).unwrap();
     append(&log, 0);
     drop(log);
-    let used = octets(&sim).into_iter().map(|(_, octets)| octets.len() as u64);
+    let used = octets(&sim)
+        .into_iter()
+        .map(|(_, octets)| octets.len() as u64);
     sim.set_capacity(Some(used.sum()));
     let (log, found) = open_disk(sim.disk(), quiet(), None).unwrap();
     assert_eq!(numbers(&found), [0]);

@@ -6,7 +6,9 @@
 //! thrown away and rebuilt: nothing is only here.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use prost::Message as _;
@@ -20,7 +22,10 @@ use crate::records::proto::{
 use crate::volume::VolumeLock;
 
 mod keys;
+mod trouble;
 pub mod writer;
+
+pub use self::trouble::Trouble;
 
 /// Blocks of tables kept in memory: a working set of some million rows.
 pub const CACHE_BYTES: u64 = 64 << 20;
@@ -29,18 +34,35 @@ pub const CACHE_BYTES: u64 = 64 << 20;
 const OPEN_FILES: usize = 256;
 
 /// What rows hold and mean; to be raised with every change of that.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The index of one shard. Cheap to clone. Calls may read a disk.
 #[derive(Clone)]
 pub struct Index {
     rows: Keyspace,
     database: Database,
+    damage: Damage,
     /// The last field: it is given back when the store is closed.
     _lock: Option<VolumeLock>,
 }
 
-/// Why the index cannot be used. Whichever it is: throw it away and rebuild.
+/// Who is told that damage was found: reading goes on in many places, and one must act on it.
+type Damage = Arc<OnceLock<Box<dyn Fn(&IndexError) + Send + Sync>>>;
+
+/// How far an index has come, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The last record that it reflects.
+    pub at: Position,
+    /// That record's [`writer::fingerprint`].
+    pub sum: u64,
+    /// The id of the heap's log.
+    pub log: u64,
+    /// Sum over all accounts: see [`Index::verify`].
+    pub accounts: u64,
+}
+
+/// Why the index cannot be used; [`IndexError::trouble`] says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The store failed.
@@ -57,24 +79,17 @@ pub enum IndexError {
     /// Another release made it.
     #[error("the index has rows of form {0}, and this program's are of form {FORM}")]
     Form(u32),
+    /// Some of it is there and some is not.
+    #[error("the index is not whole: {0}")]
+    Torn(&'static str),
+    /// The store panicked over what it read.
+    #[error("the store of the index panicked over what it read")]
+    Panicked,
 }
 
 impl IndexError {
     fn store(what: &'static str) -> impl FnOnce(fjall::Error) -> Self {
         move |source| Self::Store { what, source }
-    }
-
-    /// Whether it failed for want of room: what is there can be read.
-    pub fn is_full(&self) -> bool {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<std::io::Error>() {
-                return matches!(error.kind(), StorageFull | QuotaExceeded);
-            }
-            cause = error.source();
-        }
-        false
     }
 }
 
@@ -86,6 +101,13 @@ pub type Message = (u32, MessageRow);
 impl Index {
     /// Opens the index in a folder, or makes one. It keeps `lock` for as long as it is open.
     pub fn open(folder: &Path, lock: Option<VolumeLock>) -> Result<Self> {
+        check_journal(folder)?;
+        // A store that is not ours may panic over files that are not as it left them.
+        let open = AssertUnwindSafe(|| Self::open_store(folder, lock));
+        catch_unwind(open).unwrap_or(Err(IndexError::Panicked))
+    }
+
+    fn open_store(folder: &Path, lock: Option<VolumeLock>) -> Result<Self> {
         let database = Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .max_cached_files(Some(OPEN_FILES))
@@ -97,19 +119,60 @@ impl Index {
         Ok(Self {
             rows,
             database,
+            damage: Damage::default(),
             _lock: lock,
         })
     }
 
+    /// Says who is told when reading finds damage; the first to ask is.
+    pub fn on_damage(&self, tell: impl Fn(&IndexError) + Send + Sync + 'static) {
+        let _later = self.damage.set(Box::new(tell));
+    }
+
+    /// What was counted and what is listed differ.
+    pub fn differs(&self) -> IndexError {
+        let error = IndexError::Torn("a mailbox does not list as many messages as it counts");
+        noted::<()>(&self.damage, Err(error))
+            .err()
+            .unwrap_or(IndexError::Row("a mailbox"))
+    }
+
     /// How far it has come; `None` for a new index.
-    pub fn progress(&self) -> Result<Option<(Position, u64)>> {
+    pub fn progress(&self) -> Result<Option<Progress>> {
         let row: Option<ProgressRow> = self.get(&keys::PROGRESS, "progress")?;
         row.map(|row| match row.applied {
             _ if row.form != FORM => Err(IndexError::Form(row.form)),
-            Some(at) => Ok((at.into(), row.sum)),
+            Some(at) => Ok(Progress {
+                at: at.into(),
+                sum: row.sum,
+                log: row.log,
+                accounts: row.accounts,
+            }),
             None => Err(IndexError::Row("progress")),
         })
         .transpose()
+    }
+
+    /// Reads every account, shows it to `see`, and holds all of them against the sum that the last
+    /// batch wrote. A store that lost a part of what was written to it, and not what came later,
+    /// opens without a word; what is decided by its accounts would then be wrong.
+    pub fn verify(&self, mut see: impl FnMut(AccountId, &Account)) -> Result<()> {
+        let progress = self.progress()?;
+        let mut sum = 0_u64;
+        let mut any = false;
+        for account in self.accounts() {
+            let (id, account) = account?;
+            any = true;
+            sum = sum.wrapping_add(writer::account_sum(id, &account));
+            see(id, &account);
+        }
+        match progress {
+            None if any => Err(IndexError::Torn("it does not say how far it has come")),
+            Some(progress) if progress.accounts != sum => {
+                Err(IndexError::Torn("accounts were lost that it had"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is known of the volume.
@@ -122,16 +185,17 @@ impl Index {
         let Some(row) = self.get::<AccountRow>(&keys::account(id), "an account")? else {
             return Ok(None);
         };
-        self.with_mailboxes(id, row).map(Some)
+        noted(&self.damage, self.with_mailboxes(id, row)).map(Some)
     }
 
     /// Every account, by id.
     pub fn accounts(&self) -> impl Iterator<Item = Result<(AccountId, Account)>> + '_ {
-        self.rows.prefix(keys::ACCOUNTS).map(|guard| {
+        let rows = self.rows.prefix(keys::ACCOUNTS).map(|guard| {
             let (key, row) = read::<AccountRow>(guard, "an account")?;
             let id = keys::account_of(&key).ok_or(IndexError::Row("an account"))?;
             Ok((id, self.with_mailboxes(id, row)?))
-        })
+        });
+        rows.map(|row| noted(&self.damage, row))
     }
 
     /// One message.
@@ -147,11 +211,13 @@ impl Index {
         first: u32,
     ) -> impl Iterator<Item = Result<Message>> + use<> {
         let range = keys::message(id, mailbox, first)..=keys::message(id, mailbox, u32::MAX);
-        self.rows.range(range).map(|guard| {
+        let rows = self.rows.range(range).map(|guard| {
             let (key, row) = read(guard, "a message")?;
             let uid = keys::last_number(&key).ok_or(IndexError::Row("a message"))?;
             Ok((uid, row))
-        })
+        });
+        let damage = Arc::clone(&self.damage);
+        rows.map(move |row| noted(&damage, row))
     }
 
     /// A remembered delivery.
@@ -174,21 +240,23 @@ impl Index {
         first: &[u8],
     ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow)>> + use<> {
         let last = keys::delivery(id, DeliveryId::from_bytes([0xff; 16]));
-        self.rows
+        let rows = self
+            .rows
             .range(first.to_vec()..=last.to_vec())
             .map(|guard| {
                 let (key, row) = read(guard, "a delivery")?;
                 let delivery = keys::delivery_of(&key).ok_or(IndexError::Row("a delivery"))?;
                 Ok((delivery, row))
-            })
+            });
+        let damage = Arc::clone(&self.damage);
+        rows.map(move |row| noted(&damage, row))
     }
 
     /// Whether rows of the account's past are still being removed.
     pub fn is_sweeping(&self, id: AccountId) -> Result<bool> {
         let key = keys::sweep(id);
-        self.rows
-            .contains_key(key)
-            .map_err(IndexError::store("be read"))
+        let is = self.rows.contains_key(key);
+        noted(&self.damage, is.map_err(IndexError::store("be read")))
     }
 
     /// Makes all of it durable, so that a start after a power cut replays only what follows.
@@ -236,10 +304,47 @@ impl Index {
         key: &[u8],
         what: &'static str,
     ) -> Result<Option<T>> {
-        let value = self.rows.get(key).map_err(IndexError::store("be read"))?;
-        value
-            .map(|value| T::decode(&*value).map_err(|_| IndexError::Row(what)))
-            .transpose()
+        let value = self.rows.get(key).map_err(IndexError::store("be read"));
+        let row = value.and_then(|value| {
+            value
+                .map(|value| T::decode(&*value).map_err(|_| IndexError::Row(what)))
+                .transpose()
+        });
+        noted(&self.damage, row)
+    }
+}
+
+/// Tells of damage, once it is known who is to be told.
+fn noted<T>(damage: &Damage, result: Result<T>) -> Result<T> {
+    if let Err(error) = &result
+        && let Some(tell) = damage.get()
+    {
+        match error.trouble() {
+            Trouble::Damage => tell(error),
+            Trouble::Passing => {}
+        }
+    }
+    result
+}
+
+/// The store always has a journal. Without one it opens all the same, and counts its changes anew
+/// from nothing: later ones would be hidden behind older ones.
+fn check_journal(folder: &Path) -> Result<()> {
+    let names = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(|error| IndexError::store("be listed")(error.into()))?,
+    };
+    let mut is_new = true;
+    for name in names {
+        is_new = false;
+        let name = name.map_err(|error| IndexError::store("be listed")(error.into()))?;
+        if name.path().extension().is_some_and(|end| end == "jnl") {
+            return Ok(());
+        }
+    }
+    match is_new {
+        true => Ok(()),
+        false => Err(IndexError::Torn("its journal is missing")),
     }
 }
 

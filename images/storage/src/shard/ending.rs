@@ -19,6 +19,9 @@ pub enum Ending {
     /// What is durable cannot be indexed.
     #[error("the index: {0}")]
     Index(Arc<ApplyError>),
+    /// Reading found the index damaged.
+    #[error("the index is damaged, and the next start rebuilds it: {0}")]
+    Damaged(Arc<str>),
     /// The operating system gave no thread to index with.
     #[error("cannot start a thread: {0}")]
     NoThread(Arc<std::io::Error>),
@@ -37,7 +40,7 @@ impl Ending {
     /// Whether a new start is all that it needs.
     pub fn wants_new_start(&self) -> bool {
         match self {
-            Self::RoomAgain => true,
+            Self::RoomAgain | Self::Damaged(_) => true,
             Self::Superseded(_)
             | Self::Heap(_)
             | Self::Index(_)

@@ -39,8 +39,8 @@ pub(crate) use self::inner::{Inner, Receipt};
 pub(crate) use self::sessions::{Session, Sessions};
 pub use self::settings::{CHECKPOINT_BYTES, KEPT_ACCOUNTS, PATIENCE, REMEMBERED, Settings};
 use self::slots::Slots;
+pub(crate) use self::totals::Tally;
 pub use self::totals::Totals;
-use self::totals::count;
 pub(crate) use self::unready::Refused;
 pub use self::unready::Unready;
 
@@ -51,7 +51,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Starts to serve an open volume. Counts its accounts; blocks.
+    /// Starts to serve an open volume. Blocks.
     pub fn start(
         name: ShardName,
         volume: Volume,
@@ -60,7 +60,7 @@ impl Shard {
         metrics: Metrics,
     ) -> Result<Self, IndexError> {
         let index = volume.writer.index().clone();
-        let (totals, over) = count(&index)?;
+        let Tally { totals, over } = volume.tally;
         let incarnation = index.volume()?.map(|row| row.incarnation).unwrap_or(0);
         let (sender, receiver) = mpsc::channel();
         let inner = Arc::new(Inner {
@@ -82,6 +82,14 @@ impl Shard {
             nearly_full: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             settings,
+        });
+        // It ends, and the next start rebuilds the index: nothing that is read here gets better.
+        let (shard, doubt) = (Arc::downgrade(&inner), volume.doubt);
+        inner.index.on_damage(move |error| {
+            doubt.leave(error);
+            if let Some(shard) = shard.upgrade() {
+                shard.fail(Ending::Damaged(error.to_string().into()));
+            }
         });
         let applier = Applier::new(Arc::clone(&inner), volume.writer, receiver);
         let thread = std::thread::Builder::new()

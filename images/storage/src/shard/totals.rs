@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use wire::ids::AccountId;
 
-use crate::index::writer::Summary;
-use crate::index::{Index, IndexError};
+use crate::account::Account;
+use crate::index::writer::{Effect, Summary};
 
 /// What the shard holds in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,17 +28,29 @@ impl Totals {
     }
 }
 
-/// Counts everything; also the accounts that are over their quota.
-pub(super) fn count(index: &Index) -> Result<(Totals, BTreeMap<AccountId, bool>), IndexError> {
-    let mut totals = Totals::default();
-    let mut over = BTreeMap::new();
-    for account in index.accounts() {
-        let (id, account) = account?;
-        let summary = Summary::of(Some(&account));
-        totals.replace(Summary::default(), summary);
-        if summary.over_quota {
-            over.insert(id, true);
-        }
+/// Everything counted; also the accounts that are over their quota.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    pub(crate) totals: Totals,
+    pub(crate) over: BTreeMap<AccountId, bool>,
+}
+
+impl Tally {
+    /// Counts an account.
+    pub(crate) fn add(&mut self, id: AccountId, account: &Account) {
+        self.replace(id, Summary::default(), Summary::of(Some(account)));
     }
-    Ok((totals, over))
+
+    /// Counts what a batch did.
+    pub(crate) fn follow(&mut self, effect: &Effect) {
+        self.replace(effect.account, effect.before, effect.after);
+    }
+
+    fn replace(&mut self, id: AccountId, before: Summary, after: Summary) {
+        self.totals.replace(before, after);
+        match after.over_quota {
+            true => self.over.insert(id, true),
+            false => self.over.remove(&id),
+        };
+    }
 }

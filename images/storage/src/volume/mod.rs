@@ -1,23 +1,35 @@
 //! The shard's volume: its lock, its heap, and the index that follows from the heap.
 //!
-//! `lock` names who has the volume; `heap/` holds the log; `index/` can be thrown away.
+//! `lock` names who has the volume; `heap/` holds the log; `index/` can be built again from it;
+//! `reserve` keeps room back for a start on a full volume.
+//! What goes wrong with them is of three classes:
+//!
+//! | what | what is done |
+//! |---|---|
+//! | it may pass: no room, no file descriptor, a read or a right that the system refuses | the start is refused; nothing is deleted |
+//! | the index is proven damaged, or another heap's | it is set aside as `index.dead`, and rebuilt; deleted after that |
+//! | the heap is proven to have lost what was acknowledged: the index knows of more | the start is refused until an administrator goes on without it |
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use segments::{Disk, Log, Options, Position, Record};
+use segments::{Disk, Log, Options, Position};
 
-use crate::index::writer::{ApplyError, Writer, fingerprint};
-use crate::index::{Index, IndexError};
-use crate::records::{Decoded, Entry, RecordError};
+use crate::index::IndexError;
+use crate::index::writer::Writer;
+use crate::shard::Tally;
 
+mod beside;
 pub(crate) mod lock;
+mod replay;
+mod reserve;
 
+use self::beside::Beside;
+pub use self::beside::Doubt;
 pub use self::lock::{VolumeLock, heap};
-
-/// Records replayed in one batch of the index.
-const REPLAY_BATCH: usize = 256;
+use self::replay::{Stop, replay};
+use self::reserve::Reserve;
 
 /// Why a volume cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +57,54 @@ pub enum VolumeError {
     },
     /// The heap cannot be read; nothing was changed.
     #[error("the heap does not open: {0}")]
-    Heap(#[from] segments::OpenError),
-    /// A new index cannot be made either.
+    Heap(segments::OpenError),
+    /// The heap lacks what was acknowledged; nothing was changed.
     #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The index cannot be used now; it was not touched.
+    #[error(
+        "{0}; nothing was deleted: make room, or end what failed, and start again \
+         (`buzonera-storage rebuild-index` builds it anew)"
+    )]
     Index(#[from] IndexError),
+    /// A new index is damaged too.
+    #[error("the index was rebuilt and is damaged again: {0}")]
+    Rebuild(String),
+    /// No index follows from the heap.
+    #[error(
+        "no index can be built: the heap's record at {at} does not follow from those before it: \
+         {reason}"
+    )]
+    Contradiction {
+        /// The record.
+        at: Position,
+        /// How.
+        reason: String,
+    },
+}
+
+/// The heap has lost acknowledged records: somebody knows of more than it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the heap has lost acknowledged records: it has {end} (segment:offset) where the index knows of \
+     a record at {known}{much}: bring the right volume back, or go on without them \
+     (buzonera shard replace-volume)", much = much(*known, *end)
+)]
+pub struct Lost {
+    /// The last record that the index knows.
+    pub known: Position,
+    /// Where the heap ends, or has another record.
+    pub end: Position,
+}
+
+fn much(known: Position, end: Position) -> String {
+    match known.segment.checked_sub(end.segment) {
+        Some(0) if known.offset >= end.offset => {
+            format!(", at least {} octets later", known.offset - end.offset)
+        }
+        Some(segments @ 1..) => format!(", {segments} segments later"),
+        _ => String::new(),
+    }
 }
 
 /// An open heap and the index that reflects all of it.
@@ -61,161 +117,86 @@ pub struct Volume {
     pub replayed: u64,
     /// Why the index was thrown away, if it was.
     pub rebuilt: Option<String>,
+    /// What the index holds.
+    pub(crate) tally: Tally,
+    /// How the next start is told that the index is damaged.
+    pub(crate) doubt: Doubt,
 }
 
-/// Opens heap and index; on any doubt about the index it is rebuilt. The index keeps `lock`, as
-/// the disk of [`heap`] does. Blocks.
+/// Opens heap and index; an index that is proven damaged is rebuilt. The index keeps `lock`, as the
+/// disk of [`heap`] does. Blocks.
 pub fn open(
     disk: Arc<dyn Disk>,
     options: Options,
     index: &Path,
     lock: Option<&VolumeLock>,
 ) -> Result<Volume, VolumeError> {
-    match replay(&disk, &options, index, lock) {
-        Ok(volume) => Ok(volume),
-        Err(Stop::Doubt(reason)) => {
-            tracing::warn!(%reason, "the index is rebuilt");
-            remove_index(index)?;
-            let mut volume = replay(&disk, &options, index, lock).map_err(|stop| match stop {
-                Stop::Heap(error) => VolumeError::Heap(error),
-                Stop::Index(error) => VolumeError::Index(error),
-                Stop::Doubt(reason) => VolumeError::Heap(segments::OpenError::Visit {
-                    at: Position {
-                        segment: 0,
-                        offset: 0,
-                    },
-                    source: reason.into(),
-                }),
-            })?;
-            volume.rebuilt = Some(reason);
-            Ok(volume)
-        }
-        Err(Stop::Heap(error)) => Err(VolumeError::Heap(error)),
-        Err(Stop::Index(error)) => Err(VolumeError::Index(error)),
-    }
+    open_as(disk, options, index, lock, Ok)
 }
 
-/// Throws the index away, so that the next opening rebuilds it.
-pub fn remove_index(index: &Path) -> Result<(), VolumeError> {
-    match std::fs::remove_dir_all(index) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(VolumeError::Io {
-            what: "remove",
-            path: index.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-enum Stop {
-    /// The index is not what follows from the heap, or cannot be read.
-    Doubt(String),
-    Heap(segments::OpenError),
-    Index(IndexError),
-}
-
-fn replay(
-    disk: &Arc<dyn Disk>,
-    options: &Options,
-    folder: &Path,
+/// Opens heap and index, which is rebuilt in any case, unless it proves that the heap has lost
+/// something. Blocks.
+pub fn rebuild(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    index: &Path,
     lock: Option<&VolumeLock>,
-) -> Result<Volume, Stop> {
-    let fresh = !folder.exists();
-    let unsure = |error: IndexError| match fresh {
-        true => Stop::Index(error),
-        false => Stop::Doubt(error.to_string()),
+) -> Result<Volume, VolumeError> {
+    let asked = |_whole| Err(Stop::Damaged("somebody asked for that".to_owned()));
+    open_as(disk, options, index, lock, asked)
+}
+
+fn open_as(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    index: &Path,
+    lock: Option<&VolumeLock>,
+    wanted: impl FnOnce(Volume) -> Result<Volume, Stop>,
+) -> Result<Volume, VolumeError> {
+    Reserve::beside(index).settle();
+    let beside = Beside::of(index);
+    let options = Options {
+        quiet: true,
+        ..options
     };
-    let index = Index::open(folder, lock.cloned()).map_err(unsure)?;
-    let progress = index.progress().map_err(unsure)?;
-    if progress.is_none() && !fresh && index.accounts().next().is_some() {
-        return Err(Stop::Doubt(
-            "it does not say how far it has come".to_owned(),
-        ));
-    }
-    let writer = Writer::new(index).map_err(unsure)?;
-    let mut replayer = Replayer {
-        writer,
-        expected: progress,
-        batch: Vec::with_capacity(REPLAY_BATCH),
-        sum: 0,
-        replayed: 0,
+    let attempt = || replay(&disk, &options, &beside, lock);
+    let first = match beside.doubted()? {
+        Some(reason) => Err(Stop::Damaged(reason)),
+        None => attempt().and_then(wanted),
     };
-    let from = progress.map(|(at, _)| at);
-    let opened = Log::open(
-        Arc::clone(disk),
-        options.clone(),
-        from,
-        &mut |at, record| Ok(replayer.take(at, &record)?),
-    );
-    let log = opened.map_err(|error| match error {
-        segments::OpenError::BadCheckpoint { .. } | segments::OpenError::Visit { .. }
-            if from.is_some() =>
-        {
-            Stop::Doubt(error.to_string())
+    let volume = match first {
+        Ok(volume) => volume,
+        Err(stop) => {
+            let reason = reason_to_rebuild(stop)?;
+            tracing::warn!(%reason, "the index is rebuilt");
+            beside.set_aside()?;
+            let rebuilt = Some(reason);
+            let volume = attempt().map_err(refused)?;
+            Volume { rebuilt, ..volume }
         }
-        error => Stop::Heap(error),
-    })?;
-    if replayer.expected.is_some() {
-        return Err(Stop::Doubt("the heap ends before it".to_owned()));
+    };
+    if let Err(error) = beside.remove_dead() {
+        tracing::warn!(%error, "the index that was set aside is removed at the next start");
     }
-    let finished = replayer.flush();
-    finished.map_err(|error| Stop::Doubt(error.to_string()))?;
-    Ok(Volume {
-        log,
-        writer: replayer.writer,
-        replayed: replayer.replayed,
-        rebuilt: None,
-    })
+    Ok(volume)
 }
 
-/// Why a record cannot be replayed.
-#[derive(Debug, thiserror::Error)]
-enum ReplayError {
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    #[error("the index is of another heap")]
-    Foreign,
-}
-
-struct Replayer {
-    writer: Writer,
-    /// The record that the index says it has come to: the first one to be seen.
-    expected: Option<(Position, u64)>,
-    batch: Vec<(Position, Decoded)>,
-    sum: u64,
-    replayed: u64,
-}
-
-impl Replayer {
-    fn take(&mut self, at: Position, record: &Record) -> Result<(), ReplayError> {
-        let payload = record.payload();
-        let decoded = Entry::decode(record.kind, &payload)?;
-        let before_body = match decoded.layout.body_at as usize {
-            0 => payload.len(),
-            body_at => body_at,
-        };
-        let sum = fingerprint(record.kind, &payload[..before_body]);
-        if let Some(expected) = self.expected.take() {
-            return match expected == (at, sum) {
-                true => Ok(()),
-                false => Err(ReplayError::Foreign),
-            };
-        }
-        self.sum = sum;
-        self.batch.push((at, decoded));
-        if self.batch.len() == REPLAY_BATCH {
-            self.flush()?;
-        }
-        Ok(())
+/// What may be the index's fault, and its only.
+fn reason_to_rebuild(stop: Stop) -> Result<String, VolumeError> {
+    match stop {
+        Stop::Damaged(reason) => Ok(reason),
+        Stop::Refused(at, reason) => Ok(format!("it does not take the record at {at}: {reason}")),
+        stop @ (Stop::Lost(_) | Stop::Heap(_) | Stop::Passing(_)) => Err(refused(stop)),
     }
+}
 
-    fn flush(&mut self) -> Result<(), ApplyError> {
-        let records = self.batch.iter().map(|(at, decoded)| (*at, decoded));
-        self.writer.apply(records, self.sum)?;
-        self.replayed += self.batch.len() as u64;
-        self.batch.clear();
-        Ok(())
+fn refused(stop: Stop) -> VolumeError {
+    match stop {
+        Stop::Lost(lost) => VolumeError::Lost(lost),
+        Stop::Heap(error) => VolumeError::Heap(error),
+        Stop::Passing(error) => VolumeError::Index(error),
+        Stop::Refused(at, reason) => VolumeError::Contradiction { at, reason },
+        // A new index is damaged at once: what it is made on does not keep what is written.
+        Stop::Damaged(reason) => VolumeError::Rebuild(reason),
     }
 }

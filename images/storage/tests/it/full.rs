@@ -222,6 +222,9 @@ async fn pop3_goes_on_and_deletes_nothing() {
     assert_eq!(client.ask("QUIT").await, "+OK bye");
     site.rig.close();
     site.rig.sim.set_capacity(None);
+    site.shutdown.trigger();
+    drop(client);
+    site.rig.is_let_go().await;
     site.rig.open();
     assert_eq!(read_all(site.rig.shard(), owner).await.len(), 2);
 }

@@ -16,4 +16,5 @@ mod recovering;
 mod rig;
 mod serving;
 mod sessions;
+mod troubles;
 mod volume;

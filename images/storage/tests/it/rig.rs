@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use buzonera_storage::account::access::{Assigned, Place};
+use buzonera_storage::index::Index;
 use buzonera_storage::lease::Lease;
 use buzonera_storage::maildrop::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
 use buzonera_storage::metrics::Metrics;
@@ -92,6 +93,12 @@ impl Rig {
         if let Some(shard) = self.shard.take() {
             shard.close();
         }
+    }
+
+    /// Waits until sessions that end have let go of the index, as the volume's lock waits.
+    pub(crate) async fn is_let_go(&self) {
+        let free = || Index::open(&self.index(), None).is_ok();
+        crate::net::until("the index is free", free).await;
     }
 
     pub(crate) fn reopen(&mut self) {

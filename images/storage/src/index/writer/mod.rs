@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use fjall::OwnedWriteBatch;
+use prost::Message as _;
 use segments::Position;
 use wire::ids::AccountId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -45,6 +46,10 @@ pub struct Writer {
     kept: HashMap<AccountId, Option<Account>>,
     /// Accounts whose old rows are still there.
     sweeps: VecDeque<Sweep>,
+    /// The id of the heap's log.
+    log: u64,
+    /// Sum over all accounts.
+    accounts: u64,
 }
 
 /// One batch under way.
@@ -55,6 +60,7 @@ struct Batch {
 
 struct Touched {
     before: Summary,
+    before_sum: u64,
     mailboxes: BTreeSet<u32>,
     ownership: bool,
 }
@@ -64,19 +70,33 @@ pub fn fingerprint(kind: u8, before_body: &[u8]) -> u64 {
     xxh3_64_with_seed(before_body, kind.into())
 }
 
+/// What an account adds to the sum over all of them.
+pub(super) fn account_sum(id: AccountId, account: &Account) -> u64 {
+    let mut octets = id.as_bytes().to_vec();
+    octets.extend(proto::AccountRow::from(account).encode_to_vec());
+    for (number, mailbox) in &account.mailboxes {
+        octets.extend(number.to_be_bytes());
+        octets.extend(proto::MailboxRow::from(mailbox).encode_length_delimited_to_vec());
+    }
+    xxh3_64_with_seed(&octets, 0)
+}
+
 impl Writer {
-    /// Takes over the index.
-    pub fn new(index: Index) -> Result<Self, IndexError> {
+    /// Takes over the index of the log with this id.
+    pub fn new(index: Index, log: u64) -> Result<Self, IndexError> {
         let mut sweeps = VecDeque::new();
         for guard in index.rows.prefix(keys::SWEEPS) {
             let key = guard.key().map_err(IndexError::store("be read"))?;
             let account = keys::account_of(&key).ok_or(IndexError::Row("a sweep"))?;
             sweeps.push_back(Sweep::of(account));
         }
+        let accounts = index.progress()?.map_or(0, |progress| progress.accounts);
         Ok(Self {
             index,
             kept: HashMap::new(),
             sweeps,
+            log,
+            accounts,
         })
     }
 
@@ -99,13 +119,12 @@ impl Writer {
         let Some(last) = last else {
             return Ok(Vec::new());
         };
-        let progress = ProgressRow {
-            applied: Some(last.into()),
-            sum,
-            form: FORM,
-        };
-        self.put(&mut batch, keys::PROGRESS, &progress);
-        Ok(self.commit(batch)?)
+        Ok(self.commit(batch, last, sum)?)
+    }
+
+    /// The id of the heap's log, once that is made.
+    pub(crate) fn set_log(&mut self, log: u64) {
+        self.log = log;
     }
 
     /// The index it writes to.
@@ -162,14 +181,21 @@ impl Writer {
         };
         batch.touched.entry(id).or_insert_with(|| Touched {
             before: Summary::of(slot.as_ref()),
+            before_sum: slot.as_ref().map_or(0, |account| account_sum(id, account)),
             mailboxes: BTreeSet::new(),
             ownership: false,
         });
         Ok(slot)
     }
 
-    fn commit(&mut self, mut batch: Batch) -> Result<Vec<Effect>, IndexError> {
+    fn commit(
+        &mut self,
+        mut batch: Batch,
+        last: Position,
+        sum: u64,
+    ) -> Result<Vec<Effect>, IndexError> {
         let mut effects = Vec::with_capacity(batch.touched.len());
+        let mut accounts = self.accounts;
         for (id, touched) in std::mem::take(&mut batch.touched) {
             let account = self.kept.get(&id).and_then(Option::as_ref);
             effects.push(Effect {
@@ -178,6 +204,10 @@ impl Writer {
                 after: Summary::of(account),
                 ownership: touched.ownership,
             });
+            let after = account.map_or(0, |account| account_sum(id, account));
+            accounts = accounts
+                .wrapping_sub(touched.before_sum)
+                .wrapping_add(after);
             let Some(account) = account else {
                 continue;
             };
@@ -193,10 +223,19 @@ impl Writer {
                 }
             }
         }
+        let progress = ProgressRow {
+            applied: Some(last.into()),
+            sum,
+            form: FORM,
+            log: self.log,
+            accounts,
+        };
+        self.put(&mut batch, keys::PROGRESS, &progress);
         batch
             .rows
             .commit()
             .map_err(IndexError::store("be written"))?;
+        self.accounts = accounts;
         Ok(effects)
     }
 
@@ -231,7 +270,7 @@ pub(crate) mod tests {
             let folder = tempfile::tempdir().unwrap();
             let index = Index::open(folder.path(), None).unwrap();
             Self {
-                writer: Writer::new(index).unwrap(),
+                writer: Writer::new(index, 1).unwrap(),
                 next: 64,
                 _folder: folder,
             }

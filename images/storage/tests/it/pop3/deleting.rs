@@ -21,6 +21,8 @@ async fn quit_waits_for_the_disk() {
     assert_eq!(client.line().await, "+OK bye");
     // And the disk has it, whatever happens next.
     site.rig.power_cut();
+    site.shutdown.trigger();
+    site.rig.is_let_go().await;
     site.rig.open();
     let owner = account(OWNER);
     assert_eq!(
