@@ -1,7 +1,7 @@
 //! One process of a cluster: started, killed and started again with the same flags.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -10,13 +10,16 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::Places;
 use crate::process::Process;
-use crate::{binaries, ports, wait};
+use crate::{binaries, wait};
 
 /// One process, running or not.
 pub struct Member {
     name: String,
     program: PathBuf,
+    /// What puts the program onto its machine.
+    onto: Vec<String>,
     flags: Vec<String>,
     folder: PathBuf,
     admin: Option<SocketAddr>,
@@ -29,12 +32,13 @@ impl Member {
         program: &str,
         name: &str,
         folder: &Path,
+        at: &Places,
         mut flags: Vec<(&str, String)>,
     ) -> Result<Self> {
-        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
+        let admin = at.address(name)?;
         flags.push(("--admin-listen", admin.to_string()));
         flags.push(("--lame-duck", "0s".to_owned()));
-        let mut member = Self::other(binaries::path(program)?, name, folder, flags);
+        let mut member = Self::other(binaries::path(program)?, name, folder, at, flags);
         member.admin = Some(admin);
         Ok(member)
     }
@@ -44,6 +48,7 @@ impl Member {
         program: PathBuf,
         name: &str,
         folder: &Path,
+        at: &Places,
         flags: Vec<(&str, String)>,
     ) -> Self {
         let flags = flags
@@ -52,6 +57,7 @@ impl Member {
         Self {
             name: name.to_owned(),
             program,
+            onto: at.onto(name),
             flags: flags.collect(),
             folder: folder.join(name),
             admin: None,
@@ -84,7 +90,10 @@ impl Member {
 
     fn spawn(&self, name: &str, flags: &[String]) -> Result<Process> {
         fs::create_dir_all(&self.folder)?;
-        Process::start(name, &self.folder, &self.program, flags)
+        let program = self.program.display().to_string();
+        let mut words = self.onto.iter().chain([&program]).chain(flags);
+        let first = words.next().context("a program has a name")?;
+        Process::start(name, &self.folder, Path::new(first), words)
     }
 
     /// Starts it if it does not run, also when it has ended by itself.

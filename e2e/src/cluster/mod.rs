@@ -1,9 +1,11 @@
 //! Every tier as a process of its own, over etcd: what is frozen and killed.
 
 mod admin;
+mod etcd;
 mod member;
+mod places;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -16,21 +18,24 @@ use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
 
 pub use self::admin::Admin;
+pub use self::etcd::Etcd;
 pub use self::member::Member;
+pub use self::places::Places;
 use crate::errors::Announced;
 use crate::site::feed;
-use crate::{binaries, places, pop3, ports};
+use crate::{binaries, pop3, ports};
 
 /// How long the whole may take to come up on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
-/// A cluster in a folder: one etcd, two directory replicas, shards, an MX and a proxy.
+/// A cluster in a folder: etcd, two directory replicas, shards, an MX and a proxy.
 pub struct Cluster {
     folder: PathBuf,
     authority: Authority,
     directories: Vec<SocketAddr>,
-    /// etcd; kept last when things are killed, since it is not a tier.
-    pub etcd: Member,
+    at: Places,
+    /// The store; not a tier.
+    pub etcd: Etcd,
     /// Directory replicas, shards, the MX and the proxy.
     pub tiers: Vec<Member>,
     /// Where mail comes in.
@@ -46,26 +51,37 @@ pub struct Cluster {
 const REPLICAS: usize = 2;
 
 impl Cluster {
-    /// Starts one in `folder` with so many shards, and returns when every tier is ready.
+    /// Starts one in `folder` with so many shards over one etcd, all on this machine, and returns
+    /// when every tier is ready.
     pub async fn start(folder: &Path, shards: usize) -> Result<Self> {
+        Self::start_at(folder, shards, 1, Places::together()).await
+    }
+
+    /// As [`Self::start`], with so many members of etcd, and wherever `at` says.
+    pub async fn start_at(folder: &Path, shards: usize, etcds: usize, at: Places) -> Result<Self> {
         let cluster = ClusterId::random();
         let authority = Authority::create(&folder.join("ca"), cluster)?;
         authority.issue_public(&["localhost", "127.0.0.1"], &folder.join("public"))?;
-        let (etcd, endpoint) = etcd(folder)?;
+        let etcd = Etcd::new(etcds, folder, &at)?;
         let mut this = Self {
             folder: folder.to_owned(),
             authority,
-            directories: addresses(REPLICAS)?,
+            directories: (0..REPLICAS)
+                .map(|replica| at.address(&directory_name(replica)))
+                .collect::<Result<_>>()?,
             etcd,
             tiers: Vec::new(),
-            smtp: address()?,
-            pop3s: address()?,
-            mx: address()?,
+            smtp: at.address("mx-1")?,
+            pop3s: at.address("proxy-1")?,
+            mx: at.address("mx-1")?,
+            at,
             announced: Announced::default(),
         };
-        this.etcd.start()?;
+        for member in &mut this.etcd.members {
+            member.start()?;
+        }
         for replica in 0..REPLICAS {
-            this.add_directory(replica, &endpoint)?;
+            this.add_directory(replica)?;
             // The first makes the cluster, the second finds it.
             this.tiers[replica].start()?;
             this.tiers[replica].ready(START).await?;
@@ -117,6 +133,11 @@ impl Cluster {
             .collect())
     }
 
+    /// Where its members run.
+    pub fn places(&self) -> &Places {
+        &self.at
+    }
+
     /// The member of that name.
     pub fn member(&mut self, name: &str) -> Result<&mut Member> {
         let found = self.tiers.iter_mut().find(|member| member.name() == name);
@@ -144,18 +165,18 @@ impl Cluster {
 
     /// The ends of all logs, for a failure's report.
     pub fn logs(&self) -> String {
-        let all = self.tiers.iter().chain([&self.etcd]);
+        let all = self.tiers.iter().chain(&self.etcd.members);
         all.map(|member| member.log_tail(6_000))
             .collect::<Vec<_>>()
             .join("\n")
     }
 
-    fn add_directory(&mut self, replica: usize, endpoint: &str) -> Result<()> {
+    fn add_directory(&mut self, replica: usize) -> Result<()> {
         let name = directory_name(replica);
         let mut flags = vec![
             ("--identity", path(&self.identity(Tier::Directory, &name)?)),
             ("--listen", self.directories[replica].to_string()),
-            ("--store", format!("etcd:{endpoint}")),
+            ("--store", self.etcd.store()),
         ];
         if replica == 0 {
             flags.push(("--bootstrap", "true".to_owned()));
@@ -169,8 +190,8 @@ impl Cluster {
             ("--identity", path(&self.identity(Tier::Storage, &name)?)),
             ("--data", path(&self.folder.join(&name).join("data"))),
             ("--directory", self.replicas()),
-            ("--rpc-listen", address()?.to_string()),
-            ("--pop3-listen", address()?.to_string()),
+            ("--rpc-listen", self.at.address(&name)?.to_string()),
+            ("--pop3-listen", self.at.address(&name)?.to_string()),
         ];
         self.add("buzonera-storage", &name, flags)
     }
@@ -182,7 +203,7 @@ impl Cluster {
             ("--directory", self.replicas()),
             ("--hostname", "mx.example.org".to_owned()),
             ("--smtp-listen", self.smtp.to_string()),
-            ("--lmtp-listen", address()?.to_string()),
+            ("--lmtp-listen", format!("127.0.0.1:{}", ports::free()?)),
             ("--rpc-listen", self.mx.to_string()),
             ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
             ("--tls-key", path(&self.folder.join("public/key.pem"))),
@@ -194,7 +215,7 @@ impl Cluster {
         let flags = vec![
             ("--identity", path(&self.identity(Tier::Proxy, "proxy-1")?)),
             ("--directory", self.replicas()),
-            ("--pop3-listen", address()?.to_string()),
+            ("--pop3-listen", self.at.address("proxy-1")?.to_string()),
             ("--pop3s-listen", self.pop3s.to_string()),
             ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
             ("--tls-key", path(&self.folder.join("public/key.pem"))),
@@ -203,7 +224,7 @@ impl Cluster {
     }
 
     fn add(&mut self, program: &str, name: &str, flags: Vec<(&str, String)>) -> Result<()> {
-        let member = Member::tier(program, name, &self.folder, flags)?;
+        let member = Member::tier(program, name, &self.folder, &self.at, flags)?;
         self.tiers.push(member);
         Ok(())
     }
@@ -234,30 +255,4 @@ fn directory_name(replica: usize) -> String {
 
 fn path(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn address() -> Result<SocketAddr> {
-    Ok((Ipv4Addr::LOCALHOST, ports::free()?).into())
-}
-
-fn addresses(count: usize) -> Result<Vec<SocketAddr>> {
-    (0..count).map(|_| address()).collect()
-}
-
-/// One etcd, and its endpoint.
-fn etcd(folder: &Path) -> Result<(Member, String)> {
-    let (client, peer) = (
-        format!("http://{}", address()?),
-        format!("http://{}", address()?),
-    );
-    let program = places::etcd().context("etcd 3.6 is needed: `cargo e2e test` builds it")?;
-    let flags = vec![
-        ("--data-dir", path(&folder.join("etcd-data"))),
-        ("--listen-client-urls", client.clone()),
-        ("--advertise-client-urls", client.clone()),
-        ("--listen-peer-urls", peer.clone()),
-        ("--initial-advertise-peer-urls", peer.clone()),
-        ("--initial-cluster", format!("default={peer}")),
-    ];
-    Ok((Member::other(program, "etcd", folder, flags), client))
 }

@@ -1,6 +1,7 @@
 //! What Buzonera promises, seen from outside: one promise a file.
 
 mod accounts;
+mod bed;
 mod certificate;
 mod clients;
 mod command_line;
@@ -15,6 +16,7 @@ mod frozen;
 mod full_disk;
 mod hostile;
 mod json;
+mod load;
 mod metrics;
 mod open_files;
 mod pages;

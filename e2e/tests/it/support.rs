@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use e2e::cluster::Cluster;
+use e2e::cluster::{Cluster, Places};
 use e2e::ledger::Answer;
 use e2e::message::compose;
+use e2e::network::Lan;
 use e2e::site::Site;
 use e2e::{message, pop3, say, smtp, wait};
 use rustls::ClientConfig;
@@ -26,7 +27,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Does what is to be tested on a cluster of its own; should it fail, its logs are shown.
 pub(crate) async fn on_cluster(shards: usize, work: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut cluster = Cluster::start(folder.path(), shards).await.unwrap();
+    let cluster = Cluster::start(folder.path(), shards).await.unwrap();
+    on(cluster, work).await;
+}
+
+/// As [`on_cluster`], over three members of etcd, each process on a machine of its own.
+pub(crate) async fn on_machines(shards: usize, work: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places::apart(Lan::new().unwrap());
+    let cluster = Cluster::start_at(folder.path(), shards, 3, places).await;
+    on(cluster.unwrap(), work).await;
+}
+
+async fn on(mut cluster: Cluster, work: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
     let outcome = work(&mut cluster).await;
     if outcome.is_err() {
         say::line(&cluster.logs());

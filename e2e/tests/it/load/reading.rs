@@ -1,4 +1,4 @@
-//! Readers that delete while tiers are killed: what a session listed is in the next one too, under
+//! Readers that delete, whatever happens to the tiers: what a session listed is in the next one too, under
 //! the same unique-id, unless it was deleted, and what QUIT's `+OK` deleted stays away.
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(super) async fn read(
     Ok(maildrops)
 }
 
-/// Killed tiers are no reason to call the password wrong.
+/// Tiers that are away are no reason to call the password wrong.
 fn temporary(error: &anyhow::Error) -> Result<()> {
     let text = format!("{error:#}");
     ensure!(!text.contains("[AUTH]"), "refused for good: {text}");
