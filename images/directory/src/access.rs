@@ -10,6 +10,7 @@ pub const TABLE: &[(&str, &[Tier])] = &[
         &[Tier::Mx, Tier::Proxy, Tier::Admin],
     ),
     ("/buzonera.v1.Directory/Authenticate", &[Tier::Proxy]),
+    ("/buzonera.v1.Directory/FollowShards", &[Tier::Mx]),
     ("/buzonera.v1.Registry/AcquireLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/RenewLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Watch", &[Tier::Storage]),

@@ -21,6 +21,7 @@ pub mod placement;
 pub mod registry;
 pub mod resolve;
 mod run;
+mod serving;
 pub mod store;
 
 pub use admin::AdminConfig;

@@ -1,19 +1,23 @@
-//! The lookups of MX and proxy: `Resolve` and `Authenticate`.
+//! The lookups of MX and proxy: `Resolve`, `Authenticate` and `FollowShards`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::lifecycle::Shutdown;
 use kit::services::directory_server::Directory;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use wire::rpc::authenticate_reply::Result as Outcome;
-use wire::rpc::{AuthenticateReply, AuthenticateRequest, ResolveReply, ResolveRequest};
+use wire::rpc::{
+    AuthenticateReply, AuthenticateRequest, FollowShardsRequest, ResolveReply, ResolveRequest,
+};
 
 use crate::authenticate::Authenticator;
 use crate::credential::Secret;
 use crate::map::Shared;
 use crate::metrics::Metrics;
 use crate::resolve::{MAX_QUERIES, answer};
+use crate::serving::{Replies, follow_shards};
 use crate::store::Freshness;
 
 /// Longest client address that is logged.
@@ -30,6 +34,8 @@ pub(crate) struct Lookups {
     pub(crate) metrics: Metrics,
     /// How long a batch may take.
     pub(crate) budget: Duration,
+    /// Ends streams.
+    pub(crate) shutdown: Shutdown,
 }
 
 #[tonic::async_trait]
@@ -69,6 +75,17 @@ impl Directory for Lookups {
         Ok(Response::new(AuthenticateReply {
             result: Some(outcome),
         }))
+    }
+
+    type FollowShardsStream = Replies;
+
+    async fn follow_shards(
+        &self,
+        _request: Request<FollowShardsRequest>,
+    ) -> Result<Response<Self::FollowShardsStream>, Status> {
+        let (shared, freshness) = (Arc::clone(&self.shared), Arc::clone(&self.freshness));
+        let replies = follow_shards(shared, freshness, self.shutdown.clone()).await?;
+        Ok(Response::new(replies))
     }
 }
 

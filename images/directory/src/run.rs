@@ -227,6 +227,7 @@ impl Directory {
             authenticator,
             metrics: self.metrics.clone(),
             budget: self.config.resolve_budget,
+            shutdown: shutdown.clone(),
         };
         let shards = registry::Registry {
             store: Arc::clone(&self.store),

@@ -345,10 +345,10 @@ async fn begin(
         let shard = shard.clone();
         move || space.load(&shard)
     };
-    let keep = keeper::keep(shard.clone(), directory.clone(), load);
+    let (followed, mut is_followed) = watch::channel(false);
+    let keep = keeper::keep(shard.clone(), directory.clone(), load, is_followed.clone());
     let _keep = AbortOnDropHandle::new(tokio::spawn(keep));
     tracing::info!(incarnation = %granted.incarnation, "the lease is granted");
-    let (followed, mut is_followed) = watch::channel(false);
     let ready = async {
         if is_followed.wait_for(|followed| *followed).await.is_ok() {
             tracing::info!("the shard serves what the directory assigns to it");

@@ -129,6 +129,7 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
         moves_in: moves(|record| &record.target),
         moves_out: moves(|record| &record.source),
         nearly_full: load.nearly_full,
+        serving: shard.is_serving(),
     }
 }
 

@@ -158,6 +158,7 @@ mod tests {
                 boot_id: boot_id.to_owned(),
                 granted_at_ms: 0,
                 store_lease: 55,
+                serving: true,
             }),
         }
     }

@@ -68,6 +68,8 @@ pub struct Map {
     mover: Option<MoverRecord>,
     /// Keys that this version does not know.
     unknown: u64,
+    /// How often the word on a shard changed.
+    words_changed: u64,
 }
 
 /// A value in the store that cannot be read; the map did not change.
@@ -120,8 +122,14 @@ impl Map {
             Key::Mover => self.mover = read(value)?,
             Key::Domain(name) => self.domains.set(&name, read(value)?),
             Key::ShardState(name) => self.shards.slot_mut(&name).state = read(value)?,
-            Key::Shard(name) => self.shards.slot_mut(&name).record = read(value)?,
-            Key::Lease(name) => self.shards.slot_mut(&name).lease = read(value)?,
+            Key::Shard(name) => {
+                let record = read(value)?;
+                self.set_shard(&name, |shard| shard.record = record);
+            }
+            Key::Lease(name) => {
+                let lease = read(value)?;
+                self.set_shard(&name, |shard| shard.lease = lease);
+            }
             Key::Move(id) => self.set_move(id, read(value)?),
             Key::Request(id) => set(&mut self.requests, id, done_at_ms(value)?),
             Key::Quota(id) => self.set_over_quota(id, value.is_some()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wire::ids::ShardName;
-use wire::rpc::ShardState;
+use wire::rpc::{ShardState, ShardWord};
 
 use crate::model::records::{LeaseRecord, ShardRecord, ShardStateRecord};
 
@@ -40,6 +40,24 @@ impl Shard {
     /// The lease that is held on it now.
     pub fn lease(&self) -> Option<&LeaseRecord> {
         self.lease.as_ref()
+    }
+
+    /// Whether its newest incarnation holds the lease and says that it serves.
+    pub fn is_serving(&self) -> bool {
+        let newest = self.record.as_ref().map(|record| record.incarnation);
+        let lease = self.lease.as_ref();
+        lease.is_some_and(|lease| lease.serving && Some(lease.incarnation) == newest)
+    }
+
+    /// The word on it for whoever calls it; none: it never held a lease.
+    pub fn word(&self) -> Option<ShardWord> {
+        let record = self.record.as_ref()?;
+        Some(ShardWord {
+            shard: self.name.to_string(),
+            incarnation: record.incarnation,
+            serving: self.is_serving(),
+            rpc_endpoint: record.rpc_endpoint.clone(),
+        })
     }
 
     /// Accounts assigned to it, removed ones included.
@@ -107,6 +125,21 @@ impl Shards {
 }
 
 impl Map {
+    /// Changes what is known of a shard, and counts it if the word on it is another then.
+    pub(super) fn set_shard(&mut self, name: &ShardName, change: impl FnOnce(&mut Shard)) {
+        let shard = self.shards.slot_mut(name);
+        let before = shard.word();
+        change(shard);
+        if shard.word() != before {
+            self.words_changed += 1;
+        }
+    }
+
+    /// How often the word on a shard changed.
+    pub(super) fn words_changed(&self) -> u64 {
+        self.words_changed
+    }
+
     /// What is known of a shard.
     pub fn shard(&self, name: &ShardName) -> Option<&Shard> {
         let number = self.shards.by_name.get(name)?;

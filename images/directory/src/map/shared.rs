@@ -36,6 +36,8 @@ pub struct Shared {
     map: RwLock<Map>,
     reached: watch::Sender<Revision>,
     news: broadcast::Sender<News>,
+    /// Goes up whenever the word on a shard changed.
+    words: watch::Sender<u64>,
 }
 
 impl Default for Shared {
@@ -44,6 +46,7 @@ impl Default for Shared {
             map: RwLock::default(),
             reached: watch::Sender::new(Revision(0)),
             news: broadcast::Sender::new(NEWS_KEPT),
+            words: watch::Sender::new(0),
         }
     }
 }
@@ -65,6 +68,11 @@ impl Shared {
         *self.reached.borrow()
     }
 
+    /// Says when the word on a shard changed; [`Self::read`] then shows the new one.
+    pub fn words(&self) -> watch::Receiver<u64> {
+        self.words.subscribe()
+    }
+
     /// What `look` sees, its revision, and all the news after exactly that.
     pub fn follow<T>(
         &self,
@@ -77,11 +85,15 @@ impl Shared {
     /// Applies one transaction. After an error the map is to be loaded again.
     pub fn apply(&self, transaction: &Changes) -> Result<(), ApplyError> {
         let mut map = self.map.write();
+        let words_changed = map.words_changed();
         let mut accounts = Vec::new();
         for change in &transaction.changes {
             accounts.extend(map.apply(&change.key, change.value.as_deref())?);
         }
         self.advance(transaction.revision);
+        if map.words_changed() != words_changed {
+            self.words.send_modify(|count| *count += 1);
+        }
         if !accounts.is_empty() {
             let news = News::Changed {
                 revision: transaction.revision,
@@ -99,6 +111,7 @@ impl Shared {
         let old = std::mem::replace(&mut *map, loaded);
         self.advance(revision);
         drop(self.news.send(News::Reloaded));
+        self.words.send_modify(|count| *count += 1);
         drop(map);
         drop(old);
     }

@@ -109,6 +109,7 @@ impl Registry {
             boot_id: boot_id.to_owned(),
             granted_at_ms: kit::clock::unix_ms(),
             store_lease: lease.0,
+            serving: false,
         };
         let key = Key::Lease(shard.clone()).to_string();
         let committed = self

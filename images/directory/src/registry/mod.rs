@@ -6,6 +6,7 @@ mod acquire;
 mod confirm;
 mod records;
 mod renew;
+mod serving;
 mod watch;
 
 use std::sync::Arc;

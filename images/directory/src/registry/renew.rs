@@ -32,6 +32,7 @@ impl Registry {
         let incarnation = Incarnation(request.incarnation);
         let answer = self.prolong(shard, incarnation).await?;
         if let Answer::Renewed(_) = &answer {
+            self.hear_serving(shard, incarnation, request.serving);
             self.write_load(shard, incarnation, request.load).await?;
             self.write_quota(shard, incarnation, &changes).await?;
         }

@@ -20,7 +20,7 @@ use wire::rpc::{
 use crate::world::{World, config, id};
 
 /// A replica that is current, and one over the same store that can be held back.
-async fn replicas() -> (World, World, Arc<Lagging>) {
+pub(crate) async fn replicas() -> (World, World, Arc<Lagging>) {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
     let store = Embedded::open(&folder.path().join("store"), Options::default()).await;

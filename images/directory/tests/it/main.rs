@@ -18,6 +18,7 @@ mod lagging;
 mod lookups;
 mod moves;
 mod registry;
+mod serving;
 mod store_embedded;
 mod store_etcd;
 mod store_suite;

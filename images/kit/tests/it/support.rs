@@ -17,12 +17,14 @@ use buzonera_kit::tls::Credentials;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::{
-    AuthenticateReply, AuthenticateRequest, ResolveAnswer, ResolveReply, ResolveRequest,
+    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, ResolveAnswer,
+    ResolveReply, ResolveRequest,
 };
 
 /// No test waits longer for anything.
@@ -204,6 +206,15 @@ impl Directory for Service {
     ) -> Result<Response<AuthenticateReply>, Status> {
         self.behave().await?;
         Ok(Response::new(AuthenticateReply::default()))
+    }
+
+    type FollowShardsStream = BoxStream<FollowShardsReply>;
+
+    async fn follow_shards(
+        &self,
+        _request: Request<FollowShardsRequest>,
+    ) -> Result<Response<Self::FollowShardsStream>, Status> {
+        Err(Status::unimplemented("nobody here follows shards"))
     }
 }
 

@@ -10,14 +10,15 @@ use kit::rpc::server::serve;
 use kit::services::directory_server::{self, DirectoryServer};
 use kit::tls::Credentials;
 use parking_lot::Mutex;
+use tonic::codegen::BoxStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use wire::rpc::authenticate_reply::Result as Answer;
 use wire::rpc::resolve_answer::Answer as Resolution;
 use wire::rpc::resolve_query::Subject;
 use wire::rpc::{
-    AuthenticateReply, AuthenticateRequest, Denied, Granted, Recipient, Recipients, ResolveAnswer,
-    ResolveReply, ResolveRequest, Route,
+    AuthenticateReply, AuthenticateRequest, Denied, FollowShardsReply, FollowShardsRequest,
+    Granted, Recipient, Recipients, ResolveAnswer, ResolveReply, ResolveRequest, Route,
 };
 
 use crate::world::ANY;
@@ -141,5 +142,14 @@ impl directory_server::Directory for Directory {
         };
         let result = Some(answer);
         Ok(Response::new(AuthenticateReply { result }))
+    }
+
+    type FollowShardsStream = BoxStream<FollowShardsReply>;
+
+    async fn follow_shards(
+        &self,
+        _request: Request<FollowShardsRequest>,
+    ) -> Result<Response<Self::FollowShardsStream>, Status> {
+        Err(Status::unimplemented("proxies follow no shards"))
     }
 }

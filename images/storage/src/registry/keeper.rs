@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
 use kit::rpc::DirectoryClient;
+use tokio::sync::watch;
 use tonic::{Request, Status};
 use wire::ids::{ClusterId, Incarnation};
 use wire::rpc::acquire_lease_reply::Result as Acquired;
@@ -111,7 +112,13 @@ pub async fn acquire(
 /// Renews the lease until it is superseded, which fails the shard, or `shutdown` closes and all
 /// guards but the caller's are gone: until then answers still need it. The first renewal is sent at
 /// once: it tells the directory how full the shard is.
-pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> ShardLoad) {
+/// `followed` says whether the shard follows the directory; that is told as soon as it changes.
+pub async fn keep(
+    shard: Shard,
+    directory: DirectoryClient,
+    load: impl Fn() -> ShardLoad,
+    mut followed: watch::Receiver<bool>,
+) {
     let lease = shard.lease().clone();
     loop {
         let told = shard.quota_changes(QUOTA_BATCH);
@@ -119,6 +126,7 @@ pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> S
             incarnation: shard.incarnation().0,
             load: Some(load()),
             quota_changes: told.iter().map(quota_state).collect(),
+            serving: *followed.borrow_and_update() && !shard.is_read_only(),
         };
         let sent = lease.now();
         let answer = directory.registry().renew_lease(question(request)).await;
@@ -135,7 +143,10 @@ pub async fn keep(shard: Shard, directory: DirectoryClient, load: impl Fn() -> S
             Ok(None) => unanswered(&lease, sent, None).await,
             Err(status) => unanswered(&lease, sent, Some(status)).await,
         }
-        lease.renewal_due().await;
+        tokio::select! {
+            () = lease.renewal_due() => {}
+            Ok(()) = followed.changed() => {}
+        }
     }
 }
 

@@ -185,6 +185,21 @@ async fn a_silent_directory_stops_writes_until_it_answers() {
     shard.stop().await;
 }
 
+/// Said at once, not with the renewal that is due in seconds; and again with each later one.
+#[tokio::test]
+async fn says_that_it_serves_as_soon_as_it_does() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    until("it says so", || {
+        let said: Vec<bool> = cluster.renewals().iter().map(|told| told.serving).collect();
+        // The first renewal comes before the directory has said which accounts are here, or after.
+        said.last() == Some(&true)
+    })
+    .await;
+    assert!(cluster.renewals().len() <= 2, "{:?}", cluster.renewals());
+    shard.stop().await;
+}
+
 #[tokio::test]
 async fn says_how_much_it_holds_and_who_is_over_quota() {
     let cluster = Cluster::new().await;

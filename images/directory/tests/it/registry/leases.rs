@@ -137,6 +137,7 @@ async fn a_renewal_tells_load_and_the_quota_of_own_accounts() {
                 over,
             })
             .to_vec(),
+        ..RenewLeaseRequest::default()
     };
     assert!(matches!(world.renew(tell(true)).await, Renewed::Renewed(_)));
     let record: ShardRecord = world

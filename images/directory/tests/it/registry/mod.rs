@@ -2,6 +2,7 @@
 
 mod confirmations;
 mod leases;
+mod serving;
 mod watches;
 
 use std::sync::Arc;

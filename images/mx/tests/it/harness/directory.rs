@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use kit::services::directory_server::{Directory, DirectoryServer};
 use parking_lot::Mutex;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use wire::ids::AccountId;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
 use wire::rpc::{
-    AuthenticateReply, AuthenticateRequest, No, Recipient, Recipients, ResolveAnswer, ResolveQuery,
-    ResolveReply, ResolveRequest, Route,
+    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, No, Recipient,
+    Recipients, ResolveAnswer, ResolveQuery, ResolveReply, ResolveRequest, Route,
 };
 
 use super::FakeShard;
@@ -150,5 +151,14 @@ impl Directory for FakeDirectory {
         _request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateReply>, Status> {
         Err(Status::unimplemented("MX never asks"))
+    }
+
+    type FollowShardsStream = BoxStream<FollowShardsReply>;
+
+    async fn follow_shards(
+        &self,
+        _request: Request<FollowShardsRequest>,
+    ) -> Result<Response<Self::FollowShardsStream>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }
