@@ -1,6 +1,5 @@
 //! After the final dot: every copy to its shard, or else to the spool.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,6 +15,8 @@ use crate::deliver::{Copies, Copy, Fate, Parcel};
 use crate::server::Server;
 use crate::session::{Delivered, Protocol, Transaction};
 use crate::spool::{AcceptError, NewEntry, NewTarget};
+
+mod attempt;
 
 /// A message whose body is whole.
 #[derive(Debug)]
@@ -89,19 +90,23 @@ impl Server {
     ) -> Rest {
         let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Away { .. } | Fate::Gone);
         let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
-        let targets: Vec<_> = rest.map(|(copy, _)| new_target(copy)).collect();
+        let targets: Vec<_> = rest.map(|(copy, fate)| new_target(copy, fate)).collect();
         if targets.is_empty() {
             return Rest::nothing(fates.len());
         }
+        let shards: Vec<_> = targets.iter().map(|target| target.shard.clone()).collect();
         // Should it become durable after all, the sender's next try is a duplicate.
         let spooling = self.spool_them(message, parcel, targets);
         let spooled = match timeout_at(started + self.latest, spooling).await {
             Ok(spooled) => spooled,
             Err(_) => Err(NotSpooled::Slow),
         };
-        if let Err(error) = &spooled {
-            self.metrics.not_spooled(error.label());
-            tracing::warn!(transaction = parcel.transaction, %error, "not spooled");
+        match &spooled {
+            Ok(()) => shards.iter().for_each(|it| self.metrics.spooled(it)),
+            Err(error) => {
+                self.metrics.not_spooled(error.label());
+                tracing::warn!(transaction = parcel.transaction, %error, "not spooled");
+            }
         }
         let queued = fates.iter().map(|fate| spooled.is_ok() && open(fate));
         Rest {
@@ -135,58 +140,6 @@ impl Server {
             self.spool.accept(entry).await?;
         }
         Ok(())
-    }
-
-    /// Tries every copy that it makes sense to try.
-    async fn attempt(
-        &self,
-        protocol: Protocol,
-        parcel: &Parcel,
-        copies: &[Copy],
-        deadline: Instant,
-    ) -> Vec<Fate> {
-        let untried: Vec<_> = copies
-            .iter()
-            .map(|copy| self.untried(protocol, copy))
-            .collect();
-        let tried: Cow<'_, [Copy]> = match untried.iter().all(Option::is_none) {
-            true => copies.into(),
-            false => {
-                let tried = copies.iter().zip(&untried);
-                let tried = tried.filter(|(_, untried)| untried.is_none());
-                tried.map(|(copy, _)| copy.clone()).collect()
-            }
-        };
-        let fates = self.courier.deliver(parcel, &tried, deadline).await;
-        self.note_absences(protocol, &fates);
-        let mut fates = fates.into_iter();
-        let missing = || Fate::Pending("not tried".into());
-        untried
-            .into_iter()
-            .map(|untried| untried.unwrap_or_else(|| fates.next().unwrap_or_else(missing)))
-            .collect()
-    }
-
-    /// One client's wait for a shard is enough: the next message for it goes to the spool, which
-    /// finds out when the shard is back. What comes by LMTP leaves the spool nothing to ask with.
-    fn note_absences(&self, protocol: Protocol, fates: &[Fate]) {
-        for fate in fates {
-            if let (Protocol::Smtp, Fate::Away { shard, reason }) = (protocol, fate) {
-                self.spool.note_absence(shard, reason);
-            }
-        }
-    }
-
-    /// Why a copy goes to the spool at once. When its route is only remembered, nobody answers who
-    /// could correct it. When its shard is away, the spool is probing it, and clients that wait for
-    /// it too would only take the places of others. LMTP has no spool to fall back on.
-    fn untried(&self, protocol: Protocol, copy: &Copy) -> Option<Fate> {
-        if copy.target.stale {
-            return Some(Fate::Pending("no directory replica answers".into()));
-        }
-        let shard = &copy.target.shard;
-        let away = protocol == Protocol::Smtp && self.spool.is_away(shard);
-        away.then(|| Fate::Pending(format!("{shard} does not answer the spool")))
     }
 }
 
@@ -260,13 +213,17 @@ impl Rest {
     }
 }
 
-fn new_target(copy: &Copy) -> NewTarget {
+fn new_target(copy: &Copy, fate: &Fate) -> NewTarget {
     NewTarget {
         account: copy.target.account,
         epoch: copy.target.epoch,
         shard: copy.target.shard.clone(),
         prefix: copy.prefix.clone(),
         recipient: copy.target.address.clone(),
+        at_once: match fate {
+            Fate::Away { .. } | Fate::Gone => true,
+            Fate::Pending(_) | Fate::Stored(_) | Fate::Duplicate(_) => false,
+        },
     }
 }
 

@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use wire::ids::ShardName;
+
 use crate::spool::Spool;
 
 /// One label: what became of it.
@@ -16,6 +18,13 @@ use crate::spool::Spool;
 pub(crate) struct Became {
     /// See the metric.
     pub(crate) result: &'static str,
+}
+
+/// One label: the shard.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfShard {
+    /// Its name.
+    pub(crate) shard: String,
 }
 
 /// Counters of an MX; cheap to clone.
@@ -29,6 +38,10 @@ pub(crate) struct Metrics {
     pub(crate) outcomes: Family<Became, Counter>,
     /// Octets of messages taken in, refused ones too.
     pub(crate) octets: Counter,
+    /// Recipients whose mail went to the spool, by the shard that it was for.
+    pub(crate) spooled: Family<OfShard, Counter>,
+    /// Messages for a shard that had just gone: waited for it in memory; no_room: did not.
+    pub(crate) waited: Family<Became, Counter>,
     /// Messages that the spool did not take: full, no_room, failed, busy, slow, body.
     pub(crate) not_spooled: Family<Became, Counter>,
     /// Seconds from the end of the body to the answer.
@@ -47,6 +60,8 @@ impl Metrics {
             recipients: Family::default(),
             outcomes: Family::default(),
             octets: Counter::default(),
+            spooled: Family::default(),
+            waited: Family::default(),
             not_spooled: Family::default(),
             seconds: Histogram::new(buckets),
         }
@@ -62,6 +77,17 @@ impl Metrics {
         self.outcomes.get_or_create(&Became { result }).inc();
     }
 
+    /// Counts one recipient whose mail went to the spool.
+    pub(crate) fn spooled(&self, shard: &ShardName) {
+        let shard = shard.to_string();
+        self.spooled.get_or_create(&OfShard { shard }).inc();
+    }
+
+    /// Counts one message for a shard that had just gone.
+    pub(crate) fn waited(&self, result: &'static str) {
+        self.waited.get_or_create(&Became { result }).inc();
+    }
+
     /// Counts one message that the spool did not take.
     pub(crate) fn not_spooled(&self, result: &'static str) {
         self.not_spooled.get_or_create(&Became { result }).inc();
@@ -74,6 +100,8 @@ impl Metrics {
             recipients,
             outcomes,
             octets,
+            spooled,
+            waited,
             not_spooled,
             seconds,
         } = self.clone();
@@ -92,6 +120,16 @@ impl Metrics {
             "octets",
             "Octets of messages taken in, refused ones too",
             octets,
+        );
+        registry.register(
+            "spooled",
+            "Recipients whose mail went to the spool, by the shard that it was for",
+            spooled,
+        );
+        registry.register(
+            "waited",
+            "Messages for a shard that had just gone: waited for it in memory; no_room: did not",
+            waited,
         );
         registry.register(
             "not_spooled",

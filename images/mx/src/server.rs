@@ -26,7 +26,7 @@ use crate::accept::LATEST;
 use crate::body::BodyStore;
 use crate::config::{ANSWER, Config, Timeouts};
 use crate::connection;
-use crate::deliver::{Courier, CourierOptions, SpoolCourier};
+use crate::deliver::{self, Courier, CourierOptions, SpoolCourier, WaitingRoom};
 use crate::metrics::{Metrics, of_spool};
 use crate::recipients::Recipients;
 use crate::session::{Policy, Protocol, Resolved};
@@ -74,8 +74,10 @@ pub(crate) struct Server {
     pub(crate) timeouts: Arc<Timeouts>,
     pub(crate) public_tls: Option<PublicTls>,
     pub(crate) lmtp_tls: Option<Credentials>,
+    pub(crate) directory: DirectoryClient,
     pub(crate) recipients: Arc<Recipients>,
     pub(crate) courier: Courier,
+    pub(crate) waiting: WaitingRoom,
     pub(crate) bodies: Arc<BodyStore>,
     pub(crate) spool: Spool,
     /// Octets, in KiB, that may be on their way into the spool at once.
@@ -189,6 +191,12 @@ impl Mx {
         let accepting = mail
             .into_iter()
             .map(|(protocol, listener)| accept(server.clone(), protocol, listener));
+        let following = deliver::follow(
+            server.directory.clone(),
+            server.courier.clone(),
+            server.spool.clone(),
+        );
+        let _following = AbortOnDropHandle::new(tokio::spawn(following));
         let _telling = AbortOnDropHandle::new(tokio::spawn(tell(ready, server.spool.trouble())));
         let (served, _) = tokio::join!(rpc, join_all(accepting));
         if let Err(left) = shutdown.drained(DRAIN).await {
@@ -288,7 +296,8 @@ impl Server {
         }
         let options = DirectoryOptions::default();
         let directory = DirectoryClient::new(&config.directory, credentials, options)?;
-        let recipients = Arc::new(Recipients::new(directory, config.limits.remembered));
+        let recipients = Recipients::new(directory.clone(), config.limits.remembered);
+        let recipients = Arc::new(recipients);
         let channels = ShardChannels::new(credentials.clone(), ChannelOptions::default());
         let options = CourierOptions {
             max_calls: config.limits.max_deliveries,
@@ -299,8 +308,10 @@ impl Server {
             timeouts: Arc::new(config.timeouts.clone()),
             public_tls,
             lmtp_tls: config.lmtp_client_certificates.then(|| credentials.clone()),
+            directory,
             courier: Courier::new(recipients.clone(), channels, options),
             recipients,
+            waiting: WaitingRoom::new(config.limits.max_connections, config.limits.body_memory),
             bodies: open_bodies(config)?,
             spool: open_spool(config).await?,
             spooling: Semaphore::new(SPOOLING_KIB),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::Status;
+use tonic::{Status, Streaming};
 use wire::identity::Identity;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::{
-    AuthenticateReply, AuthenticateRequest, ResolveAnswer, ResolveQuery, ResolveRequest,
+    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, ResolveAnswer,
+    ResolveQuery, ResolveRequest,
 };
 
 use super::channel::ChannelOptions;
@@ -129,6 +130,13 @@ impl DirectoryClient {
                 "the directory did not answer in time",
             )),
         }
+    }
+
+    /// For MX: the directory's word on which shards serve, as a stream. See [`Self::channel`].
+    pub async fn follow_shards(&self) -> Result<Streaming<FollowShardsReply>, Status> {
+        let mut client = directory_client::DirectoryClient::new(self.channel());
+        let replies = client.follow_shards(FollowShardsRequest {}).await?;
+        Ok(replies.into_inner())
     }
 
     /// For shards: leases and the watch. See [`Self::channel`].

@@ -58,6 +58,11 @@ impl ShardChannels {
         Ok(channel)
     }
 
+    /// The next call to the shard goes over a new connection; calls under way end as they would.
+    pub fn forget(&self, shard: &ShardName) {
+        self.channels.lock().by_shard.remove(shard);
+    }
+
     fn open(&self, shard: &ShardName, endpoint: &str) -> Result<Channel, BadEndpoint> {
         let identity = self
             .credentials

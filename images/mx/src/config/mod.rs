@@ -159,6 +159,11 @@ impl Settings for Config {
         Key::new("timeouts.handshake", "DURATION", "For a TLS handshake"),
         Key::new("timeouts.linger", "DURATION", "For our last line to arrive"),
         Key::new(
+            "timeouts.wait-for-shard",
+            "DURATION",
+            "While a shard has just gone, until its mail is spooled",
+        ),
+        Key::new(
             "timeouts.spool-after",
             "DURATION",
             "For shards, before we spool",

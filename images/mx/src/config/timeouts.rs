@@ -25,6 +25,10 @@ pub struct Timeouts {
     /// After our last line, until a client that still sends is cut off.
     #[serde(with = "kit::config::duration")]
     pub linger: Duration,
+    /// From the beginning of a shard's absence, for how long its mail waits in memory; after that,
+    /// and for a shard that hangs, it goes to the spool at once.
+    #[serde(with = "kit::config::duration")]
+    pub wait_for_shard: Duration,
     /// After the final dot, until what is not yet stored goes to the spool.
     #[serde(with = "kit::config::duration")]
     pub spool_after: Duration,
@@ -51,6 +55,8 @@ const WRITE: Duration = Duration::from_secs(5 * 60);
 const HANDSHAKE: Duration = Duration::from_secs(60);
 /// Time for our last line to arrive.
 const LINGER: Duration = Duration::from_secs(2);
+/// A shard that was killed and started again at once is back within it, and no client notices.
+const WAIT_FOR_SHARD: Duration = Duration::from_secs(5);
 /// With the spool's sync the answer comes well within 60 s.
 const SPOOL_AFTER: Duration = Duration::from_secs(30);
 /// Within 60 s too.
@@ -68,6 +74,7 @@ impl Default for Timeouts {
             write: WRITE,
             handshake: HANDSHAKE,
             linger: LINGER,
+            wait_for_shard: WAIT_FOR_SHARD,
             spool_after: SPOOL_AFTER,
             lmtp_answer: LMTP_ANSWER,
             spool_attempt: SPOOL_ATTEMPT,

@@ -142,6 +142,7 @@ mod tests {
         let (stored, pending) = (Fate::Stored(place), Fate::Pending("slow".into()));
         let away = Fate::Away {
             shard: "shard-1".parse().unwrap(),
+            how: crate::spool::NoAnswer::Refused,
             reason: "down".into(),
         };
         for (second, queued, expected) in [

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use futures::future::join_all;
 use kit::rpc::ShardChannels;
 use tokio::time::{Instant, timeout_at};
-use wire::ids::Epoch;
+use wire::ids::{Epoch, ShardName};
 
 use super::calls::Calls;
 use super::shard::{self, Attempt};
 use super::{Copy, Fate, Parcel};
 use crate::recipients::{Located, Recipients};
 use crate::session::Target;
+use crate::spool::NoAnswer;
 
 /// Brings parcels to shards; shared by sessions and the spool.
 #[derive(Clone)]
@@ -49,6 +50,11 @@ impl Courier {
             calls,
             options,
         }
+    }
+
+    /// The shard is another process from now on: calls to it go over a new connection.
+    pub fn forget(&self, shard: &ShardName) {
+        self.channels.forget(shard);
     }
 
     /// Tries every copy until `deadline`, all shards at once. One fate per copy, in order.
@@ -114,7 +120,7 @@ impl Courier {
         match self.channels.get(shard, endpoint) {
             Ok(channel) => shard::deliver(channel, parcel, copies, deadline).await,
             // A shard that was never up has no endpoint yet.
-            Err(error) => shard::all_away(copies, &error.to_string()),
+            Err(error) => shard::all_away(copies, NoAnswer::Refused, &error.to_string()),
         }
     }
 

@@ -3,12 +3,18 @@
 mod calls;
 mod copies;
 mod courier;
+mod follow;
 mod shard;
 mod spooled;
+mod waiting;
 
 use wire::ids::{DeliveryId, ShardName};
 
 use crate::body::Body;
+use crate::spool::NoAnswer;
+
+pub(crate) use follow::follow;
+pub(crate) use waiting::{Place as WaitingPlace, WaitingRoom};
 
 pub use copies::{Copies, Copy};
 pub use courier::{Courier, CourierOptions};
@@ -42,6 +48,8 @@ pub enum Fate {
     Away {
         /// Which shard: the account may have moved to it meanwhile.
         shard: ShardName,
+        /// How that was seen.
+        how: NoAnswer,
         /// Why, for the log.
         reason: String,
     },

@@ -17,6 +17,7 @@ use wire::rpc::{
 };
 
 use super::{Copy, Fate, Parcel, Place};
+use crate::spool::NoAnswer;
 
 /// What a shard said about one copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +43,12 @@ pub(super) async fn deliver(
         Ok(Err(status)) => {
             let reason = format!("{}: {}", status.code(), status.message());
             match status.code() {
-                Code::Unavailable | Code::DeadlineExceeded => all_away(copies, &reason),
+                Code::Unavailable => all_away(copies, NoAnswer::Refused, &reason),
+                Code::DeadlineExceeded => all_away(copies, NoAnswer::Late, &reason),
                 _ => all_pending(copies, &reason),
             }
         }
-        Err(_) => all_away(copies, "the shard is slow"),
+        Err(_) => all_away(copies, NoAnswer::Late, "the shard is slow"),
     }
 }
 
@@ -54,10 +56,10 @@ pub(super) fn all_pending(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
     vec![Attempt::Done(Fate::Pending(reason.to_owned())); copies.len()]
 }
 
-pub(super) fn all_away(copies: &[&Copy], reason: &str) -> Vec<Attempt> {
+pub(super) fn all_away(copies: &[&Copy], how: NoAnswer, reason: &str) -> Vec<Attempt> {
     let away = |copy: &&Copy| {
         let (shard, reason) = (copy.target.shard.clone(), reason.to_owned());
-        Attempt::Done(Fate::Away { shard, reason })
+        Attempt::Done(Fate::Away { shard, how, reason })
     };
     copies.iter().map(away).collect()
 }

@@ -10,7 +10,7 @@ use super::{Copy, Courier, Fate, Parcel};
 use crate::body::Body;
 use crate::recipients::{Located, Recipients};
 use crate::session;
-use crate::spool::{Deliverer, Job, Outcome, Target};
+use crate::spool::{Deliverer, Job, NoAnswer, Outcome, Target};
 
 /// The courier as the spool uses it.
 pub struct SpoolCourier {
@@ -89,7 +89,10 @@ fn decide((target, located): (&Target, Located)) -> Result<Copy, Outcome> {
         Located::Unsure => Err(Outcome::Retry(
             "the directory cannot say where it is".into(),
         )),
-        Located::Unasked => Err(Outcome::Away("no directory replica answers".into())),
+        Located::Unasked => {
+            let reason = "no directory replica answers".into();
+            Err(Outcome::Away(NoAnswer::Late, reason))
+        }
     }
 }
 
@@ -119,7 +122,7 @@ fn settled(job: &Job, target: &Target, copy: &Copy, fate: Fate, took: Duration) 
         }
         Fate::Gone => Outcome::Dead(REMOVED.into()),
         Fate::Pending(reason) => Outcome::Retry(reason),
-        Fate::Away { shard, reason } if shard == target.shard => Outcome::Away(reason),
+        Fate::Away { shard, how, reason } if shard == target.shard => Outcome::Away(how, reason),
         // It moved while we tried; its new shard has a queue of its own.
         Fate::Away { reason, .. } => Outcome::Retry(reason),
     }

@@ -35,7 +35,7 @@ mod store;
 pub use self::body::{Body, BodyError, CHUNK};
 pub use self::config::{Clock, Config, Sleep};
 pub use self::outcome::Outcome;
-pub use self::queue::{BodyAt, Counts, Entry, EntryId, State, Target};
+pub use self::queue::{BodyAt, Counts, Entry, EntryId, Gate, NoAnswer, Round, State, Target, Word};
 pub use self::runner::{Deliverer, Job};
 pub use self::schedule::Schedule;
 pub use self::store::{AcceptError, NewEntry, NewTarget, NotRemoved, OpenError, Spool, Trouble};

@@ -2,7 +2,7 @@
 
 use wire::ids::{Epoch, ShardName};
 
-use crate::spool::queue::{Entry, Event, Retry, Target};
+use crate::spool::queue::{Entry, Event, NoAnswer, Retry, Target};
 use crate::spool::schedule::Schedule;
 
 /// Longest error text that is kept.
@@ -17,7 +17,7 @@ pub enum Outcome {
     Retry(String),
     /// Not now, for this reason, and no other message of this queue either: the shard does not
     /// answer, or nobody says where it is.
-    Away(String),
+    Away(NoAnswer, String),
     /// The account is elsewhere now.
     Moved {
         /// Where.
@@ -41,7 +41,8 @@ pub(super) struct Ended {
 }
 
 impl Outcome {
-    /// What is to be recorded. What met an absent shard waits for the shard, not for its own turn.
+    /// What is to be recorded. What met an absent shard waits for the shard, not for its own turn;
+    /// if the shard is back by now, it is tried at once.
     /// An account that moved is tried at once; if it moves again, with delay. What is too old
     /// becomes a dead letter.
     pub(super) fn event(
@@ -59,7 +60,7 @@ impl Outcome {
             Self::Done => return Event::Done(entry.id, target.index),
             Self::Dead(reason) => return Event::Dead(entry.id, target.index, shortened(reason)),
             Self::Retry(error) => (error, here, later),
-            Self::Away(error) => (error, here, ended.probe_ms.unwrap_or(later)),
+            Self::Away(_, error) => (error, here, ended.probe_ms.unwrap_or(now_ms)),
             Self::Moved { shard, epoch } => {
                 let text = format!("moved to {shard}, epoch {epoch}");
                 let next = if epoch > target.epoch { now_ms } else { later };

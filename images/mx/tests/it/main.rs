@@ -2,6 +2,7 @@
 //!
 //! The real tiers meet in the end-to-end tests; here is what they cannot be made to say on demand.
 
+mod absences;
 mod attacks;
 mod bodies;
 mod commands;

@@ -100,6 +100,21 @@ impl Index {
         Some((*at, *id))
     }
 
+    /// Those of a shard's timetable that are due after `now_ms`, first things first.
+    pub(super) fn later(
+        &self,
+        shard: &ShardName,
+        now_ms: i64,
+        limit: usize,
+    ) -> Vec<(EntryId, u32)> {
+        let Some(due) = self.due.get(shard) else {
+            return Vec::new();
+        };
+        let later = due.range((now_ms.saturating_add(1), EntryId(0), 0)..);
+        let later = later.take(limit).map(|(_, id, index)| (*id, *index));
+        later.collect()
+    }
+
     pub(super) fn shards(&self) -> Vec<ShardName> {
         self.due.keys().cloned().collect()
     }

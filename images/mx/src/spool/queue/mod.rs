@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::ids::{Epoch, ShardName};
 
-pub use self::away::{Away, Round};
+pub use self::away::{Away, Gate, NoAnswer, Round, Word};
 pub use self::difference::{Lost, difference};
 pub use self::entry::{BodyAt, Entry, EntryId, State, Target};
 pub use self::index::Counts;
@@ -137,6 +137,20 @@ impl Queue {
             due.map(|target| (entry.id, target.index))
         });
         targets.collect()
+    }
+
+    /// Makes targets in the shard's queue that are due later due now; how many, at most `limit`.
+    /// The oldest message comes first then.
+    pub fn bring_forward(&mut self, shard: &ShardName, now_ms: i64, limit: usize) -> usize {
+        let later = self.index.later(shard, now_ms, limit);
+        for (id, index) in &later {
+            self.update(*id, |entry| {
+                if let Some(target) = find(entry, *index) {
+                    target.state = State::Due(now_ms);
+                }
+            });
+        }
+        later.len()
     }
 
     /// When the next target of the shard is due.

@@ -41,6 +41,8 @@ pub struct NewTarget {
     pub prefix: Bytes,
     /// The address, for people.
     pub recipient: String,
+    /// Nothing but its shard's absence keeps it: it is due as soon as the shard is there.
+    pub at_once: bool,
 }
 
 /// Why a message was not spooled; SMTP says 451 for each.
@@ -104,7 +106,7 @@ impl Spool {
     ) -> Result<(Entry, segments::Ticket), AcceptError> {
         let now = self.inner.clock.now();
         let chance = (self.inner.clock.chance)();
-        let due = self.inner.config.schedule.next_attempt(1, now, chance);
+        let later = self.inner.config.schedule.next_attempt(1, now, chance);
         let disk = self.disk_bytes();
         let mut state = self.lock();
         let length: u64 = message.body.iter().map(|part| part.len() as u64).sum();
@@ -119,7 +121,7 @@ impl Spool {
             self.inner.short.notify_one();
             return Err(AcceptError::NoRoom);
         }
-        let (mut entry, body) = new_entry(state.queue.new_id(), message, due);
+        let (mut entry, body) = new_entry(state.queue.new_id(), message, (now, later));
         let (record, start) = record::accepted(&entry, body);
         let log = self.log();
         let position = log.end();
@@ -135,7 +137,7 @@ impl Spool {
     }
 }
 
-fn new_entry(id: EntryId, message: NewEntry, due: i64) -> (Entry, Vec<Bytes>) {
+fn new_entry(id: EntryId, message: NewEntry, (now, later): (i64, i64)) -> (Entry, Vec<Bytes>) {
     let target = |(index, target): (usize, NewTarget)| Target {
         index: index as u32,
         account: target.account,
@@ -145,7 +147,7 @@ fn new_entry(id: EntryId, message: NewEntry, due: i64) -> (Entry, Vec<Bytes>) {
         recipient: target.recipient,
         attempts: 1,
         last_error: String::new(),
-        state: State::Due(due),
+        state: State::Due(if target.at_once { now } else { later }),
     };
     let entry = Entry {
         id,

@@ -100,13 +100,6 @@ impl Spool {
         shards.filter_map(due).collect()
     }
 
-    /// Whether the shard does not answer and mail for it waits here, so that it will be probed:
-    /// what else is for it may as well wait here too.
-    pub fn is_away(&self, shard: &ShardName) -> bool {
-        let state = self.lock();
-        state.away.until(shard).is_some() && state.queue.is_pending(shard)
-    }
-
     /// Whether one attempt at a time is enough for the shard.
     pub(in crate::spool) fn is_probed(&self, shard: &ShardName) -> bool {
         self.lock().away.until(shard).is_some()
@@ -120,7 +113,7 @@ impl Spool {
             return None;
         }
         let (entry, targets) = state.queue.take_due(now, shard)?;
-        let round = state.away.begin(shard);
+        let round = state.away.begin(shard, now);
         Some(Taken {
             entry,
             targets,

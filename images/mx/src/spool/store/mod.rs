@@ -16,6 +16,7 @@ use crate::spool::record;
 mod accept;
 mod attempts;
 mod open;
+mod presence;
 mod remove;
 mod reopen;
 mod room;
@@ -55,6 +56,8 @@ struct Inner {
     /// Of the volume, as last seen.
     space: Mutex<Space>,
     trouble: watch::Sender<Option<Trouble>>,
+    /// Goes up whenever a shard that was away is there again, or is worth a try.
+    returns: watch::Sender<u64>,
     state: Mutex<Inside>,
 }
 
@@ -119,7 +122,7 @@ impl Spool {
         &self.inner.config
     }
 
-    pub(super) fn clock(&self) -> &Clock {
+    pub(crate) fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 

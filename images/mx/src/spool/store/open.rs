@@ -36,6 +36,7 @@ impl Spool {
             grown: Notify::new(),
             space: Mutex::new(unseen),
             trouble: watch::Sender::new(None),
+            returns: watch::Sender::new(0),
             state: Mutex::new(state),
         };
         let spool = Self {

@@ -3,7 +3,7 @@
 use wire::ids::ShardName;
 
 use crate::spool::outcome::{Ended, Outcome};
-use crate::spool::queue::{EntryId, Event, Round};
+use crate::spool::queue::{EntryId, Event, NoAnswer, Round};
 use crate::spool::report;
 use crate::spool::store::{Inside, Spool};
 
@@ -50,45 +50,15 @@ impl Spool {
             .iter()
             .any(|(_, outcome)| *outcome == Outcome::Done)
         {
-            if state.away.answered(shard) {
-                tracing::info!(%shard, "a shard is back; its spooled mail follows");
-            }
+            self.present(state, shard);
             return None;
         }
-        let reason = outcomes.iter().find_map(|(_, outcome)| match outcome {
-            Outcome::Away(reason) => Some(reason.clone()),
-            _ => None,
+        let (how, reason) = outcomes.iter().find_map(|(_, outcome)| match outcome {
+            Outcome::Away(how, reason) => Some((*how, reason.clone())),
+            Outcome::Done | Outcome::Retry(_) | Outcome::Moved { .. } | Outcome::Dead(_) => None,
         })?;
-        let news = self.absent(state, (shard, round), &reason, (now_ms, chance));
+        let news = self.absent(state, shard, (round, how), &reason, (now_ms, chance));
         news.then_some(reason)
-    }
-
-    /// A client's message got no answer from its shard: the queue need not find that out again.
-    pub fn note_absence(&self, shard: &ShardName, reason: &str) {
-        let now_ms = self.inner.clock.now();
-        let chance = (self.inner.clock.chance)();
-        let mut state = self.lock();
-        if state.away.until(shard).is_none() {
-            let round = state.away.round(shard);
-            self.absent(&mut state, (shard, round), reason, (now_ms, chance));
-        }
-    }
-
-    /// True if the shard's absence is news.
-    fn absent(
-        &self,
-        state: &mut Inside,
-        (shard, round): (&ShardName, Round),
-        reason: &str,
-        (now_ms, chance): (i64, f64),
-    ) -> bool {
-        let first = state.away.until(shard).is_none();
-        let schedule = &self.inner.config.schedule;
-        let news = state.away.failed(shard, round, schedule, now_ms, chance);
-        if news && first {
-            tracing::warn!(%shard, reason, "a shard is out of reach; its mail waits in the spool");
-        }
-        news
     }
 
     fn settle_one(
@@ -121,7 +91,7 @@ impl Spool {
             .queue
             .due_since_before(too_old, ended.now_ms, shard, BATCH);
         for target in old {
-            let outcome = Outcome::Away(reason.to_owned());
+            let outcome = Outcome::Away(NoAnswer::Late, reason.to_owned());
             self.settle_one(state, target, outcome, ended);
         }
     }

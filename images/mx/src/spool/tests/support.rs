@@ -106,6 +106,7 @@ pub(super) fn message(number: u64, length: usize, accounts: &[u64]) -> NewEntry 
         shard: shard(account % 2),
         prefix: Bytes::from(format!("Delivered-To: {account}@example.org\r\n")),
         recipient: format!("{account}@example.org"),
+        at_once: false,
     };
     let body = Bytes::from(body(number, length));
     NewEntry {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use kit::services::directory_server::{Directory, DirectoryServer};
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 use wire::ids::AccountId;
@@ -12,7 +14,7 @@ use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
 use wire::rpc::{
     AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, No, Recipient,
-    Recipients, ResolveAnswer, ResolveQuery, ResolveReply, ResolveRequest, Route,
+    Recipients, ResolveAnswer, ResolveQuery, ResolveReply, ResolveRequest, Route, ShardWord,
 };
 
 use super::FakeShard;
@@ -30,6 +32,9 @@ struct State {
     over_quota: Vec<AccountId>,
     unsure: bool,
     vanished: bool,
+    mute: bool,
+    words: HashMap<String, ShardWord>,
+    followers: Vec<mpsc::UnboundedSender<Result<FollowShardsReply, Status>>>,
     batches: Vec<usize>,
 }
 
@@ -77,6 +82,27 @@ impl FakeDirectory {
     /// Calls fail from here on, as if no replica were there.
     pub(crate) fn vanish(&self, vanished: bool) {
         self.state.lock().vanished = vanished;
+    }
+
+    /// Says whether a shard serves, to all who follow.
+    pub(crate) fn tell(&self, word: ShardWord) {
+        let mut state = self.state.lock();
+        state.words.insert(word.shard.clone(), word.clone());
+        let reply = FollowShardsReply { shards: vec![word] };
+        let told = |follower: &mpsc::UnboundedSender<_>| follower.send(Ok(reply.clone())).is_ok();
+        state.followers.retain(told);
+    }
+
+    /// Ends all streams, and refuses new ones from here on.
+    pub(crate) fn be_mute(&self) {
+        let mut state = self.state.lock();
+        state.mute = true;
+        state.followers.clear();
+    }
+
+    /// Who follows now.
+    pub(crate) fn followers(&self) -> usize {
+        self.state.lock().followers.len()
     }
 
     /// Sizes of the batches that were asked.
@@ -159,6 +185,16 @@ impl Directory for FakeDirectory {
         &self,
         _request: Request<FollowShardsRequest>,
     ) -> Result<Response<Self::FollowShardsStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let mut state = self.state.lock();
+        if state.vanished || state.mute {
+            return Err(Status::unavailable("told so"));
+        }
+        let (follower, replies) = mpsc::unbounded_channel();
+        let shards = state.words.values().cloned().collect();
+        follower.send(Ok(FollowShardsReply { shards })).unwrap();
+        state.followers.push(follower);
+        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(
+            replies,
+        ))))
     }
 }

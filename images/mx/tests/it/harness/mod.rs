@@ -3,9 +3,11 @@
 mod client;
 mod directory;
 pub(crate) mod logs;
+mod server;
 mod shard;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use buzonera_mx::config::{Config, Limits, SpoolLimits};
@@ -13,11 +15,10 @@ use buzonera_mx::spool::Spool;
 use kit::admin::Admin;
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
-use kit::listener::{Listener, ListenerConfig};
 use kit::process::Process;
 use kit::rpc::Replica;
-use kit::rpc::server::serve;
 use kit::tls::Credentials;
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -29,10 +30,16 @@ use tokio_rustls::TlsConnector;
 use tonic::service::Routes;
 use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
+use wire::rpc::ShardWord;
 
 pub(crate) use client::Client;
 pub(crate) use directory::FakeDirectory;
 pub(crate) use shard::{FakeShard, Mood};
+
+use server::Server;
+
+/// A port that is free.
+pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A running MX and what it talks to. Dropping it ends everything.
 pub(crate) struct World {
@@ -46,7 +53,10 @@ pub(crate) struct World {
     admin: Admin,
     serving: Option<JoinHandle<Result<(), buzonera_mx::Error>>>,
     spool: Option<Spool>,
-    others: Shutdown,
+    /// Of the shards that live.
+    servers: Mutex<[Option<Server>; 2]>,
+    incarnations: [AtomicU64; 2],
+    _directory_server: Server,
 }
 
 /// Between attempts of the spool.
@@ -72,25 +82,18 @@ impl World {
             authority.issue(&identity, &path).unwrap();
             path
         };
-        let others = Shutdown::new(Duration::ZERO);
-        let start = |path: &std::path::Path, routes| {
-            let credentials = Credentials::load(path).unwrap();
-            let address = "127.0.0.1:0".parse().unwrap();
-            let listener = Listener::bind(ListenerConfig::new("rpc", "--rpc", address)).unwrap();
-            let endpoint = listener.local_addr().to_string();
-            let shutdown = others.clone();
-            tokio::spawn(async move { serve(listener, &credentials, routes, shutdown).await });
-            endpoint
-        };
         let shards = ["shard-1", "shard-2"].map(|name| {
-            let shard = FakeShard::new(name);
-            let routes = Routes::new(shard.clone().service());
-            shard.set_endpoint(start(&issue(Tier::Storage, name), routes));
-            shard
+            issue(Tier::Storage, name);
+            FakeShard::new(name)
         });
         let directory = Arc::new(FakeDirectory::default());
         let routes = Routes::new(directory.clone().service());
-        let endpoint = start(&issue(Tier::Directory, "directory-0"), routes);
+        let directory_server = Server::start(
+            &issue(Tier::Directory, "directory-0"),
+            ANY_PORT.parse().unwrap(),
+            routes,
+        );
+        let endpoint = directory_server.endpoint();
         authority
             .issue_public(&["mx.example"], &folder.path().join("public"))
             .unwrap();
@@ -131,8 +134,14 @@ impl World {
             admin: Admin::default(),
             serving: None,
             spool: None,
-            others,
+            servers: Mutex::default(),
+            incarnations: Default::default(),
+            _directory_server: directory_server,
         };
+        for shard in [0, 1] {
+            world.revive(shard, ANY_PORT);
+            world.tell(shard, true);
+        }
         world.start().await;
         world
     }
@@ -148,6 +157,32 @@ impl World {
         (self.smtp, self.lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
         self.spool = Some(mx.spool().clone());
         self.serving = Some(tokio::spawn(mx.serve()));
+    }
+
+    /// Ends a shard as `kill -9` does.
+    pub(crate) async fn kill(&self, shard: usize) {
+        let server = self.servers.lock()[shard].take();
+        server.unwrap().kill().await;
+    }
+
+    /// Starts a shard at an address, as its next incarnation; the directory does not say so yet.
+    pub(crate) fn revive(&self, shard: usize, at: &str) {
+        let routes = Routes::new(self.shards[shard].clone().service());
+        let identity = self.folder.path().join(&self.shards[shard].name);
+        let server = Server::start(&identity, at.parse().unwrap(), routes);
+        self.shards[shard].set_endpoint(server.endpoint());
+        self.servers.lock()[shard] = Some(server);
+        self.incarnations[shard].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The directory says whether a shard's newest incarnation serves.
+    pub(crate) fn tell(&self, shard: usize, serving: bool) {
+        self.directory.tell(ShardWord {
+            shard: self.shards[shard].name.clone(),
+            incarnation: self.incarnations[shard].load(Ordering::Relaxed),
+            serving,
+            rpc_endpoint: self.shards[shard].endpoint(),
+        });
     }
 
     /// Stops the MX and starts it again over the same volume.
@@ -167,6 +202,12 @@ impl World {
 
     /// A metric of the MX, by its name without prefix and by texts that its labels have.
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        let found = self.counted(name, labels);
+        found.unwrap_or_else(|| panic!("no {name} {labels:?} in {}", self.admin.metrics.text()))
+    }
+
+    /// Likewise; none: nothing of that was counted yet.
+    pub(crate) fn counted(&self, name: &str, labels: &[&str]) -> Option<u64> {
         let text = self.admin.metrics.text();
         let found = text.lines().find(|line| {
             line.strip_prefix(&format!("buzonera_mx_{name}{{"))
@@ -176,8 +217,7 @@ impl World {
                     .all(|label| line.contains(&format!("\"{label}\"")))
         });
         let value = found.and_then(|line| line.rsplit(' ').next());
-        let value = value.unwrap_or_else(|| panic!("no {name} {labels:?} in {text}"));
-        value.parse().unwrap()
+        value.map(|value| value.parse().unwrap())
     }
 
     /// Waits until something holds.
@@ -267,6 +307,5 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.trigger_now();
-        self.others.trigger_now();
     }
 }
