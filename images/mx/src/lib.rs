@@ -5,6 +5,7 @@ pub mod body;
 pub mod config;
 mod connection;
 pub mod deliver;
+pub mod door;
 mod metrics;
 pub mod received;
 pub mod recipients;

@@ -27,6 +27,7 @@ use crate::body::BodyStore;
 use crate::config::{ANSWER, Config, Timeouts};
 use crate::connection;
 use crate::deliver::{self, Courier, CourierOptions, SpoolCourier, WaitingRoom};
+use crate::door::Door;
 use crate::metrics::{Metrics, of_spool};
 use crate::recipients::Recipients;
 use crate::session::{Policy, Protocol, Resolved};
@@ -84,6 +85,7 @@ pub(crate) struct Server {
     pub(crate) spooling: Semaphore,
     /// After the final dot, until spooling is given up.
     pub(crate) latest: Duration,
+    pub(crate) door: Door,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
 }
@@ -186,7 +188,10 @@ impl Mx {
         let spool = server.spool.clone();
         let runner = spool::runner::run(spool.clone(), Arc::new(spooled), shutdown.clone());
         let runner = tokio::spawn(runner);
-        let admin = Routes::new(SpoolAdminServer::new(spool::admin::Service::new(spool)));
+        let admin = Routes::new(SpoolAdminServer::new(spool::admin::Service::new(
+            spool,
+            server.door.clone(),
+        )));
         let rpc = kit::rpc::server::serve(rpc, &credentials, admin, shutdown.clone());
         let accepting = mail
             .into_iter()
@@ -197,7 +202,11 @@ impl Mx {
             server.spool.clone(),
         );
         let _following = AbortOnDropHandle::new(tokio::spawn(following));
-        let _telling = AbortOnDropHandle::new(tokio::spawn(tell(ready, server.spool.trouble())));
+        let _telling = AbortOnDropHandle::new(tokio::spawn(tell(
+            ready,
+            server.spool.trouble(),
+            server.door.watch(),
+        )));
         let (served, _) = tokio::join!(rpc, join_all(accepting));
         if let Err(left) = shutdown.drained(DRAIN).await {
             tracing::warn!(%left, "sessions are cut off");
@@ -209,15 +218,24 @@ impl Mx {
 }
 
 /// Keeps the readiness up to date. Without its spool an MX still brings mail to every shard that
-/// answers, so it stays ready, and says what is amiss.
-async fn tell(ready: Condition, mut trouble: watch::Receiver<Option<Trouble>>) {
+/// answers, so it stays ready, and says what is amiss. One that lets nobody in is not ready.
+async fn tell(
+    ready: Condition,
+    mut trouble: watch::Receiver<Option<Trouble>>,
+    mut cordoned: watch::Receiver<bool>,
+) {
     loop {
-        let now = *trouble.borrow_and_update();
+        let now = (*cordoned.borrow_and_update(), *trouble.borrow_and_update());
         match now {
-            None => ready.met(),
-            Some(trouble) => ready.met_but(trouble.to_string()),
+            (true, _) => ready.unmet("cordoned"),
+            (false, None) => ready.met(),
+            (false, Some(trouble)) => ready.met_but(trouble.to_string()),
         }
-        if trouble.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = trouble.changed() => changed,
+            changed = cordoned.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }
@@ -303,6 +321,7 @@ impl Server {
             max_calls: config.limits.max_deliveries,
             max_follows: config.limits.max_follows,
         };
+        let metrics = Metrics::new();
         Ok(Self {
             policy: Arc::new(policy(config)),
             timeouts: Arc::new(config.timeouts.clone()),
@@ -316,7 +335,8 @@ impl Server {
             spool: open_spool(config).await?,
             spooling: Semaphore::new(SPOOLING_KIB),
             latest: LATEST,
-            metrics: Metrics::new(),
+            door: Door::new(metrics.sessions.clone()),
+            metrics,
             shutdown: shutdown.clone(),
         })
     }

@@ -74,14 +74,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Conversation<'a, S> {
     }
 
     /// All that came is dealt with: sends the replies and waits for more. Between transactions this
-    /// is where a stopping process says good-bye.
+    /// is where a process says good-bye that stops or is cordoned.
     async fn pause(&mut self, session: Session) -> Result<Next, Broken> {
         if !session.is_idle() {
             self.wire.flush().await?;
             self.wire.read_command().await?;
             return Ok(Next::GoOn(session));
         }
-        if self.server.shutdown.is_closing() {
+        if self.server.shutdown.is_closing() || self.server.door.is_cordoned() {
             return Ok(self.farewell());
         }
         self.wire.flush().await?;

@@ -62,6 +62,10 @@ async fn plain(
 ) -> Result<(), Broken> {
     let session = Session::new(server.policy.clone(), protocol, server.public_tls.is_some());
     let mut wire = Stream::new(stream, server.timeouts.clone(), client.until);
+    if server.door.is_cordoned() {
+        turn_away(&mut wire).await;
+        return Ok(());
+    }
     wire.say(&session.greeting());
     let session = match converse(server, &mut wire, session, client.peer).await? {
         Ended::Closed => return Ok(()),
@@ -91,10 +95,25 @@ async fn over_tls(
 ) -> Result<(), Broken> {
     let stream = handshake(server, acceptor, stream).await?;
     let mut wire = Stream::new(stream, server.timeouts.clone(), client.until);
+    if server.door.is_cordoned() {
+        turn_away(&mut wire).await;
+        return Ok(());
+    }
     wire.say(&session.greeting());
     converse(server, &mut wire, session, client.peer)
         .await
         .map(drop)
+}
+
+/// Instead of a greeting (RFC 5321 section 3.8).
+async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Stream<S>) {
+    wire.say(&Reply::new(
+        421,
+        3,
+        2,
+        "no more mail here, try another server",
+    ));
+    wire.close().await;
 }
 
 async fn handshake(

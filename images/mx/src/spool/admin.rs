@@ -5,10 +5,12 @@ use kit::services::spool_admin_server::SpoolAdmin;
 use tonic::{Request, Response, Status};
 use wire::identity::Tier;
 use wire::rpc::{
-    SpoolEntry, SpoolListReply, SpoolListRequest, SpoolRemoveRequest, SpoolRetryReply,
-    SpoolRetryRequest, SpoolShowRequest, SpoolTarget,
+    SpoolCordonRequest, SpoolEntry, SpoolListReply, SpoolListRequest, SpoolRemoveRequest,
+    SpoolRetryReply, SpoolRetryRequest, SpoolShowRequest, SpoolStatus, SpoolStatusRequest,
+    SpoolTarget,
 };
 
+use crate::door::Door;
 use crate::spool::queue::{Entry, EntryId, State, Target};
 use crate::spool::report;
 use crate::spool::store::{NotRemoved, Spool};
@@ -19,15 +21,26 @@ const MAX_ENTRIES: usize = 1000;
 /// How much of a message is shown: its header, as a rule.
 const HEAD: usize = 16 << 10;
 
-/// The service over one spool.
+/// The service over one spool, and the door of its MX.
 pub struct Service {
     spool: Spool,
+    door: Door,
 }
 
 impl Service {
-    /// For this spool.
-    pub fn new(spool: Spool) -> Self {
-        Self { spool }
+    /// For this spool behind this door.
+    pub fn new(spool: Spool, door: Door) -> Self {
+        Self { spool, door }
+    }
+
+    fn told(&self) -> SpoolStatus {
+        let counts = self.spool.counts();
+        SpoolStatus {
+            cordoned: self.door.is_cordoned(),
+            pending: counts.pending as u64,
+            dead: counts.dead as u64,
+            sessions: self.door.sessions(),
+        }
     }
 
     fn list_where(
@@ -129,6 +142,29 @@ impl SpoolAdmin for Service {
         tracing::info!(entry = %id, %by, "a dead letter is removed");
         report::removed(&entry, client, self.spool.clock().now());
         Ok(Response::new(shown(&entry)))
+    }
+
+    async fn cordon(
+        &self,
+        request: Request<SpoolCordonRequest>,
+    ) -> Result<Response<SpoolStatus>, Status> {
+        let by = kit::rpc::require(&request, &[Tier::Admin])?;
+        let on = request.get_ref().on;
+        self.door.cordon(on);
+        tracing::info!(on, %by, "cordon");
+        if on {
+            let retried = self.spool.retry_all();
+            retried.map_err(|error| Status::unavailable(error.to_string()))?;
+        }
+        Ok(Response::new(self.told()))
+    }
+
+    async fn status(
+        &self,
+        request: Request<SpoolStatusRequest>,
+    ) -> Result<Response<SpoolStatus>, Status> {
+        kit::rpc::require(&request, &[Tier::Admin])?;
+        Ok(Response::new(self.told()))
     }
 }
 

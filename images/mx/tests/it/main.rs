@@ -6,6 +6,7 @@ mod absences;
 mod attacks;
 mod bodies;
 mod commands;
+mod cordon;
 mod delivery;
 mod harness;
 mod hostile;

@@ -47,7 +47,7 @@ async fn filled(time: &Time) -> (Spool, Service) {
         .await;
     shutdown.trigger();
     running.await.unwrap();
-    (spool.clone(), Service::new(spool))
+    (spool.clone(), Service::new(spool, door()))
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ async fn with_dead(sim: &SimDisk, time: &Time, accounts: &[&[u64]]) -> Spool {
 async fn only_what_nobody_waits_for_is_removed() {
     let (sim, time) = (SimDisk::new(1), Time::new());
     let spool = with_dead(&sim, &time, &[&[3], &[2, 3], &[2]]).await;
-    let service = Service::new(spool.clone());
+    let service = Service::new(spool.clone(), door());
     for entry in [2, 3] {
         let refused = service.remove(request(entry)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition);
@@ -82,7 +82,7 @@ async fn a_disk_that_fails_is_told() {
     let (sim, time) = (SimDisk::new(1), Time::new());
     let spool = with_dead(&sim, &time, &[&[3], &[3]]).await;
     sim.fail_next_sync(Fault::Broken);
-    let service = Service::new(spool.clone());
+    let service = Service::new(spool.clone(), door());
     let unsure = service.remove(request(1)).await.unwrap_err();
     assert_eq!(unsure.code(), Code::Unavailable);
     // Now that it takes nothing, nothing is changed.

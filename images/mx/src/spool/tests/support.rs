@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use kit::lifecycle::Shutdown;
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 use segments::sim::SimDisk;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wire::ids::{AccountId, DeliveryId, Epoch, ShardName, TransactionId};
 
+use crate::door::Door;
 use crate::spool::config::Sleep;
 use crate::spool::queue::Away;
 use crate::spool::{
@@ -251,6 +253,11 @@ pub(super) async fn drop_now(spool: &Spool, id: EntryId) {
     }
     let removed = spool.remove(id).await.unwrap();
     assert!(removed.is_dead() && spool.show(id).is_none());
+}
+
+/// An open door with nobody inside.
+pub(super) fn door() -> Door {
+    Door::new(Gauge::default())
 }
 
 /// Starts the runner.

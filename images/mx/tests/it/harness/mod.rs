@@ -48,8 +48,10 @@ pub(crate) struct World {
     pub(crate) shutdown: Shutdown,
     pub(crate) smtp: std::net::SocketAddr,
     pub(crate) lmtp: std::net::SocketAddr,
+    pub(crate) rpc: std::net::SocketAddr,
     pub(crate) folder: TempDir,
     pub(crate) config: Config,
+    authority: Authority,
     admin: Admin,
     serving: Option<JoinHandle<Result<(), buzonera_mx::Error>>>,
     spool: Option<Spool>,
@@ -129,6 +131,8 @@ impl World {
             shutdown: Shutdown::new(Duration::ZERO),
             smtp: config.smtp_listen,
             lmtp: config.smtp_listen,
+            rpc: config.rpc_listen,
+            authority,
             folder,
             config,
             admin: Admin::default(),
@@ -155,6 +159,7 @@ impl World {
         };
         let mx = buzonera_mx::Mx::bind(&self.config, &process).await.unwrap();
         (self.smtp, self.lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
+        self.rpc = mx.rpc_addr();
         self.spool = Some(mx.spool().clone());
         self.serving = Some(tokio::spawn(mx.serve()));
     }
@@ -195,6 +200,14 @@ impl World {
         self.start().await;
     }
 
+    /// The identity folder of a process or person.
+    pub(crate) fn identity(&self, tier: Tier, instance: &str) -> std::path::PathBuf {
+        let folder = self.folder.path().join(instance);
+        let identity = Identity::new(self.authority.cluster(), tier, instance).unwrap();
+        self.authority.issue(&identity, &folder).unwrap();
+        folder
+    }
+
     /// The spool of the running MX.
     pub(crate) fn spool(&self) -> &Spool {
         self.spool.as_ref().unwrap()
@@ -218,6 +231,11 @@ impl World {
         });
         let value = found.and_then(|line| line.rsplit(' ').next());
         value.map(|value| value.parse().unwrap())
+    }
+
+    /// The MX's answer to whoever asks whether it is ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.admin.readiness.is_ready()
     }
 
     /// Waits until something holds.
