@@ -83,6 +83,11 @@ impl Client {
         self.lines().await
     }
 
+    /// RETR of which nothing but the first line is read.
+    pub async fn begin_to_retrieve(&mut self, number: u32) -> Result<()> {
+        self.ask(&format!("RETR {number}")).await.map(drop)
+    }
+
     /// Every message: unique-id and octets.
     pub async fn read_all(&mut self) -> Result<Vec<(String, Vec<u8>)>> {
         let mut all = Vec::new();

@@ -89,6 +89,12 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Ctrl-C (SIGINT), and waits until it has stopped.
+    pub async fn interrupt(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::INT)?;
+        self.ended(limit).await
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub async fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -166,6 +166,17 @@ impl Site {
     pub async fn stop(&mut self) -> Result<()> {
         let mut process = self.process.take().context("it is not running")?;
         let status = process.stop(STOP).await?;
+        Self::is_clean(&process, status)
+    }
+
+    /// Ctrl-C, and a clean end within `limit`.
+    pub async fn interrupt(&mut self, limit: Duration) -> Result<()> {
+        let mut process = self.process.take().context("it is not running")?;
+        let status = process.interrupt(limit).await?;
+        Self::is_clean(&process, status)
+    }
+
+    fn is_clean(process: &Process, status: ExitStatus) -> Result<()> {
         if !status.success() {
             bail!(
                 "buzonera local ended with {status}:\n{}",

@@ -13,7 +13,7 @@ use directory::store::SharedStore;
 use directory::store::embedded::{self, Embedded};
 use directory::{Config, Directory, StoreAt};
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::directory::DirectoryOptions;
 use kit::rpc::{DirectoryClient, Replica};
 use kit::tls::Credentials;
@@ -83,7 +83,7 @@ async fn start(
     let config = Config::new(identities.directory, loopback, unused);
     let directory = Directory::open_over(config, store)?;
     let (map, address) = (directory.map(), directory.addr());
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     let ending = shutdown.clone();
     tokio::spawn(async move { directory.serve(ending).await });
     while (map.read().account_count() as u64) < accounts {

@@ -6,6 +6,7 @@ mod certificate;
 mod clients;
 mod command_line;
 mod crash;
+mod ctrl_c;
 mod data_folder;
 mod dead_peer;
 mod dns;

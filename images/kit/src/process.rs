@@ -33,6 +33,8 @@ struct ProcessSettings {
     log: LogFormat,
     #[serde(with = "config::duration")]
     lame_duck: Duration,
+    #[serde(with = "config::duration")]
+    drain: Duration,
 }
 
 impl Default for ProcessSettings {
@@ -41,6 +43,7 @@ impl Default for ProcessSettings {
             admin_listen: (Ipv4Addr::LOCALHOST, ADMIN_PORT).into(),
             log: LogFormat::default(),
             lame_duck: LAME_DUCK,
+            drain: DRAIN,
         }
     }
 }
@@ -60,6 +63,12 @@ impl Settings for ProcessSettings {
             "lame-duck",
             "DURATION",
             "After SIGTERM, how long to go on accepting connections",
+        ),
+        Key::new(
+            "drain",
+            "DURATION",
+            "After that, how long sessions may go on until they are cut; give the process the sum \
+             of both and 5s before SIGKILL",
         ),
     ];
 }
@@ -148,9 +157,8 @@ where
 {
     keep_private();
     telemetry::init(settings.log)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
-    runtime.block_on(async {
-        let shutdown = Shutdown::new(settings.lame_duck);
+    block_on(async {
+        let shutdown = Shutdown::new(settings.lame_duck, settings.drain);
         shutdown.on_signals().map_err(Failure::Signals)?;
         let listener = admin::bind(settings.admin_listen, "--admin-listen")?;
         let process = Process {
@@ -160,11 +168,23 @@ where
         let serving = admin::serve(listener, process.admin.clone(), shutdown.clone());
         tokio::spawn(serving);
         run(config, process).await.map_err(Failure::Run)?;
-        if let Err(left) = shutdown.drained(DRAIN).await {
-            tracing::warn!(%left, "cut off");
+        // A tier that ended by itself takes the rest with it.
+        shutdown.trigger_now();
+        if let Err(cut) = shutdown.drained().await {
+            tracing::warn!("{cut}");
         }
         Ok(())
     })
+    .map_err(Failure::Runtime)?
+}
+
+/// Runs a program's work to its end. Threads that then still wait for a disk are not waited for:
+/// nobody is told any more what they do.
+pub fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 /// Makes what the process creates from now on its user's alone: mail and keys are nobody else's on

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use kit::admin::Condition;
-use kit::lifecycle::{DRAIN, Shutdown};
+use kit::lifecycle::Shutdown;
 use kit::listener::{Accepted, Admission, BindError, Listener, ListenerConfig, Share};
 use kit::process::Process;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
@@ -187,7 +187,7 @@ impl Mx {
         );
         let spool = server.spool.clone();
         let runner = spool::runner::run(spool.clone(), Arc::new(spooled), shutdown.clone());
-        let runner = tokio::spawn(runner);
+        shutdown.spawn("spool", runner);
         let admin = Routes::new(SpoolAdminServer::new(spool::admin::Service::new(
             spool,
             server.door.clone(),
@@ -208,11 +208,8 @@ impl Mx {
             server.door.watch(),
         )));
         let (served, _) = tokio::join!(rpc, join_all(accepting));
-        if let Err(left) = shutdown.drained(DRAIN).await {
-            tracing::warn!(%left, "sessions are cut off");
-        }
-        // It ends with the process; what it was about to say is said again after the next start.
-        runner.abort();
+        // What was cut is named where the process ends.
+        let _ = shutdown.drained().await;
         Ok(served?)
     }
 }
@@ -265,9 +262,9 @@ async fn accept(server: Arc<Server>, protocol: Protocol, listener: Listener) {
             peer,
             admission,
         } = accepted;
-        let guard = server.shutdown.guard("mail sessions");
+        let shutdown = server.shutdown.clone();
         let server = server.clone();
-        tokio::spawn(async move {
+        shutdown.spawn("mail sessions", async move {
             match admission {
                 Admission::Admitted(permit) => {
                     admitted(server, protocol, stream, peer).await;
@@ -281,7 +278,6 @@ async fn accept(server: Arc<Server>, protocol: Protocol, listener: Listener) {
                     refusal.say(stream, line.as_bytes()).await;
                 }
             }
-            drop(guard);
         });
     }
 }

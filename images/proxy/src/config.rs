@@ -57,9 +57,6 @@ pub struct Limits {
     /// After login: for a side to accept octets.
     #[serde(with = "kit::config::duration")]
     pub write: Duration,
-    /// How long sessions go on after the listeners closed.
-    #[serde(with = "kit::config::duration")]
-    pub drain: Duration,
     /// How a client that is gone is noticed; not for the file, because POP3's promise to free a
     /// dead client's lock within 60 s hangs on it.
     #[serde(skip)]
@@ -97,7 +94,6 @@ impl Default for Limits {
             handover: HANDOVER,
             idle: IDLE,
             write: WRITE,
-            drain: kit::lifecycle::DRAIN,
             keep_alive: KeepAlive::default(),
         }
     }
@@ -170,11 +166,6 @@ impl Settings for Config {
             "limits.write",
             "DURATION",
             "For a client to accept what we send",
-        ),
-        Key::new(
-            "limits.drain",
-            "DURATION",
-            "How long sessions go on when we stop",
         ),
         Key::new(
             "throttle.pair-free",

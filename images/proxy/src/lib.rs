@@ -15,9 +15,7 @@ use kit::rpc::DirectoryClient;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
 use kit::tls::{Credentials, LoadError, PublicTls};
 use prometheus_client::registry::Registry;
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::task::TaskTracker;
 use wire::identity::Tier;
 
 mod config;
@@ -133,25 +131,17 @@ impl Proxy {
         self.public.reloads().register("public", registry);
     }
 
-    /// Serves until `shutdown` closes; then sessions have the drain time.
+    /// Serves until `shutdown` closes and the sessions are done or cut.
     pub async fn serve(self, shutdown: Shutdown) {
         self.credentials.watch(&shutdown);
         self.public.watch(&shutdown);
-        let drain = self.limits.drain;
         let (front, pop3, pop3s) = self.into_front(shutdown.clone());
-        let clients = TaskTracker::new();
         tokio::join!(
-            accept(pop3, Entry::StartTls, &front, &clients),
-            accept(pop3s, Entry::Implicit, &front, &clients),
+            accept(pop3, Entry::StartTls, &front),
+            accept(pop3s, Entry::Implicit, &front),
         );
-        clients.close();
-        if timeout(drain, clients.wait()).await.is_err() {
-            tracing::warn!(
-                left = clients.len(),
-                ?drain,
-                "sessions outlived the drain time"
-            );
-        }
+        // What was cut is named where the process ends.
+        let _ = shutdown.drained().await;
     }
 
     fn into_front(self, shutdown: Shutdown) -> (Arc<Front>, Listener, Listener) {
@@ -181,11 +171,12 @@ impl Proxy {
 }
 
 /// Takes clients until the listeners close.
-async fn accept(listener: Listener, entry: Entry, front: &Arc<Front>, clients: &TaskTracker) {
+async fn accept(listener: Listener, entry: Entry, front: &Arc<Front>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                clients.spawn(pop3::serve(front.clone(), entry, accepted));
+                let client = pop3::serve(front.clone(), entry, accepted);
+                front.shutdown.spawn("POP3 clients", client);
             }
             () = front.shutdown.closing() => return,
         }

@@ -203,11 +203,6 @@ impl Settings for Config {
             "How long a client may take to accept octets",
         ),
         Key::new(
-            "pop3.drain",
-            "DURATION",
-            "How long sessions go on when the shard closes",
-        ),
-        Key::new(
             "pop3.keep-alive-idle",
             "DURATION",
             "Silence before a peer is probed",

@@ -35,10 +35,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(dispatch(cli))
+    kit::process::block_on(dispatch(cli))?
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Failure> {

@@ -50,7 +50,7 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
     certificate(&args)?;
     ports::check(&args.ports())?;
     // Nobody balances load in front of one machine: no lame duck.
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, tiers::DRAIN);
     shutdown.on_signals()?;
     let site = Site {
         args: &args,
@@ -77,7 +77,7 @@ impl Site<'_> {
     /// Runs all tiers until asked to stop, or until one ends.
     async fn serve(&self, shutdown: &Shutdown, session: &mut Session) -> Result<(), Ending> {
         let started = tokio::select! {
-            started = Tiers::start(self.args, self.layout, self.shards) => started?,
+            started = Tiers::start(self.args, self.layout, self.shards, shutdown) => started?,
             () = shutdown.triggered() => return Ok(()),
         };
         let running = Running {
@@ -87,7 +87,7 @@ impl Site<'_> {
         };
         running.write(self.layout)?;
         self.show(session)?;
-        started.until(shutdown.clone()).await
+        started.until(shutdown).await
     }
 
     fn show(&self, session: &mut Session) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! Parts of the process that start and stop together.
 
+use std::time::Duration;
+
 use kit::lifecycle::Shutdown;
 use tokio::task::{JoinError, JoinSet};
 
@@ -42,10 +44,10 @@ fn said(name: &str, error: &dyn std::fmt::Display) -> String {
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    /// A part of `whole` that has `drain` to stop in, and no longer than the whole.
+    pub(super) fn of(whole: &Shutdown, drain: Duration) -> Self {
         Self {
-            // The whole process has no lame-duck time.
-            shutdown: Shutdown::new(std::time::Duration::ZERO),
+            shutdown: whole.stage(drain),
             tasks: JoinSet::new(),
         }
     }
@@ -92,6 +94,9 @@ impl Stage {
         while let Some(ended) = self.tasks.join_next().await {
             outcome = outcome.and(ended.unwrap_or_else(|error| Err(broken(&error))));
         }
+        if let Err(cut) = self.shutdown.drained().await {
+            tracing::warn!("{cut}");
+        }
         outcome
     }
 }
@@ -106,7 +111,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_part_is_named() {
-        let mut stage = Stage::new();
+        let whole = Shutdown::new(Duration::ZERO, Duration::ZERO);
+        let mut stage = Stage::of(&whole, Duration::ZERO);
         let shutdown = stage.shutdown();
         stage.run("calm".to_owned(), async move {
             shutdown.triggered().await;

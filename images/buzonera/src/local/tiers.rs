@@ -26,8 +26,12 @@ use crate::reach;
 /// Traffic between tiers stays on this machine, at ports that the kernel chooses.
 const INSIDE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Ctrl-C need not wait for who reads a large mailbox; a mail program connects again.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Ctrl-C need not wait for whoever reads a large mailbox; a mail program connects again. With it,
+/// and the time to close what is open, everything has ended after 5 s.
+pub(super) const DRAIN: Duration = Duration::from_secs(3);
+
+/// Of these, what sessions have; the rest is for the calls that they began at inner tiers.
+const OUTER_DRAIN: Duration = Duration::from_secs(2);
 
 /// A shard that replays a large heap takes its time; nobody waits longer than this for a screen.
 const SHARDS_LIVE: Duration = Duration::from_secs(120);
@@ -58,6 +62,7 @@ impl Tiers {
         args: &LocalArgs,
         layout: &Layout,
         shards: &[ShardName],
+        shutdown: &Shutdown,
     ) -> Result<Self, Ending> {
         let directory = loopback(args.directory);
         let site = Site {
@@ -69,7 +74,9 @@ impl Tiers {
             },
             admin: Admin::default(),
         };
-        let (mut inner, mut middle, mut outer) = (Stage::new(), Stage::new(), Stage::new());
+        let mut outer = Stage::of(shutdown, OUTER_DRAIN);
+        let mut middle = Stage::of(shutdown, DRAIN);
+        let mut inner = Stage::of(shutdown, DRAIN);
         site.start_directory(&mut inner).await?;
         site.add_shards(shards).await?;
         for shard in shards {
@@ -90,12 +97,13 @@ impl Tiers {
         Ok(tiers)
     }
 
-    /// Works until `shutdown` is triggered or a tier ends; then stops all.
-    pub(super) async fn until(mut self, shutdown: Shutdown) -> Result<(), Ending> {
+    /// Works until `shutdown` is triggered or a tier ends; then stops all by its deadline.
+    pub(super) async fn until(mut self, shutdown: &Shutdown) -> Result<(), Ending> {
         let mut outcome = tokio::select! {
             () = shutdown.triggered() => Ok(()),
             ending = self.ended() => Err(ending),
         };
+        shutdown.trigger();
         for stage in self.stages {
             outcome = outcome.and(stage.stop().await);
         }
@@ -174,10 +182,6 @@ impl Site<'_> {
             directory: vec![self.replica.clone()],
             pop3_listen: SocketAddr::new(self.args.listen, self.args.pop3),
             pop3s_listen: SocketAddr::new(self.args.listen, self.args.pop3s),
-            limits: proxy::Limits {
-                drain: DRAIN,
-                ..proxy::Limits::default()
-            },
             ..proxy::Config::default()
         };
         let process = self.process(stage);

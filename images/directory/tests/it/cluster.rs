@@ -13,7 +13,7 @@ async fn an_empty_store_under_an_existing_cluster_does_not_serve() {
     let mut settings = config(&authority, folder.path());
     settings.bootstrap = false;
     let directory = Directory::open(settings).await.unwrap();
-    let shutdown = kit::lifecycle::Shutdown::new(std::time::Duration::ZERO);
+    let shutdown = kit::lifecycle::Shutdown::new(std::time::Duration::ZERO, kit::lifecycle::DRAIN);
     let refused = directory.serve(shutdown).await.unwrap_err();
     assert!(
         matches!(refused, Error::Cluster(ClusterError::Empty(_))),
@@ -33,7 +33,7 @@ async fn another_clusters_store_is_refused() {
     let mut settings = config(&other, &place);
     settings.store = config(&other, folder.path()).store;
     let directory = Directory::open(settings).await.unwrap();
-    let shutdown = kit::lifecycle::Shutdown::new(std::time::Duration::ZERO);
+    let shutdown = kit::lifecycle::Shutdown::new(std::time::Duration::ZERO, kit::lifecycle::DRAIN);
     let refused = directory.serve(shutdown).await.unwrap_err();
     assert!(
         matches!(refused, Error::Cluster(ClusterError::Other { found, .. }) if found == ours),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use buzonera_directory::election::{Election, ElectionConfig, Term};
 use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::{Outcome, SharedStore, Txn};
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -26,7 +26,7 @@ struct Candidate {
 }
 
 fn candidate(store: &SharedStore, instance: &str) -> Candidate {
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     let election = Election::start(Arc::clone(store), instance, quick(), shutdown.clone());
     Candidate { election, shutdown }
 }

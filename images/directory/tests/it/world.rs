@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use buzonera_directory::{Config, Cost, Directory, StoreAt};
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::{Channel, ChannelOptions, channel};
 use kit::services::admin_client::AdminClient;
 use kit::services::directory_client::DirectoryClient;
@@ -52,7 +52,7 @@ impl World {
     /// Serves what was opened.
     pub(crate) fn serve(folder: TempDir, authority: Authority, directory: Directory) -> Self {
         let endpoint = directory.addr().to_string();
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         let serving = tokio::spawn(directory.serve(shutdown.clone()));
         Self {
             folder,

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::lifecycle::{DRAIN, Shutdown};
+use crate::lifecycle::Shutdown;
 use crate::listener::{Accepted, Admission, BindError, Listener, ListenerConfig, Permit};
 
 mod looked_up;
@@ -64,21 +64,29 @@ pub fn bind(address: SocketAddr, flag: &'static str) -> Result<Listener, BindErr
 /// the process up is done, with `/readyz` 503 from closing on.
 pub async fn serve(listener: Listener, admin: Admin, shutdown: Shutdown) {
     let router = router(admin, shutdown.clone());
+    // Its own end: scrapers keep nothing up, and go with the port.
+    let port = Shutdown::new(Duration::ZERO, Duration::ZERO);
     let over = async {
         shutdown.closing().await;
-        // Whoever did not finish in time is named where the process ends.
-        let _ = shutdown.drained(DRAIN).await;
+        // What was cut is named where the process ends.
+        let _ = shutdown.drained().await;
+        port.trigger();
     };
-    tokio::pin!(over);
+    tokio::join!(over, accept(listener, router, &port));
+    // Scrapers are cut at once, and nobody misses them.
+    let _ = port.drained().await;
+}
+
+async fn accept(listener: Listener, router: Router, port: &Shutdown) {
     loop {
         let Accepted {
             stream, admission, ..
         } = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut over => return,
+            () = port.closing() => return,
         };
         if let Admission::Admitted(permit) = admission {
-            tokio::spawn(one(stream, permit, router.clone()));
+            port.spawn("scrapers", one(stream, permit, router.clone()));
         }
     }
 }

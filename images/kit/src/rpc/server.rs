@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tonic::codegen::http::Request;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -16,7 +16,7 @@ use tower::util::MapRequestLayer;
 
 use super::caller::Method;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
-use crate::lifecycle::{DRAIN, Shutdown};
+use crate::lifecycle::Shutdown;
 use crate::listener::Listener;
 use crate::tls::Credentials;
 
@@ -37,20 +37,17 @@ pub struct ServerOptions {
     pub keep_alive_interval: Duration,
     /// A ping unanswered for this long ends the connection.
     pub keep_alive_timeout: Duration,
-    /// Calls still running this long after closing are cut off.
-    pub drain: Duration,
 }
 
 impl Default for ServerOptions {
     /// Handshake: a round trip across the world and a lost packet. Streams: 64 MX sessions times
-    /// the recipients they look up. Pings and drain as in the channel and the lifecycle.
+    /// the recipients they look up. Pings as in the channel.
     fn default() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(10),
             max_streams: 1024,
             keep_alive_interval: Duration::from_secs(20),
             keep_alive_timeout: Duration::from_secs(10),
-            drain: DRAIN,
         }
     }
 }
@@ -63,7 +60,7 @@ pub struct ServeError {
     source: tonic::transport::Error,
 }
 
-/// Serves until `shutdown` closes and the calls under way are done. Every caller has shown a
+/// Serves until `shutdown` closes and the calls under way are done or cut. Every caller has shown a
 /// certificate of our cluster; handlers ask [`super::caller`] who it is and [`super::require`]
 /// whether it may. Handlers of endless streams end them on `shutdown.closing()`. For the counters
 /// of the port ask the listener before.
@@ -93,16 +90,19 @@ pub async fn serve_with(
 ) -> Result<(), ServeError> {
     let name = listener.name();
     let (ready, connections) = mpsc::channel::<Connection>(HANDED_OVER);
-    let cut = CancellationToken::new();
-    let acceptor = Acceptor::new(listener, credentials, &options, cut.clone(), ready);
-    let accepting = tokio::spawn(acceptor.run(shutdown.clone()));
+    let acceptor = Acceptor::new(listener, credentials, &options, shutdown.clone(), ready);
+    let accepting = AbortOnDropHandle::new(tokio::spawn(acceptor.run()));
     let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
     let serving = builder(&options)
         .layer(MapRequestLayer::new(note_method as fn(_) -> _))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.closing());
-    let served = until_drained(serving, &options, &shutdown, &cut, name).await;
-    accepting.abort();
+    let served = tokio::select! {
+        served = serving => served,
+        // Connections know it too, and their calls end with them.
+        () = shutdown.cut() => Ok(()),
+    };
+    drop(accepting);
     served.map_err(|source| ServeError { name, source })
 }
 
@@ -116,28 +116,6 @@ fn builder(options: &ServerOptions) -> Server {
         .max_concurrent_streams(options.max_streams)
         .http2_keepalive_interval(Some(options.keep_alive_interval))
         .http2_keepalive_timeout(Some(options.keep_alive_timeout))
-}
-
-/// Lets calls end by themselves; past the drain time their connections are cut, which ends them.
-async fn until_drained(
-    serving: impl Future<Output = Result<(), tonic::transport::Error>>,
-    options: &ServerOptions,
-    shutdown: &Shutdown,
-    cut: &CancellationToken,
-    name: &'static str,
-) -> Result<(), tonic::transport::Error> {
-    let late = async {
-        shutdown.closing().await;
-        tokio::time::sleep(options.drain).await;
-    };
-    tokio::pin!(serving);
-    tokio::select! {
-        served = &mut serving => return served,
-        () = late => {}
-    }
-    tracing::warn!(server = name, drain = ?options.drain, "calls outlived the drain time: cut off");
-    cut.cancel();
-    serving.await
 }
 
 /// Handlers are given no path; [`super::method`] reads it here.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use buzonera_kit::admin::{self, Admin};
-use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::lifecycle::{DRAIN, Shutdown};
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,7 +22,7 @@ struct Running {
 fn start(lame_duck: Duration) -> Running {
     let listener = admin::bind(ANY, "--admin-listen").unwrap();
     let (address, admin) = (listener.local_addr(), Admin::default());
-    let shutdown = Shutdown::new(lame_duck);
+    let shutdown = Shutdown::new(lame_duck, DRAIN);
     let serving = tokio::spawn(admin::serve(listener, admin.clone(), shutdown.clone()));
     Running {
         address,

@@ -23,15 +23,18 @@ const TAG: &str = "child:";
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Sample {
-    /// Holds the process up after it was asked to stop.
+    /// Has a session that never ends.
     hold: bool,
+    /// Never returns, whatever it is asked.
+    stuck: bool,
     /// The most open files; 0 leaves the limit alone.
     files: u64,
 }
 
 impl Settings for Sample {
     const KEYS: &'static [Key] = &[
-        Key::new("hold", "true|false", "Whether work never ends"),
+        Key::new("hold", "true|false", "Whether a session never ends"),
+        Key::new("stuck", "true|false", "Whether it never returns"),
         Key::new("files", "N", "How many files may be open"),
     ];
 
@@ -66,7 +69,9 @@ async fn run(config: Sample, process: Process) -> Result<(), std::io::Error> {
         };
         setrlimit(Resource::Nofile, limit)?;
     }
-    let _held = config.hold.then(|| process.shutdown.guard("held"));
+    if config.hold {
+        process.shutdown.spawn("held", std::future::pending());
+    }
     let listener = Listener::bind(ListenerConfig::new("sample", "--listen", ANY)).unwrap();
     tell(&format!("listening {}", listener.local_addr()));
     let mut inside = Vec::new();
@@ -80,7 +85,7 @@ async fn run(config: Sample, process: Process) -> Result<(), std::io::Error> {
             inside.push((accepted.stream, permit));
         }
     }
-    if config.hold {
+    if config.stuck {
         std::future::pending::<()>().await;
     }
     Ok(())
@@ -180,14 +185,41 @@ fn what_it_creates_is_its_users_alone() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let mut running = Running::start("--hold true --lame-duck 1h --admin-listen 127.0.0.1:0");
+fn a_second_signal_cuts_what_is_at_work() {
+    let mut running =
+        Running::start("--hold true --lame-duck 1h --drain 1h --admin-listen 127.0.0.1:0");
     let address = running.address();
     running.signal(Signal::TERM);
     TcpStream::connect(address).unwrap();
     assert_eq!(running.line(), "accepted");
     running.signal(Signal::INT);
-    assert_eq!(running.ended().0.code(), Some(130));
+    let (status, said) = running.ended();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("cut off at the deadline: 1 held"), "{said}");
+}
+
+#[test]
+fn after_lame_duck_and_drain_it_has_ended() {
+    let mut running =
+        Running::start("--hold true --lame-duck 1s --drain 1s --admin-listen 127.0.0.1:0");
+    running.address();
+    running.signal(Signal::TERM);
+    let asked = Instant::now();
+    let (status, said) = running.ended();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(asked.elapsed() >= Duration::from_secs(2));
+    assert!(said.contains("cut off at the deadline: 1 held"), "{said}");
+}
+
+#[test]
+fn a_tier_that_does_not_return_is_ended() {
+    let mut running =
+        Running::start("--stuck true --lame-duck 0s --drain 0s --admin-listen 127.0.0.1:0");
+    running.address();
+    running.signal(Signal::TERM);
+    let (status, said) = running.ended();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("not ended in time"), "{said}");
 }
 
 #[test]

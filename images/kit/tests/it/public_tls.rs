@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buzonera_kit::authority::LEAF_LIFETIME;
 use buzonera_kit::clock::unix_ms;
-use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::lifecycle::{DRAIN, Shutdown};
 use buzonera_kit::tls::PublicTls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -25,7 +25,7 @@ async fn a_mail_client_verifies_it_and_sees_the_renewed_one() {
     };
     issue();
     let public = PublicTls::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap();
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     public.watch_every(Duration::from_millis(10), &shutdown);
     let acceptor = TlsAcceptor::from(public.server_config());
     let year = i64::try_from(LEAF_LIFETIME.as_secs()).unwrap();

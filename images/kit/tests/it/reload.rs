@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::lifecycle::{DRAIN, Shutdown};
 use buzonera_kit::tls::{Credentials, peer_identity, server_name};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -18,7 +18,7 @@ async fn new_connections_use_the_new_set_and_old_ones_live() {
     let cluster = Cluster::new();
     let server = cluster.credentials(Tier::Directory, "directory-0");
     let mx = cluster.credentials(Tier::Mx, "mx-0");
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     server.watch_every(LOOK, &shutdown);
     mx.watch_every(LOOK, &shutdown);
     let replica = Replica::start_with(&server, ANY);
@@ -69,7 +69,7 @@ async fn new_connections_use_the_new_set_and_old_ones_live() {
 async fn a_channel_reconnects_with_the_new_certificate() {
     let cluster = Cluster::new();
     let mx = cluster.credentials(Tier::Mx, "mx-0");
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     mx.watch_every(LOOK, &shutdown);
     let replica = Replica::start(&cluster, "directory-0");
     let address = replica.address;
@@ -97,7 +97,7 @@ async fn a_broken_set_keeps_the_old_one() {
     let folder = cluster.folder(Tier::Directory, "directory-0");
     let server = cluster.credentials(Tier::Directory, "directory-0");
     let mx = cluster.credentials(Tier::Mx, "mx-0");
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     server.watch_every(LOOK, &shutdown);
     let replica = Replica::start_with(&server, ANY);
 

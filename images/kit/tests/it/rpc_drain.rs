@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use buzonera_kit::lifecycle::Shutdown;
+use buzonera_kit::lifecycle::{DRAIN, Shutdown};
 use buzonera_kit::listener::{Listener, ListenerConfig};
 use buzonera_kit::rpc::server::serve;
 use tokio::net::TcpStream;
@@ -52,7 +52,7 @@ async fn a_lame_duck_still_takes_connections() {
     let credentials = cluster.credentials(Tier::Directory, "directory-0");
     let listener = Listener::bind(ListenerConfig::new("rpc", "--listen", ANY)).unwrap();
     let address = listener.local_addr();
-    let shutdown = Shutdown::new(LAME_DUCK);
+    let shutdown = Shutdown::new(LAME_DUCK, DRAIN);
     let serving = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { serve(listener, &credentials, Default::default(), shutdown).await }

@@ -113,7 +113,7 @@ impl Replica {
     pub(crate) fn start_with(credentials: &Credentials, address: SocketAddr) -> Self {
         let listener = Listener::bind(ListenerConfig::new("rpc", "--listen", address)).unwrap();
         let address = listener.local_addr();
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, Duration::from_millis(500));
         let behaviour = Arc::new(Behaviour::default());
         let instance = credentials.identity().instance().to_owned();
         let service = DirectoryServer::new(Service {
@@ -122,7 +122,6 @@ impl Replica {
         });
         let options = ServerOptions {
             handshake_timeout: Duration::from_secs(2),
-            drain: Duration::from_millis(500),
             ..ServerOptions::default()
         };
         let serving = tokio::spawn({

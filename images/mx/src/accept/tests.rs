@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::Replica;
 use kit::tls::Credentials;
 use segments::sim::SimDisk;
@@ -43,7 +43,7 @@ async fn server(folder: &TempDir, sim: &SimDisk) -> Server {
     };
     authority.issue(&identity, &config.identity).unwrap();
     let credentials = Credentials::load(&config.identity).unwrap();
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     let opened = Server::open(&config, &credentials, &shutdown).await;
     let spool = Spool::open(sim.disk(), spool::Config::default(), Clock::system());
     Server {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
 use tokio::task::{self, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 use wire::ids::ShardName;
 
 use crate::spool::body::{Body, BodyError};
@@ -38,8 +39,7 @@ pub struct Job {
 
 /// Delivers until the process is to stop; then lets what is under way finish.
 pub async fn run<D: Deliverer>(spool: Spool, deliverer: Arc<D>, shutdown: Shutdown) {
-    let _guard = shutdown.guard("spool");
-    let house = tokio::spawn(house::keep(spool.clone()));
+    let house = AbortOnDropHandle::new(tokio::spawn(house::keep(spool.clone())));
     let mut runner = Runner {
         spool,
         deliverer,
@@ -47,7 +47,7 @@ pub async fn run<D: Deliverer>(spool: Spool, deliverer: Arc<D>, shutdown: Shutdo
         busy: HashMap::new(),
     };
     runner.work(&shutdown).await;
-    house.abort();
+    drop(house);
     while let Some(ended) = runner.running.join_next_with_id().await {
         runner.ended(ended);
     }

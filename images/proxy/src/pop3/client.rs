@@ -68,6 +68,9 @@ pub(super) enum End {
     Lost(#[from] io::Error),
     #[error("we are stopping")]
     Stopping,
+    /// At the end of the process's drain time, or by a panic.
+    #[error("cut off")]
+    Cut,
     /// After login.
     #[error(transparent)]
     Pumped(#[from] pump::End),
@@ -81,7 +84,6 @@ const REFUSAL: Duration = Duration::from_secs(5);
 
 /// Serves one connection to its end, and logs it.
 pub(crate) async fn serve(front: Arc<Front>, entry: Entry, accepted: Accepted) {
-    let _guard = front.shutdown.guard("POP3 clients");
     let _permit = match accepted.admission {
         Admission::Admitted(permit) => permit,
         Admission::Refused(full) => return refuse(&front, entry, accepted.stream, full).await,
@@ -97,7 +99,7 @@ pub(crate) async fn serve(front: Arc<Front>, entry: Entry, accepted: Accepted) {
         Ok(end) => End::Pumped(end),
         Err(end) => end,
     };
-    record.log(&end);
+    record.end = end;
 }
 
 async fn refuse(front: &Front, entry: Entry, stream: TcpStream, full: Full) {

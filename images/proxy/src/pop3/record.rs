@@ -10,7 +10,8 @@ use crate::login::Failure;
 use crate::pump::Traffic;
 use crate::shard::Route;
 
-/// What is known of a connection; becomes one line when it ends. Passwords never come near it.
+/// What is known of a connection; becomes one line when it is dropped, however it ends. Passwords
+/// never come near it.
 pub(super) struct Record {
     pub(super) session: SessionId,
     client: SocketAddr,
@@ -21,6 +22,7 @@ pub(super) struct Record {
     failures: u32,
     admitted: Option<(Route, String)>,
     pub(super) traffic: Traffic,
+    pub(super) end: End,
 }
 
 impl Record {
@@ -34,6 +36,7 @@ impl Record {
             failures: 0,
             admitted: None,
             traffic: Traffic::default(),
+            end: End::Cut,
         }
     }
 
@@ -53,8 +56,11 @@ impl Record {
     pub(super) fn admitted(&mut self, route: &Route, address: String) {
         self.admitted = Some((route.clone(), address));
     }
+}
 
-    pub(super) fn log(&self, end: &End) {
+impl Drop for Record {
+    fn drop(&mut self) {
+        let end = &self.end;
         let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (session, client) = (&self.session, self.client);
         let Some((route, address)) = &self.admitted else {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::server::serve;
 use kit::services::directory_server::{self, DirectoryServer};
@@ -49,7 +49,7 @@ impl Directory {
         let directory = Self {
             address: listener.local_addr(),
             known: Arc::default(),
-            shutdown: Shutdown::new(std::time::Duration::ZERO),
+            shutdown: Shutdown::new(std::time::Duration::ZERO, DRAIN),
         };
         let (credentials, service) = (credentials.clone(), directory.clone());
         let shutdown = directory.shutdown.clone();

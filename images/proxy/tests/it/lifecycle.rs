@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use buzonera_proxy::Limits;
 use buzonera_proxy::throttle::Rules;
+use kit::lifecycle::{DRAIN, Shutdown};
 
 use crate::world::{PATIENCE, World, until};
 
@@ -27,21 +28,28 @@ async fn sessions_outlive_the_listeners() {
 }
 
 #[tokio::test]
-async fn the_drain_time_is_bounded() {
-    let limits = Limits {
-        drain: Duration::from_millis(50),
-        ..Limits::default()
-    };
-    let world = World::with(limits).await;
-    let _client = world.logged_in().await;
+async fn a_client_that_does_not_read_is_cut_at_the_deadline() {
+    let shutdown = Shutdown::new(Duration::ZERO, Duration::from_millis(50));
+    let world = World::start(Limits::default(), Rules::default(), shutdown).await;
+    let mut client = world.logged_in().await;
+    // More than all buffers on the way hold.
+    for _ in 0..32 {
+        client.say("FLOOD\r\n").await;
+    }
     world.shutdown.trigger();
+    let cut = world.shutdown.drained().await.unwrap_err();
+    assert_eq!(cut.cut.get("POP3 clients"), Some(&1), "{cut}");
     world.serving.await.unwrap();
+    until("its place at the shard is free", || {
+        world.shards[0].open() == 0
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_lame_duck_still_serves() {
-    let lame_duck = PATIENCE * 2;
-    let world = World::start(Limits::default(), Rules::default(), lame_duck).await;
+    let shutdown = Shutdown::new(PATIENCE * 2, DRAIN);
+    let world = World::start(Limits::default(), Rules::default(), shutdown).await;
     world.shutdown.trigger();
     assert!(world.shutdown.is_triggered());
     world.logged_in().await;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use buzonera_proxy::Limits;
 use buzonera_proxy::throttle::Rules;
+use kit::lifecycle::{DRAIN, Shutdown};
 
 use crate::client::Client;
 use crate::world::{LOGIN, PATIENCE, World};
@@ -27,7 +28,7 @@ async fn world(wait: Duration) -> World {
         max_failed_logins: 10,
         ..Limits::default()
     };
-    World::start(limits, rules, Duration::ZERO).await
+    World::start(limits, rules, Shutdown::new(Duration::ZERO, DRAIN)).await
 }
 
 async fn attacker(world: &World) -> Client {

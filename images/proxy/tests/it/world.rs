@@ -8,7 +8,7 @@ use buzonera_proxy::throttle::Rules;
 use buzonera_proxy::{Config, Limits, Proxy};
 use kit::admin::Metrics;
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::Replica;
 use kit::tls::Credentials;
 use tempfile::TempDir;
@@ -53,11 +53,12 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        Self::start(limits, Rules::default(), Duration::ZERO).await
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+        Self::start(limits, Rules::default(), shutdown).await
     }
 
     /// Tim's account is at the first shard, epoch 7.
-    pub(crate) async fn start(limits: Limits, throttle: Rules, lame_duck: Duration) -> Self {
+    pub(crate) async fn start(limits: Limits, throttle: Rules, shutdown: Shutdown) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::create(&dir.path().join("ca"), ClusterId::random()).unwrap();
         let identity = |tier: Tier, instance: &str| issue(&authority, &dir, tier, instance);
@@ -86,7 +87,6 @@ impl World {
         let (pop3, pop3s) = (proxy.pop3_addr(), proxy.pop3s_addr());
         let metrics = Metrics::default();
         metrics.register_as(Tier::Proxy, "proxy-0", |registry| proxy.register(registry));
-        let shutdown = Shutdown::new(lame_duck);
         let world = Self {
             serving: tokio::spawn(proxy.serve(shutdown.clone())),
             account: AccountId::random(),

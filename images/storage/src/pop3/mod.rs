@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use wire::identity::{Identity, Tier};
 
+use self::times::QUIET;
 use crate::maildrop::Mailstore;
 
 pub(crate) mod machine;
@@ -61,8 +62,8 @@ struct Shared {
     shard: String,
 }
 
-/// Serves proxies until `shutdown` closes; then each session has the drain time, and holds a
-/// guard while it lives. Bind `listener` from [`Config::listener`].
+/// Serves proxies until `shutdown` closes. Sessions go on until their client is done or quiet, or
+/// they are cut. Bind `listener` from [`Config::listener`].
 pub async fn serve(
     listener: Listener,
     credentials: &Credentials,
@@ -82,7 +83,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                tokio::spawn(connection(shared.clone(), accepted));
+                shutdown.spawn("POP3 sessions", connection(shared.clone(), accepted));
             }
             () = shutdown.closing() => return,
         }
@@ -90,7 +91,6 @@ pub async fn serve(
 }
 
 async fn connection(shared: Arc<Shared>, accepted: Accepted) {
-    let _guard = shared.shutdown.guard("POP3 sessions");
     let peer = accepted.peer;
     let _permit = match accepted.admission {
         Admission::Admitted(permit) => permit,
@@ -134,9 +134,9 @@ async fn handshake(
 }
 
 impl Shared {
-    /// Resolves when sessions must end because the shard closes.
-    async fn over(&self) {
+    /// Resolves when a client that says nothing is shown out because the shard closes.
+    async fn quiet(&self) {
         self.shutdown.closing().await;
-        sleep(self.times.drain).await;
+        sleep(QUIET).await;
     }
 }

@@ -1,7 +1,7 @@
 //! One session: carries out what the machine says.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{BufMut as _, BytesMut};
 use kit::lines::LineStream;
@@ -32,28 +32,34 @@ pub(super) async fn run<S>(shared: &Shared, stream: S, proxy: &Identity)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let started = Instant::now();
     let mut session = Session {
         shared,
         lines: LineStream::new(stream, shared.times.write),
         state: State::Authorization,
-        client: None,
-        maildrop: None,
-        sent: 0,
-        deleted: 0,
+        visit: Visit {
+            shared,
+            proxy,
+            started: Instant::now(),
+            client: None,
+            maildrop: None,
+            sent: 0,
+            deleted: 0,
+            end: End::Cut,
+        },
     };
     let end = match session.talk().await {
         Ok(never) => match never {},
         Err(end) => end,
     };
-    // Frees the lock before the log line that tests and people wait for.
-    if session.maildrop.take().is_some() {
-        shared.metrics.sessions.dec();
-    }
-    session.log(proxy, &end, started.elapsed());
-    if end.is_clean() {
+    let is_clean = end.is_clean();
+    let Session {
+        lines, mut visit, ..
+    } = session;
+    visit.end = end;
+    drop(visit);
+    if is_clean {
         // Whoever has left does not hear it.
-        let _ = session.lines.close().await;
+        let _ = lines.close().await;
     }
 }
 
@@ -76,6 +82,9 @@ enum End {
     Ended,
     #[error("message not readable: {0}")]
     Unreadable(ReadError),
+    /// At the end of the process's drain time, or by a panic.
+    #[error("cut off")]
+    Cut,
     #[error("connection lost: {0}")]
     Lost(#[from] io::Error),
 }
@@ -93,12 +102,42 @@ struct Session<'a, S> {
     shared: &'a Shared,
     lines: LineStream<S>,
     state: State,
+    visit: Visit<'a>,
+}
+
+/// What a session has and has done; becomes a log line when it is dropped, however it ends.
+struct Visit<'a> {
+    shared: &'a Shared,
+    proxy: &'a Identity,
+    started: Instant,
     client: Option<Handoff>,
     maildrop: Option<Maildrop>,
     /// Octets of messages.
     sent: u64,
     /// Messages.
     deleted: u64,
+    end: End,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        // Frees the lock before the log line that tests and people wait for.
+        if self.maildrop.take().is_some() {
+            self.shared.metrics.sessions.dec();
+        }
+        let client = self.client.as_ref();
+        tracing::info!(
+            session = client.map(|client| client.session.to_string()),
+            account = client.map(|client| client.account.to_string()),
+            client = client.map(|client| client.client.to_string()),
+            proxy = self.proxy.instance(),
+            result = %self.end,
+            octets = self.sent,
+            deleted = self.deleted,
+            ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "POP3 session"
+        );
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
@@ -114,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 }
             }
             self.lines.flush().await?;
-            match self.maildrop {
+            match self.visit.maildrop {
                 None => self.listen_before_login(login_ends).await?,
                 Some(_) => self.listen().await?,
             }
@@ -127,13 +166,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 0 => Err(End::Left),
                 _ => Ok(()),
             },
-            () = self.shared.over() => self.ended(),
+            () = self.shared.shutdown.closing() => self.ended(),
         }
     }
 
     async fn listen(&mut self) -> Result<(), End> {
         let ended = async {
-            match &self.maildrop {
+            match &self.visit.maildrop {
                 Some(maildrop) => maildrop.ended().await,
                 None => std::future::pending().await,
             }
@@ -146,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 _ => Ok(()),
             },
             () = ended => self.ended(),
-            () = self.shared.over() => self.ended(),
+            () = self.shared.quiet() => self.ended(),
         }
     }
 
@@ -159,13 +198,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn line(&mut self, line: Line) -> Result<(), End> {
         // A shard that others have superseded answers nothing more from its snapshot.
-        if let Some(maildrop) = &self.maildrop
+        if let Some(maildrop) = &self.visit.maildrop
             && maildrop.ensure_current().await.is_err()
         {
             return self.ended();
         }
         let state = std::mem::replace(&mut self.state, State::Closed);
-        let messages = self.maildrop.as_ref().map_or(&[][..], Maildrop::messages);
+        let messages = self
+            .visit
+            .maildrop
+            .as_ref()
+            .map_or(&[][..], Maildrop::messages);
         let (mut state, mut step) = state.line(line, messages);
         // Opening and deleting have a second half once their outcome is known.
         match step {
@@ -193,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Step::Send { index, lines } => self.send(index, lines).await?,
             Step::Close(reply) => {
                 reply.write(self.lines.out());
-                return Err(match (reply.ok, &self.maildrop) {
+                return Err(match (reply.ok, &self.visit.maildrop) {
                     (true, _) => End::Quit,
                     (false, Some(_)) => End::NotDeleted,
                     (false, None) => End::Refused,
@@ -224,10 +267,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Err(OpenError::Moved(_)) => metrics.moved.inc(),
             Err(OpenError::Temporary(_)) => metrics.temporary.inc(),
         };
-        self.client = Some(handoff);
+        self.visit.client = Some(handoff);
         let count = opened.map(|maildrop| {
             metrics.sessions.inc();
-            self.maildrop.insert(maildrop).messages().len()
+            self.visit.maildrop.insert(maildrop).messages().len()
         });
         state.opened(&count)
     }
@@ -235,13 +278,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     /// Not bounded in time: only the disk's answer says what is true.
     async fn expunge(&mut self, state: State, uids: &[u32]) -> (State, Step) {
         let count = uids.len() as u64;
-        let Some(maildrop) = &self.maildrop else {
+        let Some(maildrop) = &self.visit.maildrop else {
             return state.expunged(&Ok(()));
         };
         let result = maildrop.expunge(uids).await;
         match result {
             Ok(()) => {
-                self.deleted = count;
+                self.visit.deleted = count;
                 self.shared.metrics.deleted.inc_by(count);
             }
             Err(_) => {
@@ -252,7 +295,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn list(&mut self, listing: Listing) -> Result<(), End> {
-        let (Some(maildrop), State::Transaction(marks)) = (&self.maildrop, &self.state) else {
+        let (Some(maildrop), State::Transaction(marks)) = (&self.visit.maildrop, &self.state)
+        else {
             return Ok(());
         };
         Reply::ok("").write(self.lines.out());
@@ -270,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     /// Streams a message. It is read as fast as the client takes it, chunk by chunk.
     async fn send(&mut self, index: usize, lines: Option<u32>) -> Result<(), End> {
-        let Some(maildrop) = &self.maildrop else {
+        let Some(maildrop) = &self.visit.maildrop else {
             return Ok(());
         };
         let (mut stuffer, size) = match lines {
@@ -308,25 +352,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 .map_err(End::Unreadable)?;
         }
         stuffer.finish(self.lines.out());
-        self.sent += offset;
+        self.visit.sent += offset;
         self.shared.metrics.messages.inc();
         self.shared.metrics.octets.inc_by(offset);
         Ok(())
-    }
-
-    fn log(&self, proxy: &Identity, end: &End, took: Duration) {
-        let client = self.client.as_ref();
-        tracing::info!(
-            session = client.map(|client| client.session.to_string()),
-            account = client.map(|client| client.account.to_string()),
-            client = client.map(|client| client.client.to_string()),
-            proxy = proxy.instance(),
-            result = %end,
-            octets = self.sent,
-            deleted = self.deleted,
-            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "POP3 session"
-        );
     }
 }
 

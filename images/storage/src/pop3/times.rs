@@ -16,8 +16,9 @@ pub const LOGIN: Duration = Duration::from_secs(30);
 /// the patience with a slow reader: 64 KB in it are 550 octets a second.
 pub const WRITE: Duration = Duration::from_secs(120);
 
-/// How long sessions go on when the shard closes.
-pub const DRAIN: Duration = Duration::from_secs(10);
+/// While the shard closes: a program that works through a mailbox says its next command at once,
+/// and whoever says nothing for so long is shown out, so that the shard is soon back.
+pub(super) const QUIET: Duration = Duration::from_secs(2);
 
 /// The times of all sessions, and when a peer is taken for dead.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,9 +33,6 @@ pub struct Times {
     /// See [`WRITE`].
     #[serde(with = "kit::config::duration")]
     pub write: Duration,
-    /// See [`DRAIN`].
-    #[serde(with = "kit::config::duration")]
-    pub drain: Duration,
     /// See [`KeepAlive::idle`].
     #[serde(with = "kit::config::duration")]
     pub keep_alive_idle: Duration,
@@ -60,7 +58,6 @@ impl Default for Times {
             idle: IDLE,
             login: LOGIN,
             write: WRITE,
-            drain: DRAIN,
             keep_alive_idle: idle,
             keep_alive_interval: interval,
             keep_alive_probes: probes,

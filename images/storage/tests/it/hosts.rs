@@ -16,7 +16,7 @@ use buzonera_storage::volume::{self, VolumeLock};
 use kit::authority::Authority;
 use kit::lifecycle::Shutdown;
 use kit::listener::{Listener, ListenerConfig};
-use kit::rpc::server::{ServerOptions, serve_with};
+use kit::rpc::server::serve;
 use kit::rpc::{Channel, ChannelOptions, ShardChannels, channel};
 use kit::services::mover_client::MoverClient;
 use kit::services::mover_server::MoverServer;
@@ -222,7 +222,7 @@ impl Host {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = Listener::bind(ListenerConfig::new("rpc", "", address)).unwrap();
         let endpoint = listener.local_addr();
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, Duration::ZERO);
         let channels = ShardChannels::new(self.credentials.clone(), ChannelOptions::default());
         let mover = MoverServer::new(MoverService::new(
             shard.clone(),
@@ -232,13 +232,10 @@ impl Host {
         let (credentials, stop) = (self.credentials.clone(), shutdown.clone());
         let serving = tokio::spawn(async move {
             let routes = tonic::service::Routes::new(mover);
-            let options = ServerOptions {
-                drain: Duration::ZERO,
-                ..ServerOptions::default()
-            };
-            serve_with(listener, &credentials, routes, options, stop)
-                .await
-                .unwrap();
+            let served = serve(listener, &credentials, routes, stop.clone());
+            served.await.unwrap();
+            // Moves under way are cut, and have let go of the shard.
+            let _ = stop.drained().await;
         });
         let options = ChannelOptions::default();
         let at = endpoint.to_string();

@@ -11,7 +11,7 @@ use buzonera_storage::index::Index;
 use buzonera_storage::volume::VolumeLock;
 use buzonera_storage::{Config, Error, Storage};
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::{Channel, ChannelOptions, Replica, channel};
 use kit::services::mover_client::MoverClient;
@@ -171,7 +171,7 @@ impl Cluster {
             state: Mutex::default(),
             cluster,
         });
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         let listener = Listener::bind(ListenerConfig::new("directory", "", LOOPBACK)).unwrap();
         let made = Self {
             directory: listener.local_addr(),
@@ -216,7 +216,7 @@ impl Cluster {
         let config = self.config(shard);
         let data = config.data.clone();
         let storage = Storage::bind(config).unwrap();
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         Running {
             name: shard.to_owned(),
             data,

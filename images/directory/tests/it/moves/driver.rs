@@ -9,7 +9,7 @@ use buzonera_directory::model::Key;
 use buzonera_directory::model::records::MoverRecord;
 use buzonera_directory::moves::{MovesConfig, Replica, drive};
 use buzonera_directory::store::{Outcome, SharedStore, Txn};
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::{self, ChannelOptions, ShardChannels};
 use prost::Message as _;
@@ -73,7 +73,7 @@ impl Stage {
     /// As [`Self::drive_through`], and at most so many moves take their turns at once.
     pub(crate) async fn drive_few(&self, gate: &Arc<Gate>, in_hand: usize) -> Driver {
         let term = take_over(&self.store).await;
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         let mut gates = HashMap::new();
         for name in SHARDS {
             let endpoint = self.gate(name, gate, &shutdown);

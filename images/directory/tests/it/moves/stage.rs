@@ -10,7 +10,7 @@ use buzonera_directory::map::Shared;
 use buzonera_directory::store::SharedStore;
 use buzonera_directory::store::embedded::{Embedded, Options};
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::{self, Channel, ChannelOptions, channel};
 use kit::services::shard_client::ShardClient;
 use kit::tls::Credentials;
@@ -103,7 +103,7 @@ impl Stage {
         let data = folder.join(format!("data-{name}"));
         let config = storage::Config::new(identity, data, vec![replica], LOOPBACK, LOOPBACK);
         let storage = Storage::bind(config).unwrap();
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         let running = Running {
             rpc: storage.rpc_addr(),
             shutdown: shutdown.clone(),

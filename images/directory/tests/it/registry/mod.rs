@@ -16,7 +16,7 @@ use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::{Freshness, SharedStore, Txn};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::Caller;
 use kit::services::registry_server::Registry as _;
 use prost::Message;
@@ -73,7 +73,7 @@ impl World {
             shared,
             cluster: CLUSTER,
             config,
-            shutdown: Shutdown::new(Duration::ZERO),
+            shutdown: Shutdown::new(Duration::ZERO, DRAIN),
         };
         let world = Self {
             registry,

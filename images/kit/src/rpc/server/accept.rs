@@ -8,7 +8,6 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 use super::ServerOptions;
 use super::connection::Connection;
@@ -41,7 +40,7 @@ pub(super) struct Acceptor {
 struct Handshakes {
     tls: TlsAcceptor,
     limit: Duration,
-    cut: CancellationToken,
+    shutdown: Shutdown,
     ready: mpsc::Sender<Connection>,
 }
 
@@ -50,7 +49,7 @@ impl Acceptor {
         listener: Listener,
         credentials: &Credentials,
         options: &ServerOptions,
-        cut: CancellationToken,
+        shutdown: Shutdown,
         ready: mpsc::Sender<Connection>,
     ) -> Self {
         Self {
@@ -58,14 +57,15 @@ impl Acceptor {
             handshakes: Handshakes {
                 tls: credentials.server_config().into(),
                 limit: options.handshake_timeout,
-                cut,
+                shutdown,
                 ready,
             },
         }
     }
 
     /// Until the process closes; then the port is closed.
-    pub(super) async fn run(self, shutdown: Shutdown) {
+    pub(super) async fn run(self) {
+        let shutdown = self.handshakes.shutdown.clone();
         let name = self.listener.name();
         loop {
             let Accepted {
@@ -99,7 +99,12 @@ impl Handshakes {
         peer: SocketAddr,
         permit: Permit,
     ) {
-        match self.shake(stream, peer, permit).await {
+        let shaken = tokio::select! {
+            shaken = self.shake(stream, peer, permit) => shaken,
+            // It has asked for nothing yet.
+            () = self.shutdown.closing() => return,
+        };
+        match shaken {
             // An error means that the server has ended; so does the connection.
             Ok(connection) => drop(self.ready.send(connection).await),
             Err(error) => tracing::info!(listener, %peer, %error, "connection refused"),
@@ -120,7 +125,6 @@ impl Handshakes {
             identity: Arc::new(identity),
             address,
         };
-        let cut = self.cut.clone().cancelled_owned();
-        Ok(Connection::new(stream, caller, cut, permit))
+        Ok(Connection::new(stream, caller, &self.shutdown, permit))
     }
 }

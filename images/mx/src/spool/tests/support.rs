@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use segments::sim::SimDisk;
@@ -262,7 +262,7 @@ pub(super) fn door() -> Door {
 
 /// Starts the runner.
 pub(super) fn start(spool: &Spool, shards: &Arc<Shards>) -> (Shutdown, JoinHandle<()>) {
-    let shutdown = Shutdown::new(Duration::ZERO);
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     let running = runner::run(spool.clone(), Arc::clone(shards), shutdown.clone());
     (shutdown, tokio::spawn(running))
 }

@@ -49,6 +49,17 @@ impl Client {
         self.reply().await.expect("never shown out")
     }
 
+    /// Sends an octet now and then until the connection is closed.
+    pub(crate) async fn drip_until_closed(&mut self) {
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+        let dripping = async {
+            while self.stream.write_all(b"x").await.is_ok() {
+                pause.tick().await;
+            }
+        };
+        timeout(PATIENCE, dripping).await.expect("never cut");
+    }
+
     /// The next reply, lines joined by LF; `None` when the connection ended.
     pub(crate) async fn reply(&mut self) -> Option<String> {
         let mut lines = Vec::new();

@@ -14,7 +14,7 @@ use buzonera_mx::config::{Config, Limits, SpoolLimits};
 use buzonera_mx::spool::Spool;
 use kit::admin::Admin;
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::process::Process;
 use kit::rpc::Replica;
 use kit::tls::Credentials;
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) directory: Arc<FakeDirectory>,
     pub(crate) shards: [Arc<FakeShard>; 2],
     pub(crate) shutdown: Shutdown,
+    /// What the next start gives sessions once it was asked to stop.
+    pub(crate) drain: Duration,
     pub(crate) smtp: std::net::SocketAddr,
     pub(crate) lmtp: std::net::SocketAddr,
     pub(crate) rpc: std::net::SocketAddr,
@@ -128,7 +130,8 @@ impl World {
         let mut world = Self {
             directory,
             shards,
-            shutdown: Shutdown::new(Duration::ZERO),
+            shutdown: Shutdown::new(Duration::ZERO, DRAIN),
+            drain: DRAIN,
             smtp: config.smtp_listen,
             lmtp: config.smtp_listen,
             rpc: config.rpc_listen,
@@ -151,7 +154,7 @@ impl World {
     }
 
     async fn start(&mut self) {
-        self.shutdown = Shutdown::new(Duration::ZERO);
+        self.shutdown = Shutdown::new(Duration::ZERO, self.drain);
         self.admin = Admin::default();
         let process = Process {
             admin: self.admin.clone(),
@@ -193,11 +196,16 @@ impl World {
     /// Stops the MX and starts it again over the same volume.
     pub(crate) async fn restart(&mut self) {
         self.shutdown.trigger_now();
+        self.ended().await;
+        self.start().await;
+    }
+
+    /// Waits for the end of an MX that was asked to stop.
+    pub(crate) async fn ended(&mut self) {
         self.spool = None;
         if let Some(serving) = self.serving.take() {
             serving.await.unwrap().unwrap();
         }
-        self.start().await;
     }
 
     /// The identity folder of a process or person.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::server::serve;
 use kit::tls::Credentials;
@@ -29,7 +29,7 @@ impl Server {
         let credentials = Credentials::load(identity).unwrap();
         let listener = Listener::bind(ListenerConfig::new("rpc", "--rpc", address)).unwrap();
         let address = listener.local_addr();
-        let shutdown = Shutdown::new(Duration::ZERO);
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         runtime.spawn(async move { serve(listener, &credentials, routes, shutdown).await });
         Self {
             address,

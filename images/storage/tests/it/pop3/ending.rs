@@ -43,17 +43,31 @@ async fn a_superseded_shard_answers_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_closing_shard_gives_sessions_their_time() {
-    let mut config = config();
-    config.times.drain = Duration::from_millis(50);
-    let site = Site::with(404, config, &[b"one\r\n"]).await;
+async fn a_closing_shard_shows_out_whoever_is_quiet() {
+    let site = Site::new(404, &[b"one\r\n"]).await;
     let mut fresh = site.proxy().await;
     let mut client = site.opened().await;
-    assert_eq!(client.ask("NOOP").await, "+OK");
     site.shutdown.trigger();
-    assert_eq!(client.line().await, ENDED);
+    // Before login there is nothing to lose.
     assert_eq!(fresh.line().await, ENDED);
-    site.shutdown.drained(crate::rig::SOON).await.unwrap();
+    assert_eq!(client.ask("NOOP").await, "+OK");
+    assert_eq!(client.line().await, ENDED);
+    drop((fresh, client));
+    site.shutdown.drained().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_at_the_deadline() {
+    let large = vec![b'x'; 16 << 20];
+    let drain = Duration::from_millis(50);
+    let site = Site::draining(406, config(), &[&large], drain).await;
+    let mut client = site.opened().await;
+    assert!(client.ask("RETR 1").await.starts_with("+OK "));
+    site.shutdown.trigger();
+    let cut = site.shutdown.drained().await.unwrap_err();
+    assert_eq!(cut.cut.get("POP3 sessions"), Some(&1), "{cut}");
+    // A message cut short does not look complete.
+    assert!(!client.rest().await.ends_with(".\r\n"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use buzonera_storage::maildrop::Mailstore;
 use buzonera_storage::pop3::{self, Config, Metrics, Times};
 use kit::authority::Authority;
-use kit::lifecycle::Shutdown;
+use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::Listener;
 use kit::tls::{Credentials, server_name};
 use tempfile::TempDir;
@@ -45,6 +45,16 @@ pub(crate) fn config() -> Config {
 impl Site {
     /// The owner's INBOX holds these messages, each with a line before it that names the owner.
     pub(crate) async fn with(seed: u64, config: Config, bodies: &[&[u8]]) -> Self {
+        Self::draining(seed, config, bodies, DRAIN).await
+    }
+
+    /// With the time that sessions have once the shard closes.
+    pub(crate) async fn draining(
+        seed: u64,
+        config: Config,
+        bodies: &[&[u8]],
+        drain: Duration,
+    ) -> Self {
         let mut rig = Rig::new(seed);
         rig.create(account(OWNER)).await;
         for (id, body) in (1..).zip(bodies) {
@@ -56,7 +66,7 @@ impl Site {
         let listener = Listener::bind(config.listener.clone()).unwrap();
         let site = Self {
             address: listener.local_addr(),
-            shutdown: Shutdown::new(Duration::ZERO),
+            shutdown: Shutdown::new(Duration::ZERO, drain),
             rig,
             authority,
             folder,
