@@ -9,6 +9,7 @@ use crate::commands::alias::AliasCommand;
 use crate::commands::domain::DomainCommand;
 use crate::commands::import::ImportArgs;
 use crate::commands::moves::{MoveArgs, MovesArgs};
+use crate::commands::shard::ShardCommand;
 use crate::commands::spool::SpoolArgs;
 use crate::local::{LocalArgs, roster};
 use crate::output::Format;
@@ -69,6 +70,9 @@ pub enum Command {
     Import(ImportArgs),
     /// Every shard with its accounts, bytes and phase.
     Shards,
+    /// One shard: replace its volume.
+    #[command(subcommand)]
+    Shard(ShardCommand),
     /// Move an account to another shard.
     Move(MoveArgs),
     /// Moves under way, and recent ones.

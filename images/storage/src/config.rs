@@ -60,6 +60,9 @@ pub struct Config {
     pub moves: moves::Settings,
     /// The times of POP3.
     pub pop3: Times,
+    /// What this start of the machine is called; `None`: as the kernel calls it. Tests play several
+    /// machines on one with it.
+    pub boot_id: Option<String>,
     /// See [`SPACE_EVERY`].
     #[serde(skip)]
     pub space_every: Duration,
@@ -85,6 +88,7 @@ impl Default for Config {
             shard: shard::Settings::default(),
             moves: moves::Settings::default(),
             pop3: Times::default(),
+            boot_id: None,
             space_every: SPACE_EVERY,
             heap: segments::Options::default(),
         }
@@ -139,6 +143,11 @@ impl Settings for Config {
             "pop3-advertise",
             "HOST:PORT",
             "What proxies are told to connect to",
+        ),
+        Key::new(
+            "boot-id",
+            "TEXT",
+            "For tests: what this start of the machine is called",
         ),
         Key::new(
             "lease-patience",

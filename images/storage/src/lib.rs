@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use wire::identity::Tier;
 use wire::ids::{ClusterId, IdError, Incarnation, ShardName};
+use wire::rpc::LockFile;
 
 pub mod account;
 mod config;
@@ -48,13 +49,22 @@ use crate::maildrop::Mailstore;
 use crate::metrics::Metrics;
 use crate::moves::MoverService;
 use crate::registry::keeper::{self, Claim, NoLease};
+use crate::registry::witness;
 use crate::service::ShardService;
 use crate::shard::{Ending, Shard, Unready};
 use crate::space::Space;
-use crate::volume::{VolumeError, VolumeLock};
+use crate::volume::{Lost, Volume, VolumeError, VolumeLock};
 
 /// Calls from one address at a time: all of MX may be behind one.
 const RPC_CONNECTIONS: usize = 4096;
+
+/// How a volume is opened.
+type OpenVolume = fn(
+    Arc<dyn segments::Disk>,
+    segments::Options,
+    &Path,
+    Option<&VolumeLock>,
+) -> Result<Volume, VolumeError>;
 
 /// Why a shard does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -214,20 +224,36 @@ impl Storage {
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
         self.credentials.watch(&shutdown);
         let lease = Lease::new(Arc::new(kit::clock::boottime), self.config.lease_patience);
-        let shard = self.open(lease).await?;
+        let shard = match self.open(lease.clone(), volume::open).await {
+            Err(Error::Volume(VolumeError::Lost(lost))) => {
+                self.let_go(&lease, lost, &shutdown).await?;
+                self.open(lease, volume::open_despite).await?
+            }
+            opened => opened?,
+        };
         let served = self.serve_shard(shard.clone(), shutdown).await;
         tokio::task::spawn_blocking(move || shard.close()).await?;
         served
     }
 
-    async fn open(&self, lease: Lease) -> Result<Shard, Error> {
+    /// Acknowledged mail is lost: only an administrator lets the shard go on without it.
+    async fn let_go(&self, lease: &Lease, lost: Lost, shutdown: &Shutdown) -> Result<(), Error> {
+        tracing::error!(%lost, "the volume is not served");
+        let claim = self.claim_of(wire::rpc::Volume::default(), None)?;
+        match keeper::let_go(lease, &self.directory, &claim, shutdown).await {
+            Err(NoLease::Refused(_)) => Err(VolumeError::Lost(lost).into()),
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn open(&self, lease: Lease, open_volume: OpenVolume) -> Result<Shard, Error> {
         let data = self.config.data.clone();
         let (options, settings) = (self.config.heap.clone(), self.config.shard.clone());
         let (name, metrics) = (self.name.clone(), self.metrics.clone());
         let lock = self.lock.clone();
         let open = move || {
             let heap = volume::heap(&data, &lock)?;
-            let volume = volume::open(heap, options, &data.join("index"), Some(&lock))?;
+            let volume = open_volume(heap, options, &data.join("index"), Some(&lock))?;
             let replayed = volume.replayed;
             let shard = Shard::start(name, volume, lease, settings, metrics.clone())?;
             // Opened once a process: there is nothing to replace.
@@ -306,11 +332,22 @@ impl Storage {
             let me = format!("cluster {}", self.cluster);
             return Err(foreign(format!("cluster {other}"), me));
         }
+        self.claim_of(shard.volume()?, cluster)
+    }
+
+    fn claim_of(
+        &self,
+        volume: wire::rpc::Volume,
+        cluster: Option<ClusterId>,
+    ) -> Result<Claim, Error> {
         let endpoint = |told: &Option<String>, bound: SocketAddr| {
             told.clone().unwrap_or_else(|| bound.to_string())
         };
+        let (device, inode) = self.lock.file()?;
         Ok(Claim {
-            volume_incarnation: shard.incarnation(),
+            volume,
+            lock: LockFile { device, inode },
+            boot_id: self.config.boot_id.clone(),
             cluster,
             rpc_endpoint: endpoint(&self.config.rpc_advertise, self.rpc.local_addr()),
             pop3_endpoint: endpoint(&self.config.pop3_advertise, self.pop3.local_addr()),
@@ -329,11 +366,11 @@ async fn begin(
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let granted = keeper::acquire(shard.lease(), &directory, &claim, &shutdown).await?;
-    if granted.cluster != cluster || granted.incarnation <= claim.volume_incarnation {
+    if granted.cluster != cluster || granted.incarnation.0 <= claim.volume.opened {
         let text = format!(
             "the directory of cluster {} granted incarnation {}, and this volume of cluster \
              {cluster} has seen {}",
-            granted.cluster, granted.incarnation, claim.volume_incarnation
+            granted.cluster, granted.incarnation, claim.volume.opened
         );
         return Err(NoLease::Refused(text).into());
     }
@@ -349,6 +386,14 @@ async fn begin(
     let keep = keeper::keep(shard.clone(), directory.clone(), load, is_followed.clone());
     let _keep = AbortOnDropHandle::new(tokio::spawn(keep));
     tracing::info!(incarnation = %granted.incarnation, "the lease is granted");
+    let (recorded, mut is_recorded) = watch::channel(false);
+    let tell = witness::tell(shard.clone(), directory.clone(), recorded);
+    let _tell = AbortOnDropHandle::new(tokio::spawn(tell));
+    // Nothing is acknowledged before it is known outside which volume that is on.
+    tokio::select! {
+        _ = is_recorded.wait_for(|recorded| *recorded) => {}
+        () = shutdown.closing() => return Ok(()),
+    }
     let ready = async {
         if is_followed.wait_for(|followed| *followed).await.is_ok() {
             tracing::info!("the shard serves what the directory assigns to it");

@@ -10,6 +10,7 @@ pub mod move_view;
 pub mod moves;
 pub mod pages;
 pub mod session;
+pub mod shard;
 pub mod shards;
 pub mod spool;
 pub mod spool_view;
@@ -47,6 +48,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Alias(command) => alias::run(command, &mut session).await,
         Command::Import(args) => import::run(args, &mut session).await,
         Command::Shards => shards::run(&mut session).await,
+        Command::Shard(command) => shard::run(command, &mut session).await,
         Command::Move(args) => moves::run_move(args, &mut session).await,
         Command::Moves(args) => moves::run_list(args, &mut session).await,
         Command::Spool(args) => spool::run(args, &mut session).await,

@@ -122,6 +122,12 @@ enum Trouble {
     NearlyFull,
 }
 
+impl Show for ShardView {
+    fn text(&self) -> String {
+        format!("{} is {}.\n", self.name, self.phase())
+    }
+}
+
 /// Several shards.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]

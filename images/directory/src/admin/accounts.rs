@@ -239,6 +239,7 @@ pub(super) fn record_of(new: &New<'_>, shard: &ShardName, placement: String) -> 
         removed_at_ms: 0,
         pending: true,
         move_id: Default::default(),
+        uid_validity: 0,
     }
 }
 

@@ -10,6 +10,7 @@ mod import;
 mod moves;
 mod refuse;
 mod remove;
+mod replace;
 mod shards;
 mod shown;
 mod status;
@@ -180,6 +181,7 @@ methods! {
     list_shards: ListRequest -> ListShardsReply = |me, message| me.list_shards(message);
     add_shard: AddShardRequest -> ShardInfo = |me, message| me.add_shard(message);
     set_shard_state: SetShardStateRequest -> ShardInfo = |me, message| me.set_shard_state(message);
+    replace_volume: ReplaceVolumeRequest -> ShardInfo = |me, message| me.replace_volume(message);
     start_move: StartMoveRequest -> Move = |me, message| me.start_move(message);
     show_move: ShowMoveRequest -> Move = |me, message| me.show_move(message);
     list_moves: ListRequest -> ListMovesReply = |me, message| me.list_moves(message);

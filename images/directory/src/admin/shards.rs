@@ -71,7 +71,7 @@ impl Admin {
         .await
     }
 
-    async fn shard_state(
+    pub(super) async fn shard_state(
         &self,
         name: &ShardName,
     ) -> Result<Option<Found<ShardStateRecord>>, Status> {
@@ -90,7 +90,7 @@ impl Admin {
         Ok(ListShardsReply { shards, more })
     }
 
-    fn info(&self, name: &ShardName, state: ShardState) -> ShardInfo {
+    pub(super) fn info(&self, name: &ShardName, state: ShardState) -> ShardInfo {
         let map = self.shared.read();
         let info = map.shard(name).map(|shard| info(&map, shard));
         ShardInfo {
@@ -182,7 +182,7 @@ fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
     )))
 }
 
-fn unknown(name: &ShardName) -> Status {
+pub(super) fn unknown(name: &ShardName) -> Status {
     Status::not_found(format!(
         "there is no shard {name}; `buzonera shards` lists them"
     ))

@@ -2,18 +2,22 @@
 //!
 //! A starting shard gets an incarnation above the directory's and above its volume's highest. While
 //! another process holds the lease it waits, unless that one is surely dead: it ran in the same
-//! boot of the same machine, and the caller has the volume's lock.
+//! boot of the same machine, and held the very lock that the caller has now: of the same volume, the
+//! same file. A copy of a volume's folder has the volume's id, and another lock.
 //!
-//! | lease | same boot, volume locked | answer |
+//! | lease | same boot, volume and lock | answer |
 //! |---|---|---|
-//! | none | any | granted |
-//! | held | yes | granted, the old one ends |
+//! | none | any | granted, if it is the [`volume`] that was served last |
+//! | held | yes | the same, and the old one ends |
 //! | held | no | held: ask again |
 
 use wire::ids::{ClusterId, Incarnation, ShardName};
 use wire::rpc::{AcquireLeaseRequest, ShardState};
 
-use crate::model::records::{LeaseRecord, ShardRecord};
+pub mod volume;
+
+use self::volume::{BadVolume, is_awaited, judge};
+use crate::model::records::{LeaseRecord, ShardRecord, VolumeRecord};
 use crate::store::LeaseId;
 
 /// What the store holds about a shard.
@@ -25,6 +29,8 @@ pub struct Known {
     pub record: Option<ShardRecord>,
     /// The lease that is held now.
     pub lease: Option<LeaseRecord>,
+    /// What was told of its volume.
+    pub volume: Option<VolumeRecord>,
 }
 
 /// What a starting shard is answered.
@@ -39,6 +45,8 @@ pub enum Decision {
     },
     /// Another process holds the lease.
     Held(LeaseRecord),
+    /// Its volume has lost mail, and an administrator said to go on without it: ask again then.
+    GoOn,
     /// It never gets one.
     Refused(Refusal),
 }
@@ -46,6 +54,9 @@ pub enum Decision {
 /// Why a shard never gets a lease, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Its volume is not the one that it served last.
+    #[error(transparent)]
+    Volume(#[from] BadVolume),
     /// The volume is another cluster's.
     #[error(
         "the volume belongs to cluster {0:?} and this directory to {1}: give the shard its own \
@@ -72,6 +83,7 @@ pub fn decide(
     }
     match &known.lease {
         Some(lease) if !is_dead(lease, request) => Decision::Held(lease.clone()),
+        _ if request.lost && is_awaited(known.volume.as_ref()) => Decision::GoOn,
         lease => Decision::Grant {
             incarnation: next_incarnation(known, request),
             replaces: lease.as_ref().map(|lease| LeaseId(lease.store_lease)),
@@ -91,23 +103,43 @@ fn refusal(
         return Some(Refusal::Foreign(volume.clone(), cluster));
     }
     match known.state {
-        None | Some(ShardState::Unspecified) => Some(Refusal::Unknown(shard.clone())),
-        Some(ShardState::Retired) => Some(Refusal::Retired(shard.clone())),
-        Some(ShardState::Active | ShardState::Cordoned | ShardState::Draining) => None,
+        None | Some(ShardState::Unspecified) => return Some(Refusal::Unknown(shard.clone())),
+        Some(ShardState::Retired) => return Some(Refusal::Retired(shard.clone())),
+        Some(ShardState::Active | ShardState::Cordoned | ShardState::Draining) => {}
     }
+    let bad = match request.lost {
+        true if is_awaited(known.volume.as_ref()) => None,
+        true => Some(BadVolume::Lost(shard.clone())),
+        false => {
+            let told = request.volume.clone().unwrap_or_default();
+            judge(shard, known.volume.as_ref(), given_out(known), &told).err()
+        }
+    };
+    bad.map(Refusal::Volume)
 }
 
-/// The process that holds the lease is gone: it had the volume's lock, which only one process of a
-/// machine has, and the caller has it now, in the same boot of the same machine.
+/// The process that holds the lease is gone: it held the lock of a volume, which only one process
+/// of a machine has, and the caller has that very file's lock now, in the same boot of the same
+/// machine.
 fn is_dead(lease: &LeaseRecord, request: &AcquireLeaseRequest) -> bool {
-    request.volume_locked && !request.boot_id.is_empty() && request.boot_id == lease.boot_id
+    let volume = request.volume.as_ref().map(|volume| &volume.id);
+    let of_lease = lease.lock.is_some() && !lease.boot_id.is_empty() && !lease.volume_id.is_empty();
+    of_lease
+        && request.boot_id == lease.boot_id
+        && request.lock == lease.lock
+        && volume == Some(&lease.volume_id)
+}
+
+/// The highest incarnation that this shard was given.
+fn given_out(known: &Known) -> u64 {
+    let recorded = known.record.as_ref().map_or(0, |record| record.incarnation);
+    let leased = known.lease.as_ref().map_or(0, |lease| lease.incarnation);
+    recorded.max(leased)
 }
 
 fn next_incarnation(known: &Known, request: &AcquireLeaseRequest) -> Incarnation {
-    let recorded = known.record.as_ref().map_or(0, |record| record.incarnation);
-    let leased = known.lease.as_ref().map_or(0, |lease| lease.incarnation);
-    let highest = recorded.max(leased).max(request.volume_incarnation);
-    Incarnation(highest.saturating_add(1))
+    let opened = request.volume.as_ref().map_or(0, |volume| volume.opened);
+    Incarnation(given_out(known).max(opened).saturating_add(1))
 }
 
 /// What a shard that renews is answered.
@@ -142,9 +174,16 @@ pub fn renew(known: &Known, incarnation: Incarnation) -> Renewal {
 
 #[cfg(test)]
 mod tests {
+    use wire::rpc::{LockFile, Volume};
+
     use super::*;
 
     const US: ClusterId = ClusterId::from_bytes([7; 16]);
+
+    const LOCK: LockFile = LockFile {
+        device: 1,
+        inode: 2,
+    };
 
     fn known(record: u64, lease: Option<(u64, &str)>) -> Known {
         Known {
@@ -159,15 +198,22 @@ mod tests {
                 granted_at_ms: 0,
                 store_lease: 55,
                 serving: true,
+                volume_id: vec![1; 16].into(),
+                lock: Some(LOCK),
             }),
+            volume: None,
         }
     }
 
-    fn request(volume: u64, boot_id: &str, volume_locked: bool) -> AcquireLeaseRequest {
+    fn request(opened: u64, boot_id: &str, locked: bool) -> AcquireLeaseRequest {
         AcquireLeaseRequest {
             boot_id: boot_id.to_owned(),
-            volume_incarnation: volume,
-            volume_locked,
+            volume: Some(Volume {
+                id: vec![1; 16].into(),
+                opened,
+                ..Volume::default()
+            }),
+            lock: locked.then_some(LOCK),
             ..AcquireLeaseRequest::default()
         }
     }
@@ -185,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_incarnation_is_above_all_there_ever_was() {
-        for (record, volume, incarnation) in [(0, 0, 1), (4, 0, 5), (4, 4, 5), (4, 9, 10)] {
+        for (record, volume, incarnation) in [(0, 0, 1), (4, 0, 5), (4, 4, 5)] {
             let decision = asked(&known(record, None), &request(volume, "b", true));
             assert_eq!(decision, grant(incarnation, None), "{record} {volume}");
         }

@@ -62,6 +62,17 @@ impl<'a> Account<'a> {
         self.entry.removed_at_ms
     }
 
+    /// The lowest UIDVALIDITY that is not void; the first one is no older than the account.
+    pub fn uid_validity(&self) -> u64 {
+        let created = u64::try_from(self.created_at_ms() / 1000).unwrap_or(0);
+        created.max(self.entry.uid_validity)
+    }
+
+    /// The UIDVALIDITY that a replaced volume asked for; 0: none was.
+    pub fn replaced(&self) -> u64 {
+        self.entry.uid_validity
+    }
+
     /// Its soft limits.
     pub fn quota(&self) -> Quota {
         self.entry.quota
@@ -151,6 +162,7 @@ impl Map {
             epoch: Epoch(record.epoch),
             created_at_ms: record.created_at_ms,
             removed_at_ms: record.removed_at_ms,
+            uid_validity: record.uid_validity,
             quota: record.quota.unwrap_or_default(),
             domain,
             move_id: placed.move_id,

@@ -87,6 +87,7 @@ pub(super) struct AccountEntry<'a> {
     pub(super) epoch: Epoch,
     pub(super) created_at_ms: i64,
     pub(super) removed_at_ms: i64,
+    pub(super) uid_validity: u64,
     pub(super) quota: Quota,
     pub(super) domain: u32,
     pub(super) move_id: Option<MoveId>,
@@ -109,6 +110,7 @@ impl<'a> AccountEntry<'a> {
         push_number(&mut block, self.epoch.0);
         push_number(&mut block, self.created_at_ms.cast_unsigned());
         push_number(&mut block, self.removed_at_ms.cast_unsigned());
+        push_number(&mut block, self.uid_validity);
         push_number(&mut block, self.quota.bytes);
         push_number(&mut block, self.quota.messages);
         push_number(&mut block, u64::from(self.domain));
@@ -133,6 +135,7 @@ impl<'a> AccountEntry<'a> {
             epoch: Epoch(reader.number()),
             created_at_ms: reader.number().cast_signed(),
             removed_at_ms: reader.number().cast_signed(),
+            uid_validity: reader.number(),
             quota: Quota {
                 bytes: reader.number(),
                 messages: reader.number(),
@@ -175,6 +178,7 @@ mod tests {
                 epoch: Epoch(9),
                 created_at_ms: 1_800_000_000_000,
                 removed_at_ms: 0,
+                uid_validity: 1_900_000_000,
                 quota: Quota {
                     bytes: 5 << 30,
                     messages: 1000,
@@ -193,8 +197,8 @@ mod tests {
                 (entry.id, move_id, "ana")
             );
             assert_eq!(
-                (read.epoch, read.quota, read.pending),
-                (entry.epoch, entry.quota, true)
+                (read.epoch, read.quota, read.pending, read.uid_validity),
+                (entry.epoch, entry.quota, true, entry.uid_validity)
             );
         }
     }

@@ -130,6 +130,8 @@ impl Map {
                 let lease = read(value)?;
                 self.set_shard(&name, |shard| shard.lease = lease);
             }
+            // Asked of the store when a shard starts; nobody else needs it.
+            Key::Volume(_) => {}
             Key::Move(id) => self.set_move(id, read(value)?),
             Key::Request(id) => set(&mut self.requests, id, done_at_ms(value)?),
             Key::Quota(id) => self.set_over_quota(id, value.is_some()),

@@ -27,6 +27,8 @@ pub enum Key {
     ShardState(ShardName),
     /// `shards/<name>`: a `ShardRecord`.
     Shard(ShardName),
+    /// `volumes/<name>`: a `VolumeRecord`.
+    Volume(ShardName),
     /// `leases/<name>`: a `LeaseRecord`, present while the lease is held.
     Lease(ShardName),
     /// `moves/<UUID>`: a `MoveRecord`, of that account.
@@ -49,6 +51,7 @@ pub enum Kind {
     Credential,
     ShardState,
     Shard,
+    Volume,
     Lease,
     Move,
     Request,
@@ -57,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Cluster,
         Self::Mover,
         Self::Domain,
@@ -66,6 +69,7 @@ impl Kind {
         Self::Credential,
         Self::ShardState,
         Self::Shard,
+        Self::Volume,
         Self::Lease,
         Self::Move,
         Self::Request,
@@ -83,6 +87,7 @@ impl Kind {
             Self::Credential => "credentials/",
             Self::ShardState => "shardstate/",
             Self::Shard => "shards/",
+            Self::Volume => "volumes/",
             Self::Lease => "leases/",
             Self::Move => "moves/",
             Self::Request => "requests/",
@@ -103,6 +108,7 @@ impl Key {
             Self::Credential(_) => Kind::Credential,
             Self::ShardState(_) => Kind::ShardState,
             Self::Shard(_) => Kind::Shard,
+            Self::Volume(_) => Kind::Volume,
             Self::Lease(_) => Kind::Lease,
             Self::Move(_) => Kind::Move,
             Self::Request(_) => Kind::Request,
@@ -117,7 +123,9 @@ impl fmt::Display for Key {
         match self {
             Self::Cluster | Self::Mover => Ok(()),
             Self::Domain(name) | Self::Address(name) => f.write_str(name),
-            Self::ShardState(name) | Self::Shard(name) | Self::Lease(name) => name.fmt(f),
+            Self::ShardState(name) | Self::Shard(name) | Self::Volume(name) | Self::Lease(name) => {
+                name.fmt(f)
+            }
             Self::Account(id) | Self::Credential(id) | Self::Move(id) | Self::Quota(id) => {
                 id.fmt(f)
             }
@@ -160,6 +168,7 @@ fn parse_name(kind: Kind, name: &str) -> Option<Key> {
         Kind::Credential => Key::Credential(account()?),
         Kind::ShardState => Key::ShardState(shard()?),
         Kind::Shard => Key::Shard(shard()?),
+        Kind::Volume => Key::Volume(shard()?),
         Kind::Lease => Key::Lease(shard()?),
         Kind::Move => Key::Move(account()?),
         Kind::Request => Key::Request(uuid_text(name)?.parse().ok()?),
@@ -197,7 +206,7 @@ mod tests {
                 Kind::Cluster | Kind::Mover => "",
                 Kind::Domain => "example.org",
                 Kind::Address => "ana@example.org",
-                Kind::ShardState | Kind::Shard | Kind::Lease => "shard-1",
+                Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Lease => "shard-1",
                 _ => id,
             };
             let text = format!("{}{name}", kind.prefix());

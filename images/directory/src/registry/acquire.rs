@@ -4,7 +4,7 @@ use prost::Message;
 use tonic::Status;
 use wire::ids::{Incarnation, ShardName};
 use wire::rpc::acquire_lease_reply::Result as Answer;
-use wire::rpc::{AcquireLeaseReply, AcquireLeaseRequest, LeaseGranted, LeaseHeld};
+use wire::rpc::{AcquireLeaseReply, AcquireLeaseRequest, GoOn, LeaseGranted, LeaseHeld, Volume};
 
 use super::Registry;
 use super::records::{ATTEMPTS, Standing, busy, status};
@@ -37,12 +37,15 @@ impl Registry {
                     Answer::Refused(refusal.to_string())
                 }
                 Decision::Held(lease) => Answer::Held(self.held(lease)),
+                Decision::GoOn => Answer::GoOn(GoOn {}),
                 Decision::Grant {
                     incarnation,
                     replaces,
                 } => match self.grant(shard, request, &standing, incarnation).await? {
                     Some(granted) => {
-                        self.granted(shard, request, &standing, replaces).await;
+                        if let Some(old) = replaces {
+                            self.end(old).await;
+                        }
                         Answer::Granted(granted)
                     }
                     None => continue,
@@ -73,9 +76,12 @@ impl Registry {
         incarnation: Incarnation,
     ) -> Result<Option<LeaseGranted>, Status> {
         let earlier = standing.record.as_ref().map(|found| found.record.clone());
+        let volume = request.volume.clone().unwrap_or_default();
         let record = ShardRecord {
             incarnation: incarnation.0,
             boot_id: request.boot_id.clone(),
+            volume_id: volume.id,
+            lock: request.lock,
             rpc_endpoint: request.rpc_endpoint.clone(),
             pop3_endpoint: request.pop3_endpoint.clone(),
             copy_format: request.copy_format,
@@ -91,22 +97,24 @@ impl Registry {
                 Key::Shard(shard.clone()).to_string(),
                 record.encode_to_vec(),
             );
-        self.lease(shard, incarnation, &request.boot_id, txn).await
+        self.lease(shard, &record, txn).await
     }
 
-    /// Puts a new lease by `txn`.
+    /// Puts a new lease of this run by `txn`.
     pub(super) async fn lease(
         &self,
         shard: &ShardName,
-        incarnation: Incarnation,
-        boot_id: &str,
+        run: &ShardRecord,
         txn: Txn,
     ) -> Result<Option<LeaseGranted>, Status> {
         let lease = self.store.grant(self.config.ttl).await;
         let lease = lease.map_err(|error| status(&error))?;
+        let incarnation = Incarnation(run.incarnation);
         let record = LeaseRecord {
-            incarnation: incarnation.0,
-            boot_id: boot_id.to_owned(),
+            incarnation: run.incarnation,
+            boot_id: run.boot_id.clone(),
+            volume_id: run.volume_id.clone(),
+            lock: run.lock,
             granted_at_ms: kit::clock::unix_ms(),
             store_lease: lease.0,
             serving: false,
@@ -129,23 +137,6 @@ impl Registry {
         }
     }
 
-    async fn granted(
-        &self,
-        shard: &ShardName,
-        request: &AcquireLeaseRequest,
-        standing: &Standing,
-        replaces: Option<LeaseId>,
-    ) {
-        let ran_before = standing.record.is_some();
-        if ran_before && request.volume_incarnation == 0 {
-            // The shard finds each account that is missing and says so.
-            tracing::error!(%shard, "the shard ran before and comes with an empty volume");
-        }
-        if let Some(old) = replaces {
-            self.end(old).await;
-        }
-    }
-
     /// Ends a lease that nobody uses; if that fails, it ends by itself.
     async fn end(&self, lease: LeaseId) {
         if let Err(error) = self.store.revoke(lease).await {
@@ -157,6 +148,9 @@ impl Registry {
 fn check(request: &AcquireLeaseRequest) -> Result<(), Status> {
     if request.boot_id.len() > MAX_BOOT_ID {
         return Err(Status::invalid_argument("boot_id: too long"));
+    }
+    if let Some(volume) = &request.volume {
+        check_id(volume)?;
     }
     let endpoints = [
         ("rpc_endpoint", &request.rpc_endpoint),
@@ -173,6 +167,14 @@ fn check(request: &AcquireLeaseRequest) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// An id is a UUID.
+pub(super) fn check_id(volume: &Volume) -> Result<(), Status> {
+    match volume.id.len() {
+        16 => Ok(()),
+        _ => Err(Status::invalid_argument("volume.id: write 16 octets")),
+    }
 }
 
 #[cfg(test)]

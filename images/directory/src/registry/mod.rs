@@ -7,6 +7,7 @@ mod confirm;
 mod records;
 mod renew;
 mod serving;
+mod volume;
 mod watch;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use wire::identity::Tier;
 use wire::ids::{ClusterId, ShardName};
 use wire::rpc::{
     AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, RenewLeaseReply,
-    RenewLeaseRequest, WatchRequest,
+    RenewLeaseRequest, TellVolumeReply, TellVolumeRequest, WatchRequest,
 };
 
 use crate::map::Shared;
@@ -91,6 +92,15 @@ impl registry_server::Registry for Registry {
         let shard = shard(&request)?;
         let reply = self.renew(&shard, &request.into_inner()).await?;
         Ok(Response::new(reply))
+    }
+
+    async fn tell_volume(
+        &self,
+        request: Request<TellVolumeRequest>,
+    ) -> Result<Response<TellVolumeReply>, Status> {
+        let shard = shard(&request)?;
+        self.record_volume(&shard, &request.into_inner()).await?;
+        Ok(Response::new(TellVolumeReply {}))
     }
 
     type WatchStream = watch::Replies;

@@ -7,7 +7,7 @@ use wire::ids::{Incarnation, ShardName};
 use super::Registry;
 use crate::lease::Known;
 use crate::model::Key;
-use crate::model::records::{LeaseRecord, ShardRecord, ShardStateRecord};
+use crate::model::records::{LeaseRecord, ShardRecord, ShardStateRecord, VolumeRecord};
 use crate::store::{Entry, Error, Expect, Outcome, Revision, Txn};
 
 /// How often a write is decided anew when others change what it read.
@@ -25,6 +25,8 @@ pub(super) struct Standing {
     pub(super) state: Option<Found<ShardStateRecord>>,
     pub(super) record: Option<Found<ShardRecord>>,
     pub(super) lease: Option<Found<LeaseRecord>>,
+    /// Told beside the lease, and no condition of it.
+    pub(super) volume: Option<Found<VolumeRecord>>,
 }
 
 impl Standing {
@@ -33,6 +35,7 @@ impl Standing {
             state: self.state.as_ref().map(|found| found.record.state()),
             record: self.record.as_ref().map(|found| found.record.clone()),
             lease: self.lease.as_ref().map(|found| found.record.clone()),
+            volume: self.volume.as_ref().map(|found| found.record.clone()),
         }
     }
 
@@ -49,6 +52,7 @@ impl Registry {
             Key::ShardState(shard.clone()),
             Key::Shard(shard.clone()),
             Key::Lease(shard.clone()),
+            Key::Volume(shard.clone()),
         ];
         let mut entries = self.get(&keys).await?.into_iter();
         let mut next = || entries.next().flatten();
@@ -56,6 +60,7 @@ impl Registry {
             state: next().map(found).transpose()?,
             record: next().map(found).transpose()?,
             lease: next().map(found).transpose()?,
+            volume: next().map(found).transpose()?,
         })
     }
 
@@ -108,7 +113,7 @@ pub(super) fn found<T: Message + Default>(entry: Entry) -> Result<Found<T>, Stat
     }
 }
 
-fn expect<T>(found: &Option<Found<T>>) -> Expect {
+pub(super) fn expect<T>(found: &Option<Found<T>>) -> Expect {
     found
         .as_ref()
         .map_or(Expect::Absent, |found| Expect::At(found.revision))

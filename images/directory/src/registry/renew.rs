@@ -81,9 +81,13 @@ impl Registry {
         standing: &Standing,
     ) -> Result<Option<LeaseGranted>, Status> {
         let record = standing.record.as_ref();
-        let boot_id = record.map_or("", |found| &found.record.boot_id);
+        let run = record.map_or_else(ShardRecord::default, |found| found.record.clone());
+        let run = ShardRecord {
+            incarnation: incarnation.0,
+            ..run
+        };
         let txn = standing.unchanged(shard, Txn::new());
-        self.lease(shard, incarnation, boot_id, txn).await
+        self.lease(shard, &run, txn).await
     }
 
     /// Now and then. A conflict is with a newer incarnation, or with another word of this one.

@@ -148,7 +148,6 @@ fn entries(map: &Map, accounts: impl IntoIterator<Item = AccountId>) -> Vec<Acco
 fn entry(account: &Account<'_>) -> AccountEntry {
     let shard = account.shard();
     let record = shard.record().cloned().unwrap_or_default();
-    let created_at = account.created_at_ms() / 1000;
     AccountEntry {
         route: Some(Route {
             account: account.id().to_field(),
@@ -159,7 +158,7 @@ fn entry(account: &Account<'_>) -> AccountEntry {
         }),
         state: account.state().into(),
         quota: Some(account.quota()),
-        created_at: u64::try_from(created_at).unwrap_or(0),
+        uid_validity: account.uid_validity(),
         move_id: account
             .move_id()
             .map(|id| id.to_field())

@@ -21,7 +21,7 @@ use wire::rpc::acquire_lease_reply::Result as Lease;
 use wire::rpc::confirmation::What;
 use wire::rpc::{
     Account, AccountEntry, AccountState, AcquireLeaseRequest, AddAccountRequest, AddDomainRequest,
-    AddShardRequest, ConfirmRequest, Confirmation, WatchRequest,
+    AddShardRequest, ConfirmRequest, Confirmation, LockFile, Volume, WatchRequest,
 };
 
 /// A running directory.
@@ -192,7 +192,14 @@ impl Shard {
             boot_id: "a boot".to_owned(),
             rpc_endpoint: "127.0.0.1:1".to_owned(),
             pop3_endpoint: "127.0.0.1:2".to_owned(),
-            volume_locked: true,
+            volume: Some(Volume {
+                id: vec![1; 16].into(),
+                ..Volume::default()
+            }),
+            lock: Some(LockFile {
+                device: 1,
+                inode: 1,
+            }),
             ..AcquireLeaseRequest::default()
         };
         let reply = registry.acquire_lease(request).await.unwrap().into_inner();

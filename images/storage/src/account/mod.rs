@@ -132,6 +132,21 @@ impl Account {
         matches!(self.holding, Owner | Fenced | Suspended)
     }
 
+    /// Whether there is anything of it that could be served, now or later.
+    pub fn has_data(&self) -> bool {
+        match self.holding {
+            Holding::Owner | Holding::Fenced | Holding::Suspended | Holding::Released => true,
+            Holding::Building => self.imported.is_some(),
+            Holding::Tombstone | Holding::Unspecified => false,
+        }
+    }
+
+    /// Whether a mailbox has a UIDVALIDITY below this.
+    pub fn is_void(&self, uid_validity: u32) -> bool {
+        let mut mailboxes = self.mailboxes.values();
+        mailboxes.any(|mailbox| mailbox.uid_validity < uid_validity)
+    }
+
     /// Whether sessions may read it.
     pub fn serves(&self) -> bool {
         matches!(self.holding, Holding::Owner | Holding::Fenced)
@@ -172,6 +187,7 @@ impl Account {
             }
             (Some(_), Change::Created(_)) => Err(Inconsistent("created twice")),
             (_, Change::Ownership(ownership)) => Self::apply_ownership(slot, ownership),
+            (Some(account), Change::Renewed(renewed)) => account.apply_renewed(renewed),
             (Some(account), change) => account.apply_to_existing(change),
             (None, _) => Err(Inconsistent("a change of no account")),
         }
@@ -215,6 +231,32 @@ impl Account {
         Ok(())
     }
 
+    /// What is there of it is served again, under UIDVALIDITYs that nobody knows; where nothing is,
+    /// it is new.
+    fn apply_renewed(&mut self, renewed: &proto::Renewed) -> Result<(), Inconsistent> {
+        if self.epoch.0 >= renewed.epoch {
+            return Err(Inconsistent("an epoch does not rise"));
+        }
+        if !self.has_data() {
+            *self = Self::created(&proto::Created {
+                epoch: renewed.epoch,
+                uid_validity: renewed.uid_validity,
+                limits: Some(self.limits),
+            });
+            return Ok(());
+        }
+        self.holding = Holding::Owner;
+        self.epoch = Epoch(renewed.epoch);
+        self.move_id = None;
+        self.peer.clear();
+        self.next_uid_validity = self.next_uid_validity.max(renewed.uid_validity);
+        for mailbox in self.mailboxes.values_mut() {
+            mailbox.uid_validity = self.next_uid_validity;
+            self.next_uid_validity = self.next_uid_validity.saturating_add(1);
+        }
+        Ok(())
+    }
+
     fn apply_to_existing(&mut self, change: &Change) -> Result<(), Inconsistent> {
         match change {
             Change::Expunged(expunged) => self.apply_expunged(expunged),
@@ -230,7 +272,9 @@ impl Account {
             Change::MailboxImported(imported) => self.apply_mailbox(imported),
             Change::DeliveriesImported(_) => self.must_be_building(),
             Change::ImportFinished(finished) => self.apply_finished(finished),
-            Change::Created(_) | Change::Ownership(_) => Err(Inconsistent("applied elsewhere")),
+            Change::Created(_) | Change::Ownership(_) | Change::Renewed(_) => {
+                Err(Inconsistent("applied elsewhere"))
+            }
         }
     }
 

@@ -107,3 +107,31 @@ fn building_and_tombstone_start_empty() {
     }
     assert_eq!(held(Holding::Fenced, 3, None).mailboxes.len(), 1);
 }
+
+#[test]
+fn an_account_begins_anew_with_what_is_there() {
+    let renewed = |epoch| {
+        Change::Renewed(proto::Renewed {
+            epoch,
+            uid_validity: 5000,
+        })
+    };
+    use Holding::{Building, Fenced, Owner, Released, Suspended, Tombstone};
+    for holding in [Owner, Fenced, Suspended, Released, Building, Tombstone] {
+        let mut slot = Some(held(holding, 5, None));
+        let before = slot.clone();
+        assert!(Account::apply(&mut slot, &renewed(5)).is_err());
+        assert_eq!(slot, before, "{holding:?}");
+        Account::apply(&mut slot, &renewed(6)).unwrap();
+        let account = slot.unwrap();
+        assert_eq!((account.holding, account.epoch), (Owner, Epoch(6)));
+        assert!(!account.is_void(5000), "{holding:?}");
+        assert!(account.next_uid_validity > 5000);
+        let before = before.unwrap();
+        let kept = account.mailboxes[&INBOX].uid_next;
+        match before.has_data() {
+            true => assert_eq!(account.mailboxes.len(), before.mailboxes.len()),
+            false => assert_eq!(kept, 1, "{holding:?}"),
+        }
+    }
+}

@@ -9,7 +9,9 @@ use tonic::{Request, Status};
 use wire::ids::{ClusterId, Incarnation};
 use wire::rpc::acquire_lease_reply::Result as Acquired;
 use wire::rpc::renew_lease_reply::Result as Renewed;
-use wire::rpc::{AcquireLeaseRequest, LeaseGranted, QuotaState, RenewLeaseRequest, ShardLoad};
+use wire::rpc::{
+    AcquireLeaseRequest, LeaseGranted, LockFile, QuotaState, RenewLeaseRequest, ShardLoad, Volume,
+};
 
 use crate::lease::Lease;
 use crate::moves::COPY_FORMAT;
@@ -30,8 +32,12 @@ const QUOTA_BATCH: usize = 1000;
 /// Who asks, and where it is reached.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// The highest incarnation on the volume.
-    pub volume_incarnation: Incarnation,
+    /// The volume, as it was found.
+    pub volume: Volume,
+    /// The volume's lock, which this process holds.
+    pub lock: LockFile,
+    /// What this start of the machine is called, if not as the kernel calls it.
+    pub boot_id: Option<String>,
     /// The cluster that the volume belongs to; `None` for a new volume.
     pub cluster: Option<ClusterId>,
     /// host:port.
@@ -60,6 +66,21 @@ pub enum NoLease {
     Stopped,
 }
 
+impl Claim {
+    fn request(&self, lost: bool) -> AcquireLeaseRequest {
+        AcquireLeaseRequest {
+            boot_id: self.boot_id.clone().unwrap_or_else(boot_id),
+            volume: (!lost).then(|| self.volume.clone()),
+            cluster_id: self.cluster.map(|id| id.to_string()).unwrap_or_default(),
+            rpc_endpoint: self.rpc_endpoint.clone(),
+            pop3_endpoint: self.pop3_endpoint.clone(),
+            lock: Some(self.lock),
+            copy_format: COPY_FORMAT,
+            lost,
+        }
+    }
+}
+
 /// Asks until the lease is granted or refused. The caller has the volume's lock.
 pub async fn acquire(
     lease: &Lease,
@@ -67,15 +88,32 @@ pub async fn acquire(
     claim: &Claim,
     shutdown: &Shutdown,
 ) -> Result<Granted, NoLease> {
-    let request = AcquireLeaseRequest {
-        boot_id: boot_id(),
-        volume_incarnation: claim.volume_incarnation.0,
-        cluster_id: claim.cluster.map(|id| id.to_string()).unwrap_or_default(),
-        rpc_endpoint: claim.rpc_endpoint.clone(),
-        pop3_endpoint: claim.pop3_endpoint.clone(),
-        volume_locked: true,
-        copy_format: COPY_FORMAT,
-    };
+    ask(lease, directory, claim.request(false), shutdown)
+        .await?
+        .ok_or_else(|| NoLease::Refused("it answers what was not asked".to_owned()))
+}
+
+/// The volume has lost acknowledged mail: asks until an administrator's word is known. Returns when
+/// it is to be taken as it is.
+pub async fn let_go(
+    lease: &Lease,
+    directory: &DirectoryClient,
+    claim: &Claim,
+    shutdown: &Shutdown,
+) -> Result<(), NoLease> {
+    match ask(lease, directory, claim.request(true), shutdown).await? {
+        None => Ok(()),
+        Some(_) => Err(NoLease::Refused("it answers what was not asked".to_owned())),
+    }
+}
+
+/// None: the volume is to be taken as it is, and nothing is granted yet.
+async fn ask(
+    lease: &Lease,
+    directory: &DirectoryClient,
+    request: AcquireLeaseRequest,
+    shutdown: &Shutdown,
+) -> Result<Option<Granted>, NoLease> {
     loop {
         let sent = lease.now();
         let answer = directory
@@ -86,11 +124,12 @@ pub async fn acquire(
             Ok(Some(Acquired::Granted(granted))) => match read_granted(&granted) {
                 Some(read) => {
                     lease.granted(sent, Duration::from_millis(granted.ttl_ms));
-                    return Ok(read);
+                    return Ok(Some(read));
                 }
                 None => PAUSE,
             },
             Ok(Some(Acquired::Refused(reason))) => return Err(NoLease::Refused(reason)),
+            Ok(Some(Acquired::GoOn(_))) => return Ok(None),
             Ok(Some(Acquired::Held(held))) => {
                 let holder = held.incarnation;
                 tracing::info!(holder, boot_id = held.boot_id, "the lease is held; waiting");

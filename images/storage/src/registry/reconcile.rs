@@ -3,7 +3,8 @@
 //! | directory | held here | what follows |
 //! |---|---|---|
 //! | Creating e | nothing | create at e, confirm CREATED |
-//! | Active e | Owner, Fenced < e; Suspended ≤ e; finished Building < e | serve at e |
+//! | Creating e | anything < e: the volume was replaced | begin anew at e, confirm CREATED |
+//! | Active e | Owner, Fenced < e; Suspended ≤ e; finished Building < e | serve at e; begin anew if its UIDVALIDITYs are void |
 //! | Active e | nothing, Released or Tombstone < e, unfinished Building < e | a fault |
 //! | Removed e | Owner, Fenced, Suspended ≤ e; finished Building < e | suspend at e, confirm SUSPENDED |
 //! | Purging e | anything ≤ e | drop, keep a tombstone at e, confirm DROPPED |
@@ -39,8 +40,8 @@ pub struct Word {
     pub elsewhere: Option<String>,
     /// Its soft limits.
     pub limits: proto::Limits,
-    /// Seconds since 1970.
-    pub created_at: u64,
+    /// Seconds since 1970: the first UIDVALIDITY, and the lowest that is not void.
+    pub uid_validity: u32,
 }
 
 /// An entry of the watch that cannot be read.
@@ -85,7 +86,7 @@ impl Word {
                 bytes: quota.bytes,
                 messages: quota.messages,
             },
-            created_at: entry.created_at,
+            uid_validity: u32::try_from(entry.uid_validity).unwrap_or(u32::MAX).max(1),
         })
     }
 
@@ -123,11 +124,12 @@ impl Word {
             None => {
                 let created = proto::Created {
                     epoch: self.epoch.0,
-                    uid_validity: u32::try_from(self.created_at).unwrap_or(u32::MAX).max(1),
+                    uid_validity: self.uid_validity,
                     limits: Some(self.limits),
                 };
                 Order::Write(Change::Created(created), Some(What::Created))
             }
+            Some(account) if account.epoch < self.epoch => self.begin_anew(Some(What::Created)),
             Some(account) if account.holding == Holding::Owner => Order::Confirm(What::Created),
             Some(_) => self.fault(held, None),
         }
@@ -139,6 +141,10 @@ impl Word {
         };
         let behind = account.epoch < self.epoch;
         match account.holding {
+            // Removed when the volume was replaced, and restored since.
+            _ if behind && account.has_data() && account.is_void(self.uid_validity) => {
+                self.begin_anew(None)
+            }
             Holding::Owner | Holding::Fenced if behind => self.become_(Holding::Owner, None),
             Holding::Owner | Holding::Fenced => self.limits_of(account),
             Holding::Suspended => self.become_(Holding::Owner, None),
@@ -191,6 +197,14 @@ impl Word {
             Holding::Owner | Holding::Suspended => self.fault(held, None),
             _ => Order::Nothing,
         }
+    }
+
+    fn begin_anew(&self, confirm: Option<What>) -> Order {
+        let renewed = proto::Renewed {
+            epoch: self.epoch.0,
+            uid_validity: self.uid_validity,
+        };
+        Order::Write(Change::Renewed(renewed), confirm)
     }
 
     fn become_(&self, holding: Holding, confirm: Option<What>) -> Order {
@@ -248,7 +262,7 @@ mod tests {
             state,
             elsewhere: elsewhere.then(|| "other".to_owned()),
             limits: proto::Limits::default(),
-            created_at: 1000,
+            uid_validity: 7,
         }
     }
 
@@ -264,6 +278,7 @@ mod tests {
             Order::Confirm(what) => confirmed(Some(what)).to_owned(),
             Order::Fault(_, confirm) => format!("fault{}", confirmed(confirm)),
             Order::Write(Change::Created(_), confirm) => format!("create{}", confirmed(confirm)),
+            Order::Write(Change::Renewed(_), confirm) => format!("anew{}", confirmed(confirm)),
             Order::Write(Change::Limits(_), _) => "limits".to_owned(),
             Order::Write(Change::Ownership(ownership), confirm) => {
                 format!("{}{}", word(ownership.holding()), confirmed(confirm))
@@ -300,7 +315,7 @@ mod tests {
                 Purging,
                 "tombstone+dropped tombstone+dropped tombstone+dropped",
             ),
-            (Some(Owner), Creating, "- +created +created"),
+            (Some(Owner), Creating, "- +created anew+created"),
             (Some(Owner), Active, "- - owner"),
             (
                 Some(Owner),
@@ -323,7 +338,9 @@ mod tests {
             (Some(Building), Active, "- - fault"),
             (Some(Building), Removed, "- fault+suspended fault+suspended"),
             (Some(Released), Active, "- - fault"),
-            (Some(Tombstone), Creating, "- fault fault"),
+            (Some(Released), Creating, "- fault anew+created"),
+            (Some(Building), Creating, "- fault anew+created"),
+            (Some(Tombstone), Creating, "- fault anew+created"),
             (Some(Tombstone), Active, "- - fault"),
             (Some(Tombstone), Purging, "- +dropped +dropped"),
         ] {

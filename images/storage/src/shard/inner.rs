@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(super) totals: Mutex<Totals>,
     /// Accounts whose quota state the directory has not been told.
     pub(super) quota_changes: Mutex<BTreeMap<AccountId, bool>>,
+    /// Of a new volume: the id that it gets.
+    pub(super) volume_id: Bytes,
     pub(super) incarnation: RwLock<Incarnation>,
     /// Set when the shard must end; says why.
     pub(super) fatal: watch::Sender<Option<Ending>>,

@@ -61,7 +61,13 @@ impl Shard {
     ) -> Result<Self, IndexError> {
         let index = volume.writer.index().clone();
         let Tally { totals, over } = volume.tally;
-        let incarnation = index.volume()?.map(|row| row.incarnation).unwrap_or(0);
+        let row = index.volume()?.unwrap_or_default();
+        let incarnation = row.incarnation;
+        // A volume is known by its id once it was opened.
+        let volume_id = match row.volume_id.is_empty() {
+            true => Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes()),
+            false => row.volume_id,
+        };
         let (sender, receiver) = mpsc::channel();
         let inner = Arc::new(Inner {
             name,
@@ -77,6 +83,7 @@ impl Shard {
             changes: watch::Sender::new(0),
             totals: Mutex::new(totals),
             quota_changes: Mutex::new(over),
+            volume_id,
             incarnation: RwLock::new(Incarnation(incarnation)),
             fatal: watch::Sender::new(None),
             nearly_full: AtomicBool::new(false),
@@ -123,10 +130,32 @@ impl Shard {
             cluster_id: cluster,
             shard: self.inner.name.to_string(),
             incarnation: incarnation.0,
+            volume_id: self.inner.volume_id.clone(),
         });
-        self.inner.queue(opened, &[], &[], &mut [])?.done().await?;
+        let queued = self.inner.queue(opened, &[], &[], &mut []);
+        let done = match queued {
+            Ok(receipt) => receipt.done().await,
+            Err(unready) => Err(unready),
+        };
         *self.inner.incarnation.write() = incarnation;
-        Ok(())
+        match done {
+            // A full volume is read all the same, under the lease; nothing is acknowledged.
+            Err(_) if self.is_read_only() => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The volume, and how far it is durable. Reads the index.
+    pub fn volume(&self) -> Result<wire::rpc::Volume, IndexError> {
+        let opened = self.inner.index.volume()?.map_or(0, |row| row.incarnation);
+        let tip = self.inner.log.tip();
+        Ok(wire::rpc::Volume {
+            id: self.inner.volume_id.clone(),
+            opened,
+            segment: tip.at.segment,
+            offset: tip.at.offset,
+            sum: tip.sum,
+        })
     }
 
     /// This run's incarnation; before it is granted, the volume's last.

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +53,17 @@ impl VolumeLock {
             }
             Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
         }
+    }
+
+    /// Which file is locked: a copy of the volume has another one. Its device and inode.
+    pub fn file(&self) -> Result<(u64, u64), VolumeError> {
+        let Held { file, path } = &*self.held;
+        let metadata = file.metadata().map_err(|source| VolumeError::Io {
+            what: "look at",
+            path: path.clone(),
+            source,
+        })?;
+        Ok((metadata.dev(), metadata.ino()))
     }
 
     /// Writes into the lock file who has the volume.

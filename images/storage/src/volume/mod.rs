@@ -131,7 +131,7 @@ pub fn open(
     index: &Path,
     lock: Option<&VolumeLock>,
 ) -> Result<Volume, VolumeError> {
-    open_as(disk, options, index, lock, Ok)
+    open_as(disk, options, index, lock, How::AsItIs)
 }
 
 /// Opens heap and index, which is rebuilt in any case, unless it proves that the heap has lost
@@ -142,8 +142,28 @@ pub fn rebuild(
     index: &Path,
     lock: Option<&VolumeLock>,
 ) -> Result<Volume, VolumeError> {
-    let asked = |_whole| Err(Stop::Damaged("somebody asked for that".to_owned()));
-    open_as(disk, options, index, lock, asked)
+    open_as(disk, options, index, lock, How::Anew)
+}
+
+/// Opens a heap that has lost acknowledged records, as an administrator said: the index follows from
+/// what is left. Blocks.
+pub fn open_despite(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    index: &Path,
+    lock: Option<&VolumeLock>,
+) -> Result<Volume, VolumeError> {
+    open_as(disk, options, index, lock, How::Despite)
+}
+
+/// What is wanted of the index.
+enum How {
+    /// As it is, if it is whole.
+    AsItIs,
+    /// Built anew, unless it is the witness of a loss.
+    Anew,
+    /// Built anew, whatever it knows.
+    Despite,
 }
 
 fn open_as(
@@ -151,7 +171,7 @@ fn open_as(
     options: Options,
     index: &Path,
     lock: Option<&VolumeLock>,
-    wanted: impl FnOnce(Volume) -> Result<Volume, Stop>,
+    how: How,
 ) -> Result<Volume, VolumeError> {
     Reserve::beside(index).settle();
     let beside = Beside::of(index);
@@ -160,9 +180,14 @@ fn open_as(
         ..options
     };
     let attempt = || replay(&disk, &options, &beside, lock);
-    let first = match beside.doubted()? {
-        Some(reason) => Err(Stop::Damaged(reason)),
-        None => attempt().and_then(wanted),
+    let first = match (how, beside.doubted()?) {
+        (How::Despite, _) => Err(Stop::Damaged("the volume was replaced".to_owned())),
+        (How::AsItIs | How::Anew, Some(reason)) => Err(Stop::Damaged(reason)),
+        (How::AsItIs, None) => attempt(),
+        (How::Anew, None) => match attempt() {
+            Ok(_whole) => Err(Stop::Damaged("somebody asked for that".to_owned())),
+            stopped => stopped,
+        },
     };
     let volume = match first {
         Ok(volume) => volume,

@@ -13,6 +13,7 @@ mod moving_plan;
 mod net;
 mod pop3;
 mod recovering;
+mod replaced;
 mod rig;
 mod serving;
 mod sessions;

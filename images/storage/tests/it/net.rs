@@ -29,8 +29,9 @@ use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::{
     AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
-    ConfirmRequest, Confirmation, LeaseGranted, RenewLeaseReply, RenewLeaseRequest, Route,
-    WatchReply, WatchRequest, acquire_lease_reply, renew_lease_reply,
+    ConfirmRequest, Confirmation, GoOn, LeaseGranted, RenewLeaseReply, RenewLeaseRequest, Route,
+    TellVolumeReply, TellVolumeRequest, WatchReply, WatchRequest, acquire_lease_reply,
+    renew_lease_reply,
 };
 
 use crate::rig::SOON;
@@ -45,6 +46,8 @@ pub(crate) struct Script {
     pub(crate) superseded: AtomicBool,
     /// Leases and renewals are not answered.
     pub(crate) silent: AtomicBool,
+    /// An administrator said to go on without what a volume lost.
+    pub(crate) go_on: AtomicBool,
     incarnations: AtomicU64,
     state: Mutex<State>,
     cluster: ClusterId,
@@ -85,13 +88,29 @@ impl Registry for Script {
     ) -> Result<Response<AcquireLeaseReply>, Status> {
         self.answers()?;
         let request = request.into_inner();
+        if request.lost {
+            let result = match self.go_on.load(Ordering::SeqCst) {
+                true => acquire_lease_reply::Result::GoOn(GoOn {}),
+                false => acquire_lease_reply::Result::Refused("it is not the same".to_owned()),
+            };
+            let result = Some(result);
+            return Ok(Response::new(AcquireLeaseReply { result }));
+        }
         let last = self.incarnations.load(Ordering::SeqCst);
-        let next = last.max(request.volume_incarnation) + 1;
+        let next = last.max(request.volume.unwrap_or_default().opened) + 1;
         self.incarnations.store(next, Ordering::SeqCst);
         let result = acquire_lease_reply::Result::Granted(self.granted(next));
         Ok(Response::new(AcquireLeaseReply {
             result: Some(result),
         }))
+    }
+
+    async fn tell_volume(
+        &self,
+        _request: Request<TellVolumeRequest>,
+    ) -> Result<Response<TellVolumeReply>, Status> {
+        self.answers()?;
+        Ok(Response::new(TellVolumeReply {}))
     }
 
     async fn renew_lease(
@@ -167,6 +186,7 @@ impl Cluster {
             ttl_ms: AtomicU64::new(20_000),
             superseded: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            go_on: AtomicBool::new(false),
             incarnations: AtomicU64::new(0),
             state: Mutex::default(),
             cluster,
@@ -228,6 +248,18 @@ impl Cluster {
 
     /// The directory's word on an account.
     pub(crate) fn says(&self, id: AccountId, shard: &str, epoch: u64, state: AccountState) {
+        self.says_since(id, shard, epoch, state, crate::rig::UID_VALIDITY);
+    }
+
+    /// As [`Self::says`]; UIDVALIDITYs below are void.
+    pub(crate) fn says_since(
+        &self,
+        id: AccountId,
+        shard: &str,
+        epoch: u64,
+        state: AccountState,
+        uid_validity: u32,
+    ) {
         let entry = AccountEntry {
             route: Some(Route {
                 account: id.to_field(),
@@ -236,7 +268,7 @@ impl Cluster {
                 ..Route::default()
             }),
             state: state.into(),
-            created_at: u64::from(crate::rig::UID_VALIDITY),
+            uid_validity: u64::from(uid_validity),
             ..AccountEntry::default()
         };
         let mut state = self.script.state.lock();

@@ -3,6 +3,7 @@
 mod confirmations;
 mod leases;
 mod serving;
+mod volumes;
 mod watches;
 
 use std::sync::Arc;
@@ -29,8 +30,8 @@ use wire::rpc::acquire_lease_reply::Result as Lease;
 use wire::rpc::confirmation::What;
 use wire::rpc::renew_lease_reply::Result as Renewed;
 use wire::rpc::{
-    AccountState, AcquireLeaseRequest, ConfirmRequest, Confirmation, RenewLeaseRequest, ShardState,
-    WatchReply, WatchRequest,
+    AccountState, AcquireLeaseRequest, ConfirmRequest, Confirmation, LockFile, RenewLeaseRequest,
+    ShardState, Volume, WatchReply, WatchRequest,
 };
 
 use crate::store_suite::{PATIENCE, committed, share, value};
@@ -43,6 +44,29 @@ struct World {
     store: SharedStore,
     following: JoinHandle<()>,
     _folder: Option<TempDir>,
+}
+
+/// What a shard asks that comes with its own volume, last opened by `opened`.
+fn claim(opened: u64, boot: &str) -> AcquireLeaseRequest {
+    AcquireLeaseRequest {
+        boot_id: boot.to_owned(),
+        volume: Some(Volume {
+            id: vec![1; 16].into(),
+            opened,
+            segment: 1,
+            offset: 500,
+            sum: 77,
+        }),
+        cluster_id: CLUSTER.to_string(),
+        rpc_endpoint: "127.0.0.1:1".to_owned(),
+        pop3_endpoint: "127.0.0.1:2".to_owned(),
+        lock: Some(LockFile {
+            device: 1,
+            inode: 1,
+        }),
+        copy_format: 1,
+        lost: false,
+    }
 }
 
 impl Drop for World {
@@ -105,16 +129,12 @@ impl World {
         value.map(|value| T::decode(value).unwrap())
     }
 
-    async fn acquire(&self, shard: &str, volume: u64, boot: &str) -> Lease {
-        let request = AcquireLeaseRequest {
-            boot_id: boot.to_owned(),
-            volume_incarnation: volume,
-            cluster_id: CLUSTER.to_string(),
-            rpc_endpoint: "127.0.0.1:1".to_owned(),
-            pop3_endpoint: "127.0.0.1:2".to_owned(),
-            volume_locked: true,
-            copy_format: 1,
-        };
+    /// The shard's own volume, last opened by `opened`.
+    async fn acquire(&self, shard: &str, opened: u64, boot: &str) -> Lease {
+        self.ask(shard, claim(opened, boot)).await
+    }
+
+    async fn ask(&self, shard: &str, request: AcquireLeaseRequest) -> Lease {
         let reply = self.registry.acquire_lease(from(shard, request)).await;
         reply.unwrap().into_inner().result.unwrap()
     }

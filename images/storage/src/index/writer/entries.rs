@@ -21,6 +21,7 @@ impl Writer {
                     cluster_id: opened.cluster_id.clone(),
                     shard: opened.shard.clone(),
                     incarnation: opened.incarnation,
+                    volume_id: opened.volume_id.clone(),
                 };
                 self.put(batch, keys::VOLUME, &row);
                 Ok(())
@@ -119,9 +120,12 @@ impl Writer {
         let had_data = slot
             .as_ref()
             .is_some_and(|account| account.holding != Holding::Tombstone);
+        let was_empty = slot.as_ref().is_some_and(|account| !account.has_data());
         Account::apply(slot, change).map_err(|source| ApplyError::Inconsistent { at, source })?;
+        let mut numbers = Vec::new();
         if let Some(account) = slot {
             account.changed = at;
+            numbers.extend(account.mailboxes.keys().copied());
         }
         let Some(touched) = batch.touched.get_mut(&id) else {
             return Ok(());
@@ -130,6 +134,15 @@ impl Writer {
             Change::Created(_) => {
                 touched.ownership = true;
                 touched.mailboxes.insert(INBOX);
+            }
+            Change::Renewed(_) => {
+                touched.ownership = true;
+                touched.mailboxes.extend(numbers);
+                if was_empty {
+                    // It starts anew now, not by and by: its rows must not be taken for its past.
+                    self.empty(batch, id, Holding::Building, had_data)?;
+                    self.sweep_before(batch, id)?;
+                }
             }
             Change::Ownership(ownership) => {
                 touched.ownership = true;
