@@ -11,5 +11,6 @@ mod names;
 pub mod process;
 pub mod rpc;
 pub mod services;
+pub mod task;
 pub mod telemetry;
 pub mod tls;

@@ -18,6 +18,7 @@ use kit::rpc::server::ServeError;
 use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
 use kit::services::mover_server::MoverServer;
 use kit::services::shard_server::ShardServer;
+use kit::task::NoAnswer;
 use kit::tls::{Credentials, LoadError};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -109,9 +110,9 @@ pub enum Error {
     /// The shard had to end.
     #[error("the shard ended: {0}")]
     Ended(#[from] Ending),
-    /// A thread of ours panicked.
-    #[error("a task of the shard failed: {0}")]
-    Task(#[from] tokio::task::JoinError),
+    /// The volume was not opened, or not closed, to the end.
+    #[error("the volume: {0}")]
+    NoAnswer(#[from] NoAnswer),
 }
 
 /// A shard with its volume locked and its ports open.
@@ -232,7 +233,7 @@ impl Storage {
             opened => opened?,
         };
         let served = self.serve_shard(shard.clone(), shutdown).await;
-        tokio::task::spawn_blocking(move || shard.close()).await?;
+        kit::task::blocking(move || shard.close()).await?;
         served
     }
 
@@ -262,7 +263,7 @@ impl Storage {
             tracing::info!(shard = %shard.name(), replayed, ?totals, "the volume is open");
             Ok::<_, Error>(shard)
         };
-        tokio::task::spawn_blocking(open).await?
+        kit::task::blocking(open).await?
     }
 
     async fn serve_shard(self, shard: Shard, shutdown: Shutdown) -> Result<(), Error> {

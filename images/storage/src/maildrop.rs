@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kit::task::NoAnswer;
 use parking_lot::Mutex;
 use wire::ids::{AccountId, Epoch};
 
@@ -14,7 +15,7 @@ use crate::records::proto::{self, MessageRow};
 use crate::records::{Change, Entry};
 use crate::shard::body::StoredMessage;
 use crate::shard::slots::{Desk, Slot};
-use crate::shard::{Inner, Receipt, Session, Shard, Unready};
+use crate::shard::{Inner, Receipt, Session, Shard, Unready, Why};
 
 /// The shard's accounts, as mail clients see them. Cheap to clone.
 #[derive(Clone)]
@@ -40,16 +41,16 @@ pub enum OpenError {
     /// Another session holds the account's POP3 lock.
     #[error("the maildrop is open in another session")]
     InUse,
-    /// Try again later; says why.
-    #[error("{0}")]
-    Temporary(String),
+    /// Try again later.
+    #[error(transparent)]
+    NotNow(Why),
 }
 
 impl From<Unready> for OpenError {
     fn from(unready: Unready) -> Self {
         match unready {
             Unready::Moved(epoch) => Self::Moved(epoch),
-            Unready::Retry(reason) => Self::Temporary(reason),
+            Unready::Retry(why) => Self::NotNow(why),
         }
     }
 }
@@ -60,18 +61,24 @@ pub enum ReadError {
     /// The session has ended: close the connection.
     #[error("the session has ended")]
     Ended,
-    /// Try again later; says why.
-    #[error("{0}")]
-    Temporary(String),
-    /// What is stored is damaged: a person must look.
-    #[error("{0}")]
-    Damaged(String),
+    /// The caller's fault.
+    #[error("no such message")]
+    NoSuchMessage,
+    /// The disk does not give it now; the log says more.
+    #[error("the message cannot be read")]
+    Unreadable,
+    /// What is stored is damaged: a person must look, and the log says more.
+    #[error("the message cannot be read")]
+    Damaged,
+    /// The thread that read it panicked: a fault of ours.
+    #[error("the message cannot be read")]
+    Panicked,
 }
 
 /// Why nothing, or not surely everything, was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ExpungeError(pub String);
+#[error(transparent)]
+pub struct ExpungeError(pub Unready);
 
 /// One message of the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,11 +163,7 @@ impl Maildrop {
     /// `offset`; empty at its end. Large messages come in pieces of at most 256 KiB.
     pub async fn read(&self, index: usize, offset: u64, max: usize) -> Result<Bytes, ReadError> {
         self.ensure_current().await?;
-        let row = self
-            .rows
-            .get(index)
-            .ok_or_else(|| ReadError::Temporary("no such message".to_owned()))?;
-        let row = Arc::clone(row);
+        let row = Arc::clone(self.rows.get(index).ok_or(ReadError::NoSuchMessage)?);
         let log = self.shard.log().clone();
         let open = Arc::clone(&self.open);
         let read = move || {
@@ -173,19 +176,18 @@ impl Maildrop {
                 None => Ok(Bytes::new()),
             }
         };
-        let octets = tokio::task::spawn_blocking(read).await;
-        match octets {
+        match kit::task::blocking(read).await {
             Ok(Ok(octets)) => Ok(octets),
             Ok(Err(error)) => {
                 let uid = self.messages[index].uid;
                 tracing::error!(account = %self.slot.id, uid, %error, "a message cannot be read");
-                let text = "the message cannot be read".to_owned();
                 Err(match error.is_damage() {
-                    true => ReadError::Damaged(text),
-                    false => ReadError::Temporary(text),
+                    true => ReadError::Damaged,
+                    false => ReadError::Unreadable,
                 })
             }
-            Err(_) => Err(ReadError::Ended),
+            Err(NoAnswer::Panicked) => Err(ReadError::Panicked),
+            Err(NoAnswer::Stopped) => Err(ReadError::Ended),
         }
     }
 
@@ -196,7 +198,7 @@ impl Maildrop {
             .inner()
             .expunge(&self.slot, self.epoch, uids)
             .await;
-        expunged.map_err(|unready| ExpungeError(unready.to_string()))
+        expunged.map_err(ExpungeError)
     }
 
     /// Resolves when the session must end: the account was removed or released, or the shard was
@@ -234,12 +236,8 @@ async fn snapshot(shard: Arc<Inner>, account: AccountId) -> Result<Snapshot, Ope
         }
         Ok(snapshot)
     };
-    let listed = tokio::task::spawn_blocking(list).await;
-    match listed {
-        Ok(Ok(snapshot)) => Ok(snapshot),
-        Ok(Err(error)) => Err(Unready::from(error).into()),
-        Err(_) => Err(OpenError::Temporary("the shard is stopping".to_owned())),
-    }
+    let listed = kit::task::blocking(list).await.map_err(Unready::from)?;
+    Ok(listed.map_err(Unready::from)?)
 }
 
 /// The POP3 unique-id of a message: what a move recorded, or UIDVALIDITY and UID.
@@ -263,7 +261,7 @@ impl Inner {
                 }
             });
             match done.await? {
-                Some(Some(receipt)) => receipt.done().await?,
+                Some(Some(receipt)) => self.done(receipt).await?,
                 Some(None) => {}
                 None => {
                     let mark = slot.lock().mark();

@@ -15,6 +15,8 @@ use segments::Counters;
 pub struct OutcomeLabel {
     /// `stored`, `duplicate`, `moved` or `retry`.
     pub outcome: &'static str,
+    /// Of a `retry`: see [`crate::shard::Why`].
+    pub reason: &'static str,
 }
 
 /// The shard's counters and gauges. Cheap to clone.

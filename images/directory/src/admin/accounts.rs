@@ -13,7 +13,7 @@ use super::aliases::address_key;
 use super::shown::describe;
 use super::write::{Found, Plan, Request, value};
 use super::{Admin, refuse};
-use crate::credential::Secret;
+use crate::credential::{HashError, Secret};
 use crate::map::Map;
 use crate::model::Key;
 use crate::model::records::{
@@ -122,7 +122,10 @@ impl Admin {
             return Err(refuse::invalid("password", "it has more than 1,024 octets"));
         }
         let hash = self.pool.hash(password.clone()).await;
-        hash.map_err(|error| Status::unavailable(error.to_string()))
+        hash.map_err(|error| match error {
+            HashError::Argon2(_) => Status::internal(error.to_string()),
+            HashError::NoAnswer(no_answer) => no_answer.into(),
+        })
     }
 
     /// Waits until the account's shard has it durably, not longer than configured.

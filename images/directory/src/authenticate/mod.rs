@@ -23,6 +23,7 @@ pub use cache::NoRandom;
 pub(crate) use pool::Pool;
 
 use self::cache::Cache;
+use self::pool::NotVerified;
 
 /// How passwords are checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,9 +165,10 @@ impl Authenticator {
             Login::Known(_, phc) => phc,
             Login::Nobody | Login::Creating => &self.nobody,
         };
-        let right = self.pool.verify(password.clone(), phc.clone()).await;
-        let Ok(right) = right else {
-            return Some(Outcome::Busy(Busy {}));
+        let right = match self.pool.verify(password.clone(), phc.clone()).await {
+            Ok(right) => right,
+            Err(NotVerified::Full) => return Some(Outcome::Busy(Busy {})),
+            Err(NotVerified::NoAnswer(why)) => return Some(unsure(&why.to_string())),
         };
         match found {
             // A password longer than any that is set is wrong; it has cost the same.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use kit::task::NoAnswer;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use crate::credential::{self, Cost, HashError, Scratch, Secret};
 
@@ -22,9 +22,13 @@ pub(crate) struct Pool {
     idle: Arc<Mutex<Vec<Scratch>>>,
 }
 
-/// All places are taken.
+/// Why a password was not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) enum NotVerified {
+    /// All places are taken.
+    Full,
+    NoAnswer(NoAnswer),
+}
 
 impl Pool {
     /// `waiting` logins may wait beside those that run.
@@ -42,11 +46,12 @@ impl Pool {
         self.cost
     }
 
-    /// Whether the password is the stored one; [`Full`] at once when too many wait.
-    pub(super) async fn verify(&self, password: Secret, phc: String) -> Result<bool, Full> {
-        let _admitted = self.admitted.try_acquire().map_err(|_| Full)?;
+    /// Whether the password is the stored one; [`NotVerified::Full`] at once when too many wait.
+    pub(super) async fn verify(&self, password: Secret, phc: String) -> Result<bool, NotVerified> {
+        let admitted = self.admitted.try_acquire();
+        let _admitted = admitted.map_err(|_| NotVerified::Full)?;
         let run = move |scratch: &mut Scratch| credential::verify(&password, &phc, scratch);
-        self.run(run).await.ok_or(Full)
+        self.run(run).await.map_err(NotVerified::NoAnswer)
     }
 
     /// Hashes a new password; waits for its turn.
@@ -55,17 +60,15 @@ impl Pool {
         let _turn = self.background.acquire().await.ok();
         let cost = self.cost;
         let run = move |scratch: &mut Scratch| credential::hash(&password, cost, scratch);
-        self.run(run)
-            .await
-            .unwrap_or_else(|| Err(HashError::stopped()))
+        self.run(run).await?
     }
 
-    /// None: the process is stopping.
     async fn run<T: Send + 'static>(
         &self,
         run: impl FnOnce(&mut Scratch) -> T + Send + 'static,
-    ) -> Option<T> {
-        let permit = Arc::clone(&self.running).acquire_owned().await.ok()?;
+    ) -> Result<T, NoAnswer> {
+        // Never closed, as above.
+        let permit = Arc::clone(&self.running).acquire_owned().await.ok();
         let idle = Arc::clone(&self.idle);
         // The permit goes along, so that a caller that goes away does not free a busy core.
         let run = move || {
@@ -75,7 +78,7 @@ impl Pool {
             drop(permit);
             done
         };
-        spawn_blocking(run).await.ok()
+        kit::task::blocking(run).await
     }
 }
 
@@ -100,7 +103,10 @@ mod tests {
         while pool.admitted.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(pool.verify(Secret::from("a"), phc.clone()).await, Err(Full));
+        assert_eq!(
+            pool.verify(Secret::from("a"), phc.clone()).await,
+            Err(NotVerified::Full)
+        );
         drop(core);
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Ok(true));

@@ -6,6 +6,7 @@ mod secret;
 
 use argon2::password_hash::phc::{PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
+use kit::task::NoAnswer;
 use serde::{Deserialize, Serialize};
 
 pub use packed::fuzz;
@@ -31,7 +32,8 @@ impl Cost {
     };
 
     fn params(self) -> Result<Params, HashError> {
-        Params::new(self.memory, self.passes, 1, None).map_err(|error| HashError(error.to_string()))
+        Params::new(self.memory, self.passes, 1, None)
+            .map_err(|error| HashError::Argon2(error.to_string()))
     }
 
     /// Whether argon2 takes it.
@@ -46,16 +48,15 @@ impl Default for Cost {
     }
 }
 
-/// A password could not be hashed: wrong parameters, or no random numbers.
+/// Why a password could not be hashed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the password cannot be hashed: {0}")]
-pub struct HashError(String);
-
-impl HashError {
-    /// The process stops before it was hashed.
-    pub(crate) fn stopped() -> Self {
-        Self("this process is stopping".to_owned())
-    }
+pub enum HashError {
+    /// Wrong parameters, or no random numbers.
+    #[error("the password cannot be hashed: {0}")]
+    Argon2(String),
+    /// It was not hashed to the end.
+    #[error("the password was not hashed: {0}")]
+    NoAnswer(#[from] NoAnswer),
 }
 
 /// Hashes a password with a fresh salt. Takes milliseconds to tens of them: not on an async thread.
@@ -69,9 +70,9 @@ pub fn hash(password: &Secret, cost: Cost, scratch: &mut Scratch) -> Result<Stri
     let hash = PasswordHash {
         algorithm: ARGON2ID_IDENT,
         version: Some(Version::V0x13.into()),
-        params: shown.map_err(|error| HashError(format!("{error}")))?,
+        params: shown.map_err(|error| HashError::Argon2(format!("{error}")))?,
         salt: Some(salt),
-        hash: Some(hash.map_err(HashError)?),
+        hash: Some(hash.map_err(HashError::Argon2)?),
     };
     Ok(hash.to_string())
 }

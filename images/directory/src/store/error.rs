@@ -1,5 +1,7 @@
 //! What can go wrong with a store.
 
+use kit::task::NoAnswer;
+
 use super::{MAX_OPERATIONS, MAX_TXN_BYTES, Revision};
 
 /// Why a store did not do what it was asked.
@@ -31,6 +33,19 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later.
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::Unavailable(_))
+        match self {
+            Self::Unknown(_) | Self::Unavailable(_) => true,
+            Self::Compacted(_) | Self::LeaseGone | Self::Malformed(_) | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// Of a read.
+impl From<NoAnswer> for Error {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Panicked => Self::Failed(no_answer.to_string()),
+            NoAnswer::Stopped => Self::Unavailable(no_answer.to_string()),
+        }
     }
 }

@@ -108,7 +108,7 @@ async fn read_tail(taken: Arc<Taken>, offset: u64) -> std::io::Result<Bytes> {
         tail.file.read_exact_at(&mut part, offset)?;
         Ok(part.freeze())
     };
-    tokio::task::spawn_blocking(read)
+    kit::task::blocking(read)
         .await
         .map_err(std::io::Error::other)?
 }

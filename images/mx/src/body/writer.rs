@@ -129,7 +129,7 @@ impl BodyWriter {
             return self.give_up();
         };
         let (store, tail) = (self.store.clone(), self.tail.take());
-        let written = tokio::task::spawn_blocking(move || append(&store, tail, &part, disk)).await;
+        let written = kit::task::blocking(move || append(&store, tail, &part, disk)).await;
         match written {
             Ok(Ok(tail)) => self.tail = Some(tail),
             Ok(Err(error)) => {

@@ -1,6 +1,7 @@
 //! A spooled message's body, read in pieces.
 
 use bytes::Bytes;
+use kit::task::NoAnswer;
 use segments::{Log, ReadError};
 
 use crate::spool::queue::{BodyAt, Entry, EntryId};
@@ -15,9 +16,9 @@ pub enum BodyError {
     /// The log says why.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The runtime is stopping.
-    #[error("reading was broken off")]
-    Cancelled,
+    /// It was not read to its end.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 /// A body on the spool's disk. It can be read for as long as the entry is spooled, even while
@@ -73,8 +74,7 @@ impl Body {
         read: impl Fn(&Log, BodyAt) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, BodyError> {
         let body = self.clone();
-        let answer = tokio::task::spawn_blocking(move || body.read(read)).await;
-        Ok(answer.map_err(|_| BodyError::Cancelled)??)
+        Ok(kit::task::blocking(move || body.read(read)).await??)
     }
 
     /// Reads where the record is now; again, if it was written forward meanwhile.

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use tokio::task;
-
 use crate::spool::runner::LOOK_AGAIN;
 use crate::spool::store::{NotReopened, Spool};
 
@@ -34,7 +32,7 @@ async fn tidy(spool: &Spool) {
         tracing::warn!(%error, "the spool's space was not given back");
     }
     let of = spool.clone();
-    let written = task::spawn_blocking(move || of.snapshot_if_grown()).await;
+    let written = kit::task::blocking(move || of.snapshot_if_grown()).await;
     if let Ok(Err(error)) = written {
         tracing::warn!(%error, "the spool's snapshot was not written");
     }
@@ -45,7 +43,7 @@ async fn heal(spool: &Spool) {
     let mut wait = FIRST_WAIT;
     loop {
         let of = spool.clone();
-        match task::spawn_blocking(move || of.reopen()).await {
+        match kit::task::blocking(move || of.reopen()).await {
             Ok(Ok(())) => return,
             Ok(Err(NotReopened::NoRoom)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the spool's log does not open again"),

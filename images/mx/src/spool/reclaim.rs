@@ -3,6 +3,7 @@
 //! Segments go oldest first: then no segment that is kept says of an entry less than one that
 //! went. An old segment in which little is alive is emptied by writing that little at the end.
 
+use kit::task::NoAnswer;
 use segments::LogError;
 
 use crate::spool::body::BodyError;
@@ -18,9 +19,9 @@ pub(super) enum ReclaimError {
     /// A message that is to be written forward cannot be read.
     #[error("entry {0} cannot be read, and stays where it is until it is removed: {1}")]
     Body(EntryId, BodyError),
-    /// The runtime is stopping.
-    #[error("it was broken off")]
-    Cancelled,
+    /// The removal of a segment did not end.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 impl Spool {
@@ -48,9 +49,7 @@ impl Spool {
             }
             // Nothing enters a sealed segment, so what was alive in it has moved or is done.
             let (log, id) = (self.log(), oldest.id);
-            tokio::task::spawn_blocking(move || log.remove_segment(id))
-                .await
-                .map_err(|_| ReclaimError::Cancelled)??;
+            kit::task::blocking(move || log.remove_segment(id)).await??;
             removed += 1;
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! A shard serves the intersection of what it holds and what the directory says.
 
+use strum::{IntoStaticStr, VariantNames};
 use wire::ids::Epoch;
 
 use super::Account;
@@ -45,12 +46,42 @@ pub enum Access {
     Granted,
     /// Ask the directory for at least this epoch.
     Moved(Epoch),
-    /// Wait for a change, bounded, then fail temporarily with this reason.
-    NotYet(&'static str),
+    /// Wait for a change, bounded, then fail temporarily.
+    NotYet(NotYet),
     /// As `NotYet`; after the wait the answer is `Moved(0)`.
     Unknown,
     /// The directory assigns it here and it is not: a person must look.
     Missing,
+}
+
+/// What is to come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotYet {
+    /// Only whoever sent the request knows of its epoch.
+    #[error("the shard has not heard of that epoch yet")]
+    EpochUnheard,
+    /// The shard holds it, and the directory has said nothing of it.
+    #[error("the directory does not name this shard for the account")]
+    NotNamed,
+    /// The shard holds a later epoch than the directory has told it of.
+    #[error("the directory's word on that epoch has not come yet")]
+    WordOutstanding,
+    /// Its first record is on its way.
+    #[error("the account is being created")]
+    Creating,
+    /// Its owner's record is on its way.
+    #[error("the account is being activated")]
+    Activating,
+    /// Fenced: it can be read.
+    #[error("the account is being moved")]
+    Moving,
+    /// It was removed, and is in service again.
+    #[error("the account is being restored")]
+    Restoring,
+    /// A move brings it.
+    #[error("the account is being built")]
+    Building,
 }
 
 /// Decides; `held` is what the heap says, `assigned` what the directory says.
@@ -69,17 +100,15 @@ pub fn access(
     if epoch > known {
         return match (held, assigned) {
             (None, None) => Access::Unknown,
-            _ => Access::NotYet("the shard has not heard of that epoch yet"),
+            _ => Access::NotYet(NotYet::EpochUnheard),
         };
     }
     match assigned {
-        None => Access::NotYet("the directory does not name this shard for the account"),
-        Some(assigned) if assigned.epoch < epoch => {
-            Access::NotYet("the directory's word on that epoch has not come yet")
-        }
+        None => Access::NotYet(NotYet::NotNamed),
+        Some(assigned) if assigned.epoch < epoch => Access::NotYet(NotYet::WordOutstanding),
         Some(assigned) => match assigned.place {
             Place::Removed | Place::Elsewhere => Access::Moved(known),
-            Place::Creating => Access::NotYet("the account is being created"),
+            Place::Creating => Access::NotYet(NotYet::Creating),
             Place::Active => serving(held, epoch, intent),
         },
     }
@@ -91,13 +120,13 @@ fn serving(held: Option<&Account>, epoch: Epoch, intent: Intent) -> Access {
         return Access::Missing;
     };
     if account.epoch < epoch {
-        return Access::NotYet("the account is being activated");
+        return Access::NotYet(NotYet::Activating);
     }
     match (account.holding, intent) {
         (Holding::Owner, _) | (Holding::Fenced, Intent::Read) => Access::Granted,
-        (Holding::Fenced, Intent::Write) => Access::NotYet("the account is being moved"),
-        (Holding::Suspended, _) => Access::NotYet("the account is being restored"),
-        (Holding::Building, _) => Access::NotYet("the account is being built"),
+        (Holding::Fenced, Intent::Write) => Access::NotYet(NotYet::Moving),
+        (Holding::Suspended, _) => Access::NotYet(NotYet::Restoring),
+        (Holding::Building, _) => Access::NotYet(NotYet::Building),
         (Holding::Released | Holding::Tombstone | Holding::Unspecified, _) => Access::Missing,
     }
 }

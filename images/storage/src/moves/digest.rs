@@ -29,9 +29,7 @@ pub(super) struct Digest {
 
 /// Reads all of the account's rows, off the runtime's threads.
 pub(super) async fn of(index: Index, id: AccountId) -> Result<Digest, Status> {
-    let digested = tokio::task::spawn_blocking(move || digest(&index, id)).await;
-    let stopping = |_| Status::unavailable("the shard is stopping");
-    Ok(digested.map_err(stopping)??)
+    Ok(kit::task::blocking(move || digest(&index, id)).await??)
 }
 
 fn digest(index: &Index, id: AccountId) -> Result<Digest, CopyError> {

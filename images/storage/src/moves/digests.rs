@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use kit::task::NoAnswer;
 use parking_lot::Mutex;
 use segments::Position;
 use tokio::sync::Semaphore;
@@ -92,8 +93,14 @@ impl Digests {
             since: Instant::now(),
             task: task.abort_handle(),
             answer: async move {
-                let stopping = |_| Err(Status::unavailable("the shard is stopping"));
-                task.await.unwrap_or_else(stopping)
+                match task.await.map_err(NoAnswer::from) {
+                    Ok(answer) => answer,
+                    Err(NoAnswer::Panicked) => Err(NoAnswer::Panicked.into()),
+                    // Only a run for a later change calls one off.
+                    Err(NoAnswer::Stopped) => {
+                        Err(Status::unavailable("the account changed under its digest"))
+                    }
+                }
             }
             .boxed()
             .shared(),

@@ -64,14 +64,18 @@ pub(super) async fn start(
             sender: sender.clone(),
             sent: ExportEnd::default(),
         };
-        let sent = match tokio::task::spawn_blocking(move || export.run()).await {
+        let sent = match kit::task::blocking(move || export.run()).await {
             Ok(Ok(sent)) => sent,
             Ok(Err(Stop::Copy(error))) => {
                 let _ = sender.send(Err(error.into())).await;
                 return;
             }
-            // The target hung up, or the process stops.
-            Ok(Err(Stop::HungUp)) | Err(_) => return,
+            // The target hung up.
+            Ok(Err(Stop::HungUp)) => return,
+            Err(no_answer) => {
+                let _ = sender.send(Err(no_answer.into())).await;
+                return;
+            }
         };
         // Still fenced: what was sent is what there is.
         let end = service

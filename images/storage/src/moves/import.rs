@@ -25,7 +25,7 @@ use crate::account::Account;
 use crate::records::proto::{self, Holding};
 use crate::records::{Change, Entry, Imported};
 use crate::shard::slots::Slot;
-use crate::shard::{Receipt, Shard, Unready};
+use crate::shard::{Receipt, Shard, Unready, Why};
 
 pub(super) mod parts;
 
@@ -294,7 +294,7 @@ impl Import<'_> {
     async fn all_done(&mut self) -> Result<(), Stop> {
         while let Some((receipt, octets)) = self.window.pop_front() {
             self.window_octets -= octets;
-            receipt.done().await?;
+            self.shard.inner().done(receipt).await?;
         }
         Ok(())
     }
@@ -342,11 +342,11 @@ impl Import<'_> {
         {
             if let Some((receipt, octets)) = self.window.pop_front() {
                 self.window_octets -= octets;
-                receipt.done().await?;
+                self.shard.inner().done(receipt).await?;
             }
         }
         if self.shard.inner().is_nearly_full() {
-            return Err(Unready::retry("the shard's volume is nearly full").into());
+            return Err(Unready::from(Why::NearlyFull).into());
         }
         let inner = self.shard.inner();
         let mut desk = self.slot.desk(&inner.index).map_err(Unready::from)?;

@@ -1,17 +1,18 @@
 //! What the POP3 listener counts.
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use crate::maildrop::OpenError;
 
 /// Counters of the sessions; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     pub(super) sessions: Gauge,
-    pub(super) opened: Counter,
-    pub(super) in_use: Counter,
-    pub(super) moved: Counter,
-    pub(super) temporary: Counter,
+    pub(super) logins: Family<LoginLabel, Counter>,
     pub(super) messages: Counter,
     pub(super) octets: Counter,
     pub(super) deleted: Counter,
@@ -39,14 +40,27 @@ impl Metrics {
         ] {
             registry.register(name, help, counter.clone());
         }
-        for (result, counter) in [
-            ("opened", &self.opened),
-            ("in_use", &self.in_use),
-            ("moved", &self.moved),
-            ("temporary", &self.temporary),
-        ] {
-            let labelled = registry.sub_registry_with_label(("result".into(), result.into()));
-            labelled.register("logins", "Maildrops asked for", counter.clone());
-        }
+        registry.register("logins", "Maildrops asked for", self.logins.clone());
+    }
+}
+
+/// How the opening of a maildrop went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct LoginLabel {
+    /// `opened`, `in_use`, `moved` or `temporary`.
+    result: &'static str,
+    /// Of a `temporary`: see [`crate::shard::Why`].
+    reason: &'static str,
+}
+
+impl LoginLabel {
+    pub(super) fn of<T>(opened: &Result<T, OpenError>) -> Self {
+        let (result, reason) = match opened {
+            Ok(_) => ("opened", ""),
+            Err(OpenError::InUse) => ("in_use", ""),
+            Err(OpenError::Moved(_)) => ("moved", ""),
+            Err(OpenError::NotNow(why)) => ("temporary", why.label()),
+        };
+        Self { result, reason }
     }
 }

@@ -15,7 +15,9 @@ use wire::pop3::stuffing::Stuffer;
 
 use super::Shared;
 use super::machine::{Listing, State, Step};
+use super::metrics::LoginLabel;
 use crate::maildrop::{Maildrop, MaildropMessage, OpenError, ReadError, SessionInfo};
+use crate::shard::Why;
 
 /// Octets of a message read at once for RETR; with stuffing, what a session holds at most is a
 /// few of these.
@@ -260,13 +262,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             .open_maildrop(handoff.account, handoff.epoch, info);
         let opened = timeout(self.shared.times.login, opening)
             .await
-            .unwrap_or_else(|_| Err(OpenError::Temporary("the account is busy".to_owned())));
-        match &opened {
-            Ok(_) => metrics.opened.inc(),
-            Err(OpenError::InUse) => metrics.in_use.inc(),
-            Err(OpenError::Moved(_)) => metrics.moved.inc(),
-            Err(OpenError::Temporary(_)) => metrics.temporary.inc(),
-        };
+            .unwrap_or_else(|_| Err(OpenError::NotNow(Why::Busy)));
+        metrics.logins.get_or_create(&LoginLabel::of(&opened)).inc();
         self.visit.client = Some(handoff);
         let count = opened.map(|maildrop| {
             metrics.sessions.inc();
@@ -327,8 +324,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Err(error) => {
                 // RFC 3206 section 4: TEMP is likely to pass, PERM needs somebody's help.
                 let code = match error {
-                    ReadError::Damaged(_) => Code::SysPerm,
-                    _ => Code::SysTemp,
+                    ReadError::Damaged => Code::SysPerm,
+                    ReadError::Ended
+                    | ReadError::NoSuchMessage
+                    | ReadError::Unreadable
+                    | ReadError::Panicked => Code::SysTemp,
                 };
                 Reply::coded(code, error.to_string()).write(self.lines.out());
                 return Ok(());

@@ -148,10 +148,10 @@ async fn ask(
     }
 }
 
-/// Renews the lease until it is superseded, which fails the shard, or `shutdown` closes and all
-/// guards but the caller's are gone: until then answers still need it. The first renewal is sent at
-/// once: it tells the directory how full the shard is.
-/// `followed` says whether the shard follows the directory; that is told as soon as it changes.
+/// Renews the lease until it is superseded, which fails the shard; answers need it, so whoever runs
+/// this ends it after the last of them. The first renewal is sent at once: it tells the directory
+/// how full the shard is. `followed` says whether the shard follows the directory; that is told as
+/// soon as it changes.
 pub async fn keep(
     shard: Shard,
     directory: DirectoryClient,

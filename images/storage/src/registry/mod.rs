@@ -187,9 +187,8 @@ impl Follower<'_> {
                 })
                 .collect::<Result<Vec<Word>, _>>()
         };
-        let looked = tokio::task::spawn_blocking(look).await;
-        let stopping = |_| Unready::Retry("the shard is stopping".to_owned());
-        Ok(looked.map_err(stopping)?.map_err(Unready::from)?)
+        let looked = kit::task::blocking(look).await.map_err(Unready::from)?;
+        Ok(looked.map_err(Unready::from)?)
     }
 
     async fn carry_out_one(&self, word: Word) -> Result<Option<Confirmation>, Unready> {

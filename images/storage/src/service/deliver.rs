@@ -13,9 +13,10 @@ use wire::rpc::deliver_part::Part;
 use wire::rpc::{DeliverCommit, DeliverHeader, DeliverOutcome, DeliverPart, DeliverReply, Stored};
 
 use super::Limits;
+use crate::metrics::OutcomeLabel;
 use crate::records::BodySums;
 use crate::shard::deliver::{DeliverTo, Delivery, Outcome, Place};
-use crate::shard::{Shard, Unready};
+use crate::shard::{Shard, Unready, Why};
 
 /// Largest chunk of a body.
 const MAX_CHUNK: usize = 256 << 10;
@@ -59,7 +60,7 @@ impl<'a> Intake<'a> {
         };
         let targets = read_targets(&header)?;
         let Some(memory) = self.memory(&header).await? else {
-            let unready = Unready::Retry("too many deliveries at a time".to_owned());
+            let unready = Unready::Retry(Why::TooManyDeliveries);
             return Ok(reply(
                 &targets,
                 vec![Outcome::Unready(unready); targets.len()],
@@ -148,9 +149,10 @@ impl Open {
         };
         let outcomes = shard.deliver(&delivery).await;
         for (target, outcome) in delivery.targets.iter().zip(&outcomes) {
+            let OutcomeLabel { outcome, reason } = outcome.label();
             tracing::debug!(
                 transaction = self.header.transaction_id, delivery = %id,
-                account = %target.account, size = self.length, outcome = outcome.word(),
+                account = %target.account, size = self.length, outcome, reason,
                 "a delivery"
             );
         }
@@ -200,7 +202,7 @@ fn reply(targets: &[DeliverTo], outcomes: Vec<Outcome>) -> DeliverReply {
             Outcome::Stored(place) => WireOutcome::Stored(stored(place)),
             Outcome::Duplicate(place) => WireOutcome::Duplicate(stored(place)),
             Outcome::Unready(Unready::Moved(epoch)) => WireOutcome::Moved(epoch.0),
-            Outcome::Unready(Unready::Retry(reason)) => WireOutcome::Retry(reason),
+            Outcome::Unready(Unready::Retry(why)) => WireOutcome::Retry(why.to_string()),
         }),
     };
     DeliverReply {

@@ -114,9 +114,7 @@ impl shard_server::Shard for ShardService {
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let index = self.shard.index().clone();
         let look = move || ids.into_iter().map(|id| usage(&index, id)).collect();
-        let usages: Result<Vec<AccountUsage>, Status> = tokio::task::spawn_blocking(look)
-            .await
-            .map_err(|_| Status::unavailable("the shard is stopping"))?;
+        let usages: Result<Vec<AccountUsage>, Status> = kit::task::blocking(look).await?;
         let usages = usages?;
         Ok(Response::new(AccountUsageReply { usages }))
     }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use wire::ids::{AccountId, DeliveryId, Epoch};
 
 use super::slots::{Desk, Slot};
-use super::{Inner, Receipt, Refused, Shard, Unready};
+use super::{Inner, Receipt, Refused, Shard, Unready, Why};
 use crate::account::INBOX;
 use crate::account::access::Intent;
 use crate::metrics::OutcomeLabel;
@@ -61,14 +61,15 @@ pub struct Place {
 }
 
 impl Outcome {
-    /// In one word, for logs and metrics.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Stored(_) => "stored",
-            Self::Duplicate(_) => "duplicate",
-            Self::Unready(Unready::Moved(_)) => "moved",
-            Self::Unready(Unready::Retry(_)) => "retry",
-        }
+    /// For logs and metrics.
+    pub fn label(&self) -> OutcomeLabel {
+        let (outcome, reason) = match self {
+            Self::Stored(_) => ("stored", ""),
+            Self::Duplicate(_) => ("duplicate", ""),
+            Self::Unready(Unready::Moved(_)) => ("moved", ""),
+            Self::Unready(Unready::Retry(why)) => ("retry", why.label()),
+        };
+        OutcomeLabel { outcome, reason }
     }
 }
 
@@ -92,9 +93,8 @@ impl Shard {
             outcomes.fill(Outcome::Unready(not_held.into()));
         }
         for outcome in &outcomes {
-            let outcome = outcome.word();
-            let label = OutcomeLabel { outcome };
-            self.inner.metrics.deliveries.get_or_create(&label).inc();
+            let deliveries = &self.inner.metrics.deliveries;
+            deliveries.get_or_create(&outcome.label()).inc();
         }
         outcomes
     }
@@ -103,7 +103,7 @@ impl Shard {
         let shard = &*self.inner;
         shard.lease.for_write().await?;
         if shard.is_nearly_full() {
-            return Err(Unready::retry("the shard's volume is nearly full"));
+            return Err(Why::NearlyFull.into());
         }
         let mut outcomes: Vec<Option<Outcome>> = vec![None; delivery.targets.len()];
         let mut left: Vec<usize> = (0..delivery.targets.len()).collect();
@@ -119,7 +119,7 @@ impl Shard {
             let last_look = Instant::now() >= deadline;
             let look = shard.look(delivery, &slots, &left, &mut outcomes, last_look)?;
             if let Some(receipt) = look.receipt
-                && let Err(unready) = receipt.done().await
+                && let Err(unready) = shard.done(receipt).await
             {
                 for at in &look.stored {
                     outcomes[*at] = Some(Outcome::Unready(unready.clone()));
@@ -127,7 +127,7 @@ impl Shard {
             }
             left.retain(|at| outcomes[*at].is_none());
             if left.is_empty() {
-                let none = || Outcome::Unready(Unready::retry("the shard is stopping"));
+                let none = || Outcome::Unready(Why::Stopping.into());
                 return Ok(outcomes
                     .into_iter()
                     .map(|it| it.unwrap_or_else(none))
@@ -172,8 +172,7 @@ impl Inner {
                 Err(Refused::After(_)) => {}
                 Ok(()) if desk.in_flight.contains(&delivery.id) => {
                     if last_look {
-                        let reason = "the same message is being stored";
-                        outcomes[at] = Some(Outcome::Unready(Unready::retry(reason)));
+                        outcomes[at] = Some(Outcome::Unready(Why::BeingStored.into()));
                     }
                     twin.get_or_insert_with(|| Arc::clone(slot));
                 }
@@ -211,11 +210,9 @@ impl Inner {
         let mut prefixes = Vec::with_capacity(ready.len());
         for (at, desk) in &ready {
             let wanted = &delivery.targets[*at];
-            let missing = || Unready::retry("the account has no INBOX");
-            let account = desk.account.as_ref().ok_or_else(missing)?;
-            let inbox = account.mailboxes.get(&INBOX).ok_or_else(missing)?;
-            let next = account.next_message(INBOX);
-            let (uid, modseq) = next.map_err(|error| Unready::retry(error.to_string()))?;
+            let account = desk.account.as_ref().ok_or(Why::Missing)?;
+            let inbox = account.mailboxes.get(&INBOX).ok_or(Why::NoInbox)?;
+            let (uid, modseq) = account.next_message(INBOX).map_err(Why::Exhausted)?;
             outcomes[*at] = Some(Outcome::Stored(Place {
                 uid_validity: inbox.uid_validity,
                 uid,

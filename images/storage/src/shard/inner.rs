@@ -7,13 +7,13 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use segments::{Log, LogError};
+use segments::Log;
 use tokio::sync::{oneshot, watch};
 use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
 use super::applier::{Pending, Work};
 use super::slots::{Desk, Mark, Slot, Slots};
-use super::{Ending, Refused, Sessions, Settings, Totals, Unready};
+use super::{Ending, Refused, Sessions, Settings, Totals, Unready, Why};
 use crate::account::access::{Access, Assigned, Intent, access};
 use crate::account::{Account, Inconsistent};
 use crate::index::Index;
@@ -54,13 +54,6 @@ pub(crate) struct Inner {
 /// Resolves when a queued record is durable and indexed.
 pub(crate) struct Receipt(oneshot::Receiver<()>);
 
-impl Receipt {
-    pub(crate) async fn done(self) -> Result<(), Unready> {
-        let stopped = |_| Unready::retry("the shard is stopping");
-        self.0.await.map_err(stopped)
-    }
-}
-
 /// An account at work, with its slot.
 pub(crate) type AtWork<'a> = (&'a Arc<Slot>, &'a mut Desk);
 
@@ -84,22 +77,22 @@ impl Inner {
             // The caller decided on this very state, so a contradiction is a fault of ours; it
             // is seen before anything is written.
             let mut next = desk.account.clone();
-            apply(&mut next, &entry, at).map_err(|error| Unready::retry(error.to_string()))?;
+            apply(&mut next, &entry, at).map_err(Why::Inconsistent)?;
             desk.next = Some(next);
         }
         let octets = record.len() as u64;
         {
             let queue = self.queue.lock();
-            let sender = queue
-                .as_ref()
-                .ok_or(Unready::retry("the shard is stopping"))?;
+            let sender = queue.as_ref().ok_or(Why::Stopping)?;
             if self.fatal.borrow().is_some() || self.is_read_only() {
                 return Err(self.no_changes());
             }
-            let ticket = self.log.submit(record).inspect_err(|error| {
-                if matches!(error, LogError::Failed { .. }) && !error.is_full() {
-                    self.fail(Ending::Heap(error.clone()));
+            let ticket = self.log.submit(record).map_err(|error| {
+                let why = Why::from(&error);
+                if why == Why::Heap {
+                    self.fail(Ending::Heap(error));
                 }
+                why
             })?;
             let decoded = Decoded {
                 entry,
@@ -124,6 +117,12 @@ impl Inner {
             desk.queued += 1;
         }
         Ok(Receipt(receipt))
+    }
+
+    /// Waits until a queued record is durable and indexed.
+    pub(crate) async fn done(&self, receipt: Receipt) -> Result<(), Unready> {
+        // Whoever drops the sender has said why before.
+        receipt.0.await.map_err(|_| self.no_changes())
     }
 
     /// Waits until all that was queued for an account at `mark` is durable and indexed.
@@ -177,12 +176,11 @@ impl Inner {
         match access(desk.account.as_ref(), assigned, epoch, intent) {
             Access::Granted => Ok(()),
             Access::Moved(epoch) => Err(Refused::Now(Unready::Moved(epoch))),
-            Access::NotYet(reason) => Err(Refused::After(Unready::retry(reason))),
+            Access::NotYet(not_yet) => Err(Refused::After(Why::NotYet(not_yet).into())),
             Access::Unknown => Err(Refused::After(Unready::Moved(Epoch(0)))),
             Access::Missing => {
                 self.metrics.missing_accounts.inc();
-                let reason = "the account is assigned to this shard and is not there";
-                Err(Refused::Now(Unready::retry(reason)))
+                Err(Refused::Now(Why::Missing.into()))
             }
         }
     }
@@ -207,10 +205,13 @@ impl Inner {
 
     /// Why no change is taken, or none comes about.
     fn no_changes(&self) -> Unready {
-        match self.is_read_only() {
-            true => Unready::retry("the shard's volume is full"),
-            false => Unready::retry("the shard is stopping"),
-        }
+        Unready::Retry(if self.fatal.borrow().is_some() {
+            Why::Ended
+        } else if self.is_read_only() {
+            Why::Full
+        } else {
+            Why::Stopping
+        })
     }
 
     /// Whether it was told to take no more changes.

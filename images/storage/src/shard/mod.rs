@@ -42,7 +42,7 @@ use self::slots::Slots;
 pub(crate) use self::totals::Tally;
 pub use self::totals::Totals;
 pub(crate) use self::unready::Refused;
-pub use self::unready::Unready;
+pub use self::unready::{Unready, Why};
 
 /// A shard at work. Cheap to clone.
 #[derive(Clone)]
@@ -132,9 +132,8 @@ impl Shard {
             incarnation: incarnation.0,
             volume_id: self.inner.volume_id.clone(),
         });
-        let queued = self.inner.queue(opened, &[], &[], &mut []);
-        let done = match queued {
-            Ok(receipt) => receipt.done().await,
+        let done = match self.inner.queue(opened, &[], &[], &mut []) {
+            Ok(receipt) => self.inner.done(receipt).await,
             Err(unready) => Err(unready),
         };
         *self.inner.incarnation.write() = incarnation;
@@ -288,7 +287,7 @@ impl Shard {
             (receipt, desk.mark())
         };
         match receipt {
-            Some(receipt) => receipt.done().await?,
+            Some(receipt) => self.inner.done(receipt).await?,
             None => self.inner.settle(&slot, mark).await?,
         }
         self.inner.lease.for_write().await.map_err(Unready::from)?;

@@ -94,7 +94,7 @@ async fn a_damaged_body_is_not_served_and_the_others_are() {
     rig.open();
     let maildrop = open(rig.shard(), a, 1).await.unwrap();
     let damaged = read_one(&maildrop, 0).await;
-    assert!(matches!(damaged, Err(ReadError::Damaged(_))), "{damaged:?}");
+    assert!(matches!(damaged, Err(ReadError::Damaged)), "{damaged:?}");
     for at in 1..MESSAGES as usize {
         let expected = as_read(a, &self::body(at as u64 + 1));
         assert!(read_one(&maildrop, at).await.unwrap() == expected, "{at}");

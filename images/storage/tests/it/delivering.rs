@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-use buzonera_storage::account::access::Place;
+use buzonera_storage::account::access::{NotYet, Place};
+use buzonera_storage::metrics::OutcomeLabel;
 use buzonera_storage::records::proto::Holding;
 use buzonera_storage::shard::deliver::Outcome;
-use buzonera_storage::shard::{Ending, Unready};
+use buzonera_storage::shard::{Ending, Unready, Why};
 use segments::LogError;
 use tokio::time::timeout;
 use wire::ids::Epoch;
@@ -92,10 +93,7 @@ async fn a_failed_sync_ends_the_shard() {
     rig.create(a).await;
     rig.sim.fail_next_sync(segments::sim::Fault::Broken);
     let outcomes = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
-    assert!(
-        matches!(outcomes[..], [Outcome::Unready(Unready::Retry(_))]),
-        "{outcomes:?}"
-    );
+    assert_eq!(outcomes, [retry(Why::Ended)]);
     let ending = timeout(SOON, rig.shard().failed()).await.unwrap();
     assert!(
         matches!(ending, Ending::Heap(LogError::Failed { .. })),
@@ -138,10 +136,7 @@ async fn a_panic_of_the_applier_ends_the_shard() {
     assert!(matches!(ending, Ending::Panicked), "{ending}");
     timeout(SOON, maildrop.ended()).await.unwrap();
     let outcomes = deliver(&rig, 2).await;
-    assert!(
-        matches!(outcomes[..], [Outcome::Unready(Unready::Retry(_))]),
-        "{outcomes:?}"
-    );
+    assert_eq!(outcomes, [retry(Why::Ended)]);
     // This one was indexed before the panic, and is durable.
     assert_eq!(deliver(&rig, 1).await, [duplicate(1)]);
 }
@@ -161,8 +156,7 @@ async fn mixed_outcomes() {
         panic!("{outcomes:?}");
     };
     assert_eq!(*first, stored(1));
-    let retry = |outcome: &Outcome| matches!(outcome, Outcome::Unready(Unready::Retry(_)));
-    assert!(retry(second), "{second:?}");
+    assert_eq!(*second, retry(Why::NotYet(NotYet::Moving)));
     assert_eq!(*third, Outcome::Unready(Unready::Moved(Epoch(2))));
     assert_eq!(*fourth, Outcome::Unready(Unready::Moved(Epoch(0))));
 }
@@ -190,12 +184,28 @@ async fn a_missing_account_is_a_fault_not_an_empty_one() {
     let a = account(1);
     rig.assign(a, 1, Place::Active);
     let outcomes = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
-    assert!(
-        matches!(outcomes[..], [Outcome::Unready(Unready::Retry(_))]),
-        "{outcomes:?}"
-    );
+    assert_eq!(outcomes, [retry(Why::Missing)]);
     assert!(crate::rig::open(rig.shard(), a, 1).await.is_err());
     assert_eq!(rig.shard().metrics().missing_accounts.get(), 2);
+}
+
+#[tokio::test]
+async fn a_volume_that_is_nearly_full_says_so_and_is_counted_so() {
+    let mut rig = Rig::new(10);
+    let a = account(1);
+    rig.create(a).await;
+    rig.shard().set_nearly_full(true);
+    let outcomes = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
+    assert_eq!(outcomes, [retry(Why::NearlyFull)]);
+    let label = OutcomeLabel {
+        outcome: "retry",
+        reason: "nearly_full",
+    };
+    let deliveries = &rig.shard().metrics().deliveries;
+    assert_eq!(deliveries.get_or_create(&label).get(), 1);
+    rig.shard().set_nearly_full(false);
+    let outcomes = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
+    assert_eq!(outcomes, [stored(1)]);
 }
 
 #[tokio::test]
@@ -205,10 +215,11 @@ async fn nothing_is_acknowledged_without_the_lease() {
     rig.create(a).await;
     rig.clock.fetch_add(21, std::sync::atomic::Ordering::SeqCst);
     let outcomes = rig.shard().deliver(&delivery(1, b"m", &[a])).await;
-    assert!(
-        matches!(outcomes[..], [Outcome::Unready(Unready::Retry(_))]),
-        "{outcomes:?}"
-    );
+    assert_eq!(outcomes, [retry(Why::Lease)]);
+}
+
+fn retry(why: Why) -> Outcome {
+    Outcome::Unready(Unready::Retry(why))
 }
 
 fn deliver(rig: &Rig, id: u64) -> impl Future<Output = Vec<Outcome>> + use<> {

@@ -60,8 +60,7 @@ impl Embedded {
                 .map_err(|error| Error::Failed(format!("{}: {error}", folder.display())))?;
             Self::open_on(Arc::new(disk), &options)
         };
-        let opened = tokio::task::spawn_blocking(open).await;
-        opened.map_err(|error| Error::Failed(error.to_string()))?
+        kit::task::blocking(open).await?
     }
 
     /// Opens the store on a disk. Blocks; not for asynchronous tasks.
@@ -118,8 +117,7 @@ impl Store for Embedded {
         let (log, shared) = (self.log.clone(), Arc::clone(&self.shared));
         async {
             shared.check()?;
-            let loaded = tokio::task::spawn_blocking(|| read::load(log, shared)).await;
-            loaded.map_err(|error| Error::Failed(error.to_string()))
+            Ok(kit::task::blocking(|| read::load(log, shared)).await?)
         }
         .boxed()
     }
@@ -130,8 +128,7 @@ impl Store for Embedded {
             if keys.len() > MAX_OPERATIONS {
                 return Err(Error::Malformed("reads too many keys"));
             }
-            let read = tokio::task::spawn_blocking(move || read::get(&log, &shared, &keys)).await;
-            read.map_err(|error| Error::Failed(error.to_string()))?
+            kit::task::blocking(move || read::get(&log, &shared, &keys)).await?
         }
         .boxed()
     }

@@ -80,9 +80,7 @@ impl Pager {
         if self.next >= self.slots.len() {
             return Ok(None);
         }
-        let read = tokio::task::spawn_blocking(move || self.page()).await;
-        read.map_err(|error| Error::Failed(error.to_string()))?
-            .map(Some)
+        kit::task::blocking(move || self.page()).await?.map(Some)
     }
 
     fn page(mut self) -> Result<(Vec<Entry>, Self), Error> {

@@ -49,7 +49,7 @@ impl Spool {
     /// How much of the volume is free now.
     pub(in crate::spool) async fn look(&self) -> Space {
         let spool = self.clone();
-        let looked = tokio::task::spawn_blocking(move || spool.look_now()).await;
+        let looked = kit::task::blocking(move || spool.look_now()).await;
         looked.unwrap_or_else(|_| self.seen())
     }
 

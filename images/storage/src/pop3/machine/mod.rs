@@ -138,7 +138,7 @@ impl State {
                 refused(Code::Moved(epoch.0), "the account is elsewhere".to_owned())
             }
             Err(error @ OpenError::InUse) => refused(Code::InUse, error.to_string()),
-            Err(error @ OpenError::Temporary(_)) => refused(Code::SysTemp, error.to_string()),
+            Err(error @ OpenError::NotNow(_)) => refused(Code::SysTemp, error.to_string()),
         }
     }
 
@@ -202,6 +202,7 @@ pub(super) mod tests {
     use wire::ids::Epoch;
 
     use super::*;
+    use crate::shard::Why;
 
     pub(super) const HANDOFF: &str = "account=67e55044-10b1-426f-9247-bb680e5fe0c8;epoch=7;\
                            client=192.0.2.1:5000;session=0a1b";
@@ -311,7 +312,7 @@ pub(super) mod tests {
         for (error, code) in [
             (OpenError::Moved(Epoch(8)), Code::Moved(8)),
             (OpenError::InUse, Code::InUse),
-            (OpenError::Temporary("full".to_owned()), Code::SysTemp),
+            (OpenError::NotNow(Why::Lease), Code::SysTemp),
         ] {
             let (state, step) = State::Opening.opened(&Err(error));
             assert_eq!(state, State::Closed);

@@ -100,11 +100,13 @@ fn find<'a>(
 
 #[cfg(test)]
 mod tests {
+    use wire::ids::Epoch;
     use wire::pop3::reply::Code;
 
     use super::*;
     use crate::maildrop::ExpungeError;
     use crate::pop3::machine::tests::{line, say, talk, transaction};
+    use crate::shard::Unready;
 
     #[test]
     fn numbers_sizes_and_ids() {
@@ -177,9 +179,12 @@ mod tests {
         );
         let done = state.clone().expunged(&Ok(()));
         assert_eq!(done, (State::Closed, Step::Close(Reply::ok("bye"))));
-        let (state, step) = state.expunged(&Err(ExpungeError("moved".to_owned())));
+        let (state, step) = state.expunged(&Err(ExpungeError(Unready::Moved(Epoch(8)))));
         assert_eq!(state, State::Closed);
-        let expected = Reply::coded(Code::SysTemp, "messages not deleted: moved");
+        let expected = Reply::coded(
+            Code::SysTemp,
+            "messages not deleted: the account is elsewhere since epoch 8",
+        );
         assert_eq!(step, Step::Close(expected));
     }
 
