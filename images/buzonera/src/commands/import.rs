@@ -111,6 +111,7 @@ async fn send(
             reason => bad.push(BadRow {
                 line: user.line,
                 reason,
+                again: result.again,
             }),
         }
     }
@@ -149,15 +150,23 @@ fn finish(
     bad: Vec<BadRow>,
     skip_bad: bool,
 ) -> Result<(), Failure> {
-    let failed = bad.len();
+    let failed = failed(&bad);
     session.output.show(&Report::new(imported, bad))?;
-    if failed == 0 || skip_bad {
-        return Ok(());
+    match failed {
+        Some(failure) if !skip_bad => Err(failure),
+        Some(_) | None => Ok(()),
     }
-    let rows = count(failed as u64, "row");
-    Err(Failure::Refused(format!(
-        "{rows} passed the check and then failed; the rest is imported."
-    )))
+}
+
+/// What rows come to that the directory's check let pass.
+fn failed(bad: &[BadRow]) -> Option<Failure> {
+    let rows = count(bad.len() as u64, "row");
+    let said = format!("{rows} passed the check and then failed; the rest is imported.");
+    match bad.iter().all(|row| row.again) {
+        true if bad.is_empty() => None,
+        true => Some(Failure::Temporary(said).and("Import the file again with --skip-bad.")),
+        false => Some(Failure::Refused(said)),
+    }
 }
 
 #[derive(Serialize)]
@@ -172,12 +181,17 @@ struct Report {
 struct BadRowView {
     line: u64,
     reason: String,
+    again: bool,
 }
 
 impl Report {
     fn new(imported: &[User], bad: Vec<BadRow>) -> Self {
         let without = |user: &&User| user.password.is_none();
-        let view = |BadRow { line, reason }| BadRowView { line, reason };
+        let view = |bad: BadRow| BadRowView {
+            line: bad.line,
+            reason: bad.reason,
+            again: bad.again,
+        };
         Self {
             imported: imported.len(),
             without_password: imported.iter().filter(without).count(),
@@ -199,5 +213,23 @@ impl Show for Report {
             ),
         };
         format!("{bad}{imported} imported.\n{no_login}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rows_that_may_pass_later_are_temporary() {
+        let row = |line, again| BadRow {
+            line,
+            reason: "others changed the same; try again".to_owned(),
+            again,
+        };
+        let code = |bad: &[BadRow]| failed(bad).map(|failure| failure.exit_code());
+        assert_eq!(code(&[]), None);
+        assert_eq!(code(&[row(2, true), row(3, true)]), Some(4));
+        assert_eq!(code(&[row(2, true), row(3, false)]), Some(1));
     }
 }

@@ -46,6 +46,8 @@ pub struct BadRow {
     pub line: u64,
     /// What is wrong with it.
     pub reason: String,
+    /// Whether the same row may be taken when it comes again.
+    pub again: bool,
 }
 
 /// A file that cannot be read at all.
@@ -93,6 +95,7 @@ pub fn parse(data: &[u8]) -> Result<Users, UsersError> {
             Err(reason) => users.bad.push(BadRow {
                 line: number,
                 reason,
+                again: false,
             }),
         }
     }

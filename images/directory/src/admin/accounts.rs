@@ -1,5 +1,6 @@
 //! Accounts: making and changing them.
 
+use kit::task::NoAnswer;
 use prost::Message as _;
 use tonic::Status;
 use wire::address::Canonical;
@@ -99,10 +100,9 @@ impl Admin {
                 Ok((Placed { name, state }, why))
             }
             // The policy's choice comes from the map, which may lag a moment behind.
-            Some(_) if wanted.is_none() => {
-                let sentence = format!("{name} stops taking accounts just now; try again");
-                Err(Status::unavailable(sentence))
-            }
+            Some(_) if wanted.is_none() => Err(refuse::again(format!(
+                "{name} stops taking accounts just now"
+            ))),
             Some(_) => {
                 let sentence = format!("shard: {name} takes no new accounts; choose an Active one");
                 Err(Status::failed_precondition(sentence))
@@ -124,7 +124,8 @@ impl Admin {
         let hash = self.pool.hash(password.clone()).await;
         hash.map_err(|error| match error {
             HashError::Argon2(_) => Status::internal(error.to_string()),
-            HashError::NoAnswer(no_answer) => no_answer.into(),
+            HashError::NoAnswer(NoAnswer::Stopped) => refuse::again(error),
+            HashError::NoAnswer(no_answer @ NoAnswer::Panicked) => no_answer.into(),
         })
     }
 

@@ -101,7 +101,7 @@ impl Admin {
             self.current().await?;
             self.must_be_empty(&name)?;
             let Some(closed) = self.close(&name).await? else {
-                return Err(Status::unavailable("the domain is changing; try again"));
+                return Err(refuse::again("the domain is changing"));
             };
             self.current().await?;
             if let Err(refused) = self.must_be_empty(&name) {

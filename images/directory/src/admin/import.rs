@@ -8,9 +8,9 @@ use std::collections::HashSet;
 
 use futures::future::join_all;
 use ring::digest::{SHA256, digest};
-use tonic::Status;
+use tonic::{Code, Status};
 use wire::address::Canonical;
-use wire::ids::{AccountId, RequestId};
+use wire::ids::{AccountId, RequestId, ShardName};
 use wire::rpc::{ImportAccountsReply, ImportAccountsRequest, ImportResult, ImportRow, Quota};
 
 use super::accounts::{New, put_account, record_of};
@@ -45,8 +45,17 @@ struct Row {
     phc: String,
 }
 
-/// One result per row: none yet, done, or refused with a sentence.
-type Results = Vec<Option<Result<(), String>>>;
+/// Why a row was not written, in a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum RowError {
+    /// The same request, sent again, may write it.
+    Again(String),
+    /// It is refused whenever it comes.
+    Never(String),
+}
+
+/// One result per row: none yet, done, or refused.
+type Results = Vec<Option<Result<(), RowError>>>;
 
 impl Admin {
     pub(super) async fn import_accounts(
@@ -78,11 +87,7 @@ impl Admin {
         self.current().await?;
         self.until_active(&ids).await;
         let reply = reply(results);
-        if reply
-            .results
-            .iter()
-            .any(|result| result.error.ends_with(AGAIN))
-        {
+        if reply.results.iter().any(|result| result.again) {
             // Not the last word: sent again, the request does the rest.
             return Ok(reply);
         }
@@ -105,7 +110,7 @@ impl Admin {
             match check_row(&map, request, at, row, password, &mut names) {
                 Ok(Some(row)) => good.push(row),
                 Ok(None) => results[at] = Some(Ok(())),
-                Err(error) => results[at] = Some(Err(error)),
+                Err(error) => results[at] = Some(Err(RowError::Never(error))),
             }
         }
         (good, results)
@@ -118,7 +123,7 @@ impl Admin {
         for (row, hash) in rows.iter_mut().zip(hashes) {
             match hash {
                 Ok(phc) => row.phc = phc,
-                Err(status) => results[row.at] = Some(Err(again(&status))),
+                Err(status) => results[row.at] = Some(Err(status.into())),
             }
         }
         rows.retain(|row| results[row.at].is_none());
@@ -140,29 +145,31 @@ impl Admin {
                 Ok(false) => self.drop_taken(&mut batch, results).await,
                 Err(status) => {
                     for row in &batch {
-                        results[row.at] = Some(Err(again(&status)));
+                        results[row.at] = Some(Err(status.clone().into()));
                     }
                     return;
                 }
             }
         }
         for row in &batch {
-            results[row.at] = Some(Err(format!("others changed the same; {AGAIN}")));
+            let changed = refuse::again("others changed the same");
+            results[row.at] = Some(Err(changed.into()));
         }
     }
 
     async fn try_batch(&self, batch: &[Row]) -> Result<bool, Status> {
         let mut candidates = candidates(&self.shared.read());
         let mut txn = Txn::new();
-        let mut named = HashSet::new();
+        let mut domains = HashSet::new();
+        let mut shards = HashSet::new();
         for row in batch {
-            let domains = row.aliases.iter().chain([&row.address]);
-            for domain in domains.map(Canonical::domain) {
-                if named.insert(domain.to_owned()) {
+            let addresses = row.aliases.iter().chain([&row.address]);
+            for domain in addresses.map(Canonical::domain) {
+                if domains.insert(domain) {
                     txn = self.domain_for("address", domain).await?.unchanged(txn);
                 }
             }
-            txn = self.put_row(txn, row, &mut candidates, &mut named).await?;
+            txn = self.put_row(txn, row, &mut candidates, &mut shards).await?;
         }
         Ok(self.step(txn).await?.is_some())
     }
@@ -172,7 +179,7 @@ impl Admin {
         txn: Txn,
         row: &Row,
         candidates: &mut [Candidate],
-        named: &mut HashSet<String>,
+        shards: &mut HashSet<ShardName>,
     ) -> Result<Txn, Status> {
         let new = New {
             id: row.id,
@@ -182,8 +189,7 @@ impl Admin {
         };
         let (shard, why) = self.place(candidates, None).await?;
         let mut txn = put_account(txn, &new, &record_of(&new, &shard.name, why));
-        // A shard's name has no dot and no slash, its state's key has: no domain is like it.
-        if named.insert(shard.state.key.clone()) {
+        if shards.insert(shard.name.clone()) {
             txn = shard.state.unchanged(txn);
         }
         let leads_to_it = value(&alias_record(std::slice::from_ref(&row.address)));
@@ -206,7 +212,7 @@ impl Admin {
             let result = match free(&map, row) {
                 Ok(true) => return true,
                 Ok(false) => Ok(()),
-                Err(error) => Err(error),
+                Err(error) => Err(RowError::Never(error)),
             };
             results[row.at] = Some(result);
             false
@@ -214,25 +220,28 @@ impl Admin {
     }
 }
 
-const AGAIN: &str = "try again";
-
-fn again(status: &Status) -> String {
-    match status.code() {
-        tonic::Code::Unavailable => format!("{}; {AGAIN}", status.message()),
-        _ => status.message().to_owned(),
+/// What holds for a whole batch holds for each of its rows.
+impl From<Status> for RowError {
+    fn from(status: Status) -> Self {
+        let sentence = status.message().to_owned();
+        match status.code() {
+            Code::Unavailable => Self::Again(sentence),
+            _ => Self::Never(sentence),
+        }
     }
 }
 
 fn reply(results: Results) -> ImportAccountsReply {
-    let error = |result: Option<Result<(), String>>| match result {
-        Some(Err(error)) => error,
-        Some(Ok(())) | None => String::new(),
+    let result = |result: Option<Result<(), RowError>>| {
+        let (error, again) = match result {
+            Some(Ok(())) | None => (String::new(), false),
+            Some(Err(RowError::Never(error))) => (error, false),
+            Some(Err(RowError::Again(error))) => (error, true),
+        };
+        ImportResult { error, again }
     };
-    let results = results.into_iter().map(|result| ImportResult {
-        error: error(result),
-    });
     ImportAccountsReply {
-        results: results.collect(),
+        results: results.into_iter().map(result).collect(),
     }
 }
 
@@ -317,4 +326,29 @@ fn batches(rows: Vec<Row>) -> Vec<Vec<Row>> {
         }
     }
     batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_once_that_it_may_be_sent_again() {
+        let busy = RowError::from(refuse::again("others changed the same"));
+        let wrong = RowError::from(refuse::invalid(
+            "address",
+            "try again is no address; try again",
+        ));
+        let reply = reply(vec![Some(Err(busy)), Some(Err(wrong)), Some(Ok(())), None]);
+        let [busy, wrong, done, checked] = &reply.results[..] else {
+            panic!("{reply:?}");
+        };
+        assert_eq!(busy.error, "others changed the same; try again");
+        assert!(busy.again);
+        assert!(!wrong.again, "{wrong:?}");
+        assert_eq!(
+            (done, checked),
+            (&ImportResult::default(), &ImportResult::default())
+        );
+    }
 }

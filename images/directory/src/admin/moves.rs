@@ -109,6 +109,6 @@ fn refused(error: RequestError) -> Status {
         RequestError::ShardState { .. } | RequestError::Start(_) | RequestError::Switched(_) => {
             Status::failed_precondition(sentence)
         }
-        RequestError::Look(_) => Status::unavailable(sentence),
+        RequestError::Look(_) => refuse::again(sentence),
     }
 }

@@ -11,10 +11,15 @@ pub(super) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
     Status::invalid_argument(format!("{field}: {why}"))
 }
 
+/// The same request may do better later.
+pub(super) fn again(why: impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("{why}; try again"))
+}
+
 /// The store did not do it.
 pub(super) fn store(error: &store::Error) -> Status {
     if error.is_temporary() {
-        return Status::unavailable(format!("{error}; try again"));
+        return again(error);
     }
     tracing::error!(%error, "the store refused an administrator's request");
     Status::internal(error.to_string())
@@ -22,7 +27,7 @@ pub(super) fn store(error: &store::Error) -> Status {
 
 /// The replica could not prove that it is current.
 pub(super) fn unsure(unsure: &Unsure) -> Status {
-    Status::unavailable(format!("{unsure}; try again"))
+    again(unsure)
 }
 
 /// A stored record that cannot be read.

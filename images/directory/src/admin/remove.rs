@@ -87,7 +87,7 @@ impl Admin {
 
     async fn without_move(&self, id: AccountId, txn: Txn) -> Result<Txn, Status> {
         let open = moves::abortable(&*self.store, id).await;
-        let open = open.map_err(|error| Status::unavailable(error.to_string()))?;
+        let open = open.map_err(refuse::again)?;
         Ok(match open {
             Some(open) => {
                 let now_ms = kit::clock::unix_ms();

@@ -119,8 +119,9 @@ impl Admin {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        let sentence = "others kept changing what this request needs; try again";
-        Err(Status::unavailable(sentence))
+        Err(refuse::again(
+            "others kept changing what this request needs",
+        ))
     }
 
     /// What this request answered when it came before.
