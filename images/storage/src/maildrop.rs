@@ -9,13 +9,10 @@ use parking_lot::Mutex;
 use wire::ids::{AccountId, Epoch};
 
 use crate::account::INBOX;
-use crate::account::access::Intent;
-use crate::index::IndexError;
-use crate::records::proto::{self, MessageRow};
-use crate::records::{Change, Entry};
+use crate::index::{Index, IndexError};
+use crate::records::proto::MessageRow;
 use crate::shard::body::StoredMessage;
-use crate::shard::slots::{Desk, Slot};
-use crate::shard::{Inner, Receipt, Session, Shard, Unready, Why};
+use crate::shard::{Expunge, NotBegun, Session, Shard, Unready, Why};
 
 /// The shard's accounts, as mail clients see them. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +48,15 @@ impl From<Unready> for OpenError {
         match unready {
             Unready::Moved(epoch) => Self::Moved(epoch),
             Unready::Retry(why) => Self::NotNow(why),
+        }
+    }
+}
+
+impl From<NotBegun> for OpenError {
+    fn from(not_begun: NotBegun) -> Self {
+        match not_begun {
+            NotBegun::InUse => Self::InUse,
+            NotBegun::Unready(unready) => unready.into(),
         }
     }
 }
@@ -96,7 +102,7 @@ pub struct MaildropMessage {
 pub struct Maildrop {
     shard: Shard,
     session: Session,
-    slot: Arc<Slot>,
+    account: AccountId,
     epoch: Epoch,
     messages: Vec<MaildropMessage>,
     rows: Vec<Arc<MessageRow>>,
@@ -117,16 +123,8 @@ impl Mailstore {
         epoch: Epoch,
         info: SessionInfo,
     ) -> Result<Maildrop, OpenError> {
-        let shard = self.shard.inner();
-        let session = shard.sessions.begin(account).ok_or(OpenError::InUse)?;
-        let slot = shard.slots.get(account);
-        shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
-        // An ownership that is queued and not durable yet gives no right to read.
-        let mark = slot.lock().mark();
-        shard.settle(&slot, mark).await?;
-        shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
-        shard.lease.for_read().await.map_err(Unready::from)?;
-        let (messages, rows) = snapshot(Arc::clone(shard), account).await?;
+        let session = self.shard.begin_session(account, epoch).await?;
+        let (messages, rows) = snapshot(self.shard.index().clone(), account).await?;
         tracing::debug!(
             session = info.session, client = %info.client, %account, messages = messages.len(),
             "a maildrop is open"
@@ -134,7 +132,7 @@ impl Mailstore {
         Ok(Maildrop {
             shard: self.shard.clone(),
             session,
-            slot,
+            account,
             epoch,
             messages,
             rows,
@@ -180,7 +178,7 @@ impl Maildrop {
             Ok(Ok(octets)) => Ok(octets),
             Ok(Err(error)) => {
                 let uid = self.messages[index].uid;
-                tracing::error!(account = %self.slot.id, uid, %error, "a message cannot be read");
+                tracing::error!(account = %self.account, uid, %error, "a message cannot be read");
                 Err(match error.is_damage() {
                     true => ReadError::Damaged,
                     false => ReadError::Unreadable,
@@ -193,12 +191,13 @@ impl Maildrop {
 
     /// Deletes messages by UID, durably before it returns. UIDs that are gone are no error.
     pub async fn expunge(&self, uids: &[u32]) -> Result<(), ExpungeError> {
-        let expunged = self
-            .shard
-            .inner()
-            .expunge(&self.slot, self.epoch, uids)
-            .await;
-        expunged.map_err(ExpungeError)
+        let expunge = Expunge {
+            account: self.account,
+            epoch: self.epoch,
+            mailbox: INBOX,
+            uids,
+        };
+        self.shard.expunge(&expunge).await.map_err(ExpungeError)
     }
 
     /// Resolves when the session must end: the account was removed or released, or the shard was
@@ -211,16 +210,16 @@ impl Maildrop {
 type Snapshot = (Vec<MaildropMessage>, Vec<Arc<MessageRow>>);
 
 /// Lists INBOX from the index.
-async fn snapshot(shard: Arc<Inner>, account: AccountId) -> Result<Snapshot, OpenError> {
+async fn snapshot(index: Index, account: AccountId) -> Result<Snapshot, OpenError> {
     let list = move || -> Result<Snapshot, IndexError> {
         let inbox = || -> Result<_, IndexError> {
-            let account = shard.index.account(account)?;
+            let account = index.account(account)?;
             Ok(account.and_then(|account| account.mailboxes.get(&INBOX).cloned()))
         };
         let counted = inbox()?;
         let uid_validity = counted.as_ref().map_or(0, |inbox| inbox.uid_validity);
         let mut snapshot = (Vec::new(), Vec::new());
-        for message in shard.index.messages(account, INBOX, 0) {
+        for message in index.messages(account, INBOX, 0) {
             let (uid, row) = message?;
             snapshot.0.push(MaildropMessage {
                 uid,
@@ -232,7 +231,7 @@ async fn snapshot(shard: Arc<Inner>, account: AccountId) -> Result<Snapshot, Ope
         let messages = counted.as_ref().map_or(0, |inbox| inbox.messages);
         // Nothing came or went meanwhile, so what is listed is what was counted.
         if messages != snapshot.1.len() as u64 && inbox()? == counted {
-            return Err(shard.index.differs());
+            return Err(index.differs());
         }
         Ok(snapshot)
     };
@@ -245,62 +244,5 @@ pub fn uidl(uid_validity: u32, uid: u32, recorded: &str) -> String {
     match recorded.is_empty() {
         true => format!("{uid_validity}.{uid}"),
         false => recorded.to_owned(),
-    }
-}
-
-impl Inner {
-    /// Removes messages of INBOX; one record, durable and acknowledged by the lease.
-    async fn expunge(&self, slot: &Arc<Slot>, epoch: Epoch, uids: &[u32]) -> Result<(), Unready> {
-        self.lease.for_write().await?;
-        loop {
-            let done = self.act(slot, epoch, Intent::Write, |desk| {
-                match desk.indexed < desk.last_removal {
-                    // Rows that a queued removal takes are still there.
-                    true => Ok(None),
-                    false => self.queue_expunge(slot, desk, uids).map(Some),
-                }
-            });
-            match done.await? {
-                Some(Some(receipt)) => self.done(receipt).await?,
-                Some(None) => {}
-                None => {
-                    let mark = slot.lock().mark();
-                    self.settle(slot, mark).await?;
-                    continue;
-                }
-            }
-            return Ok(self.lease.for_write().await?);
-        }
-    }
-
-    fn queue_expunge(
-        &self,
-        slot: &Arc<Slot>,
-        desk: &mut Desk,
-        uids: &[u32],
-    ) -> Result<Option<Receipt>, Unready> {
-        let mut wanted = uids.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut expunged = proto::Expunged {
-            mailbox: INBOX,
-            modseq: desk.account.as_ref().map_or(0, |it| it.highest_modseq) + 1,
-            ..proto::Expunged::default()
-        };
-        for uid in wanted {
-            if let Some(row) = self.index.message(slot.id, INBOX, uid)? {
-                expunged.uids.push(uid);
-                expunged.octets += u64::from(row.prefix_length) + row.body_length;
-            }
-        }
-        if expunged.uids.is_empty() {
-            return Ok(None);
-        }
-        let count = expunged.uids.len() as u64;
-        let entry = Entry::Change(slot.id, Change::Expunged(expunged));
-        let receipt = self.queue(entry, &[], &[], &mut [(slot, desk)])?;
-        desk.last_removal = desk.queued;
-        self.metrics.expunged.inc_by(count);
-        Ok(Some(receipt))
     }
 }

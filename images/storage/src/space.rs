@@ -66,7 +66,7 @@ impl Space {
             messages: totals.messages,
             volume_size: seen.size,
             volume_free: seen.free,
-            nearly_full: shard.inner().is_nearly_full(),
+            nearly_full: shard.is_nearly_full(),
         }
     }
 }

@@ -3,12 +3,11 @@
 //! An import begins from nothing: what an earlier one of the same move brought is dropped first.
 //! It ends with one record that says that everything is here; without it the account is nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use kit::services::mover_client::MoverClient;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -22,18 +21,11 @@ use wire::rpc::{ExportRequest, ImportProgress, ImportRequest};
 use self::parts::{Assembler, Piece};
 use super::{COPIES, MoverService, Parsed};
 use crate::account::Account;
+use crate::records::Change;
 use crate::records::proto::{self, Holding};
-use crate::records::{Change, Entry, Imported};
-use crate::shard::slots::Slot;
-use crate::shard::{Receipt, Shard, Unready, Why};
+use crate::shard::{Build, BuildError, Shard, Unready};
 
 pub(super) mod parts;
-
-/// Records that wait for their sync; with [`WINDOW_OCTETS`], what an import keeps in memory.
-const WINDOW_RECORDS: usize = 256;
-
-/// Octets of bodies that wait for their sync.
-const WINDOW_OCTETS: u64 = 16 << 20;
 
 /// Between two reports; who drives the move takes a long silence for the end.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -72,8 +64,10 @@ enum Stop {
     Status(#[from] Box<Status>),
     #[error("the source sent what does not fit: {0}")]
     Parts(#[from] parts::Misfit),
-    #[error("the account is no longer being built by this move")]
-    Superseded,
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("a later import of the account has taken over")]
+    Overtaken,
     #[error("nobody listens")]
     HungUp,
     #[error("the source sent nothing for {SOURCE_PATIENCE:?}")]
@@ -92,7 +86,10 @@ impl From<Stop> for Status {
             Stop::Unready(unready) => Self::unavailable(unready.to_string()),
             Stop::Status(status) => *status,
             Stop::Parts(misfit) => Self::data_loss(misfit.to_string()),
-            Stop::Superseded => Self::failed_precondition(stop.to_string()),
+            Stop::Build(BuildError::Unready(unready)) => Self::unavailable(unready.to_string()),
+            Stop::Build(BuildError::Superseded) | Stop::Overtaken => {
+                Self::failed_precondition(stop.to_string())
+            }
             Stop::HungUp => Self::cancelled(stop.to_string()),
             Stop::Silent => Self::unavailable(stop.to_string()),
         }
@@ -163,7 +160,7 @@ async fn run(
     });
     let result = tokio::select! {
         result = import(service, parsed, request, &progress, &token) => result,
-        () = token.cancelled() => Err(Stop::Superseded),
+        () = token.cancelled() => Err(Stop::Overtaken),
         () = reports.closed() => Err(Stop::HungUp),
         never = report(&progress, reports) => match never {},
     };
@@ -192,15 +189,10 @@ async fn import(
     token: &CancellationToken,
 ) -> Result<ImportProgress, Stop> {
     let _place = service.imports.places.acquire().await;
-    let mut import = Import {
-        shard: &service.shard,
-        slot: service.shard.inner().slots.get(parsed.account),
-        parsed,
-        token,
-        window: VecDeque::new(),
-        window_octets: 0,
-    };
-    import.reset().await?;
+    // A later import of the account cancels this one before it resets the account.
+    let is_mine = |held: &Account| !token.is_cancelled() && is_building(held, parsed).is_ok();
+    let mut build = service.shard.build(parsed.account, Box::new(is_mine));
+    reset(&mut build, &service.shard, parsed).await?;
     let source: ShardName = parsed
         .source
         .parse()
@@ -231,11 +223,12 @@ async fn import(
                 });
             }
             Some(Piece::Mailbox(mailbox)) => {
-                import.change(Change::MailboxImported(mailbox)).await?;
+                build.change(Change::MailboxImported(mailbox)).await?;
             }
             Some(Piece::Message(message)) => {
                 let octets = message.octets();
-                import.message(message).await?;
+                let (imported, prefix) = (message.imported, message.prefix);
+                build.message(imported, prefix, &message.body).await?;
                 service.shard.metrics().imported.inc();
                 progress.send_modify(|report| {
                     report.messages += 1;
@@ -243,14 +236,13 @@ async fn import(
                 });
             }
             Some(Piece::Deliveries(deliveries)) => {
-                import
-                    .change(Change::DeliveriesImported(deliveries))
-                    .await?;
+                build.change(Change::DeliveriesImported(deliveries)).await?;
             }
             Some(Piece::End(mut finished)) => {
                 finished.source_incarnation = request.source_incarnation;
                 finished.change_number = request.change_number;
-                import.finish(finished).await?;
+                build.change(Change::ImportFinished(finished)).await?;
+                build.acknowledged().await?;
                 let complete = true;
                 return Ok(ImportProgress {
                     complete,
@@ -261,105 +253,22 @@ async fn import(
     }
 }
 
-/// An import's hold on its account.
-struct Import<'a> {
-    shard: &'a Shard,
-    slot: Arc<Slot>,
-    parsed: &'a Parsed,
-    token: &'a CancellationToken,
-    window: VecDeque<(Receipt, u64)>,
-    window_octets: u64,
-}
-
-impl Import<'_> {
-    /// Drops what an earlier import brought.
-    async fn reset(&mut self) -> Result<(), Stop> {
-        let ownership = proto::Ownership {
-            epoch: self.parsed.epoch.0,
-            holding: Holding::Building.into(),
-            move_id: self.parsed.move_id.to_field(),
-            peer: self.parsed.source.clone(),
-        };
-        self.change(Change::Ownership(ownership)).await?;
-        self.all_done().await?;
-        // Its rows go a few at a time, so that other accounts need not wait for a large one.
-        let index = self.shard.index();
-        while index.is_sweeping(self.slot.id).map_err(Unready::from)? {
-            tokio::time::sleep(SWEEP_PAUSE).await;
-        }
-        Ok(())
+/// Drops what an earlier import brought.
+async fn reset(build: &mut Build<'_>, shard: &Shard, parsed: &Parsed) -> Result<(), Stop> {
+    let ownership = proto::Ownership {
+        epoch: parsed.epoch.0,
+        holding: Holding::Building.into(),
+        move_id: parsed.move_id.to_field(),
+        peer: parsed.source.clone(),
+    };
+    build.change(Change::Ownership(ownership)).await?;
+    build.all_done().await?;
+    // Its rows go a few at a time, so that other accounts need not wait for a large one.
+    let index = shard.index();
+    while index.is_sweeping(parsed.account).map_err(Unready::from)? {
+        tokio::time::sleep(SWEEP_PAUSE).await;
     }
-
-    /// Waits until all that was queued is durable and indexed.
-    async fn all_done(&mut self) -> Result<(), Stop> {
-        while let Some((receipt, octets)) = self.window.pop_front() {
-            self.window_octets -= octets;
-            self.shard.inner().done(receipt).await?;
-        }
-        Ok(())
-    }
-
-    async fn change(&mut self, change: Change) -> Result<(), Stop> {
-        let entry = Entry::Change(self.slot.id, change);
-        self.queue(entry, &[], &[], 0).await
-    }
-
-    async fn message(&mut self, message: parts::Message) -> Result<(), Stop> {
-        let octets = message.octets();
-        let parts::Message {
-            imported,
-            prefix,
-            body,
-        } = message;
-        let entry = Entry::Imported(Imported {
-            account: self.slot.id,
-            ..imported
-        });
-        self.queue(entry, &[prefix], &body, octets).await
-    }
-
-    async fn finish(&mut self, finished: proto::ImportFinished) -> Result<(), Stop> {
-        self.change(Change::ImportFinished(finished)).await?;
-        self.all_done().await?;
-        Ok(self
-            .shard
-            .lease()
-            .for_write()
-            .await
-            .map_err(Unready::from)?)
-    }
-
-    /// Queues a record if the account is still this import's; waits while the window is full.
-    async fn queue(
-        &mut self,
-        entry: Entry,
-        prefixes: &[Bytes],
-        body: &[Bytes],
-        octets: u64,
-    ) -> Result<(), Stop> {
-        while self.window.len() >= WINDOW_RECORDS
-            || !self.window.is_empty() && self.window_octets + octets > WINDOW_OCTETS
-        {
-            if let Some((receipt, octets)) = self.window.pop_front() {
-                self.window_octets -= octets;
-                self.shard.inner().done(receipt).await?;
-            }
-        }
-        if self.shard.inner().is_nearly_full() {
-            return Err(Unready::from(Why::NearlyFull).into());
-        }
-        let inner = self.shard.inner();
-        let mut desk = self.slot.desk(&inner.index).map_err(Unready::from)?;
-        let mine = |account: &Account| is_building(account, self.parsed).is_ok();
-        // The desk is locked: a later import cancels this one before it resets the account.
-        if self.token.is_cancelled() || !desk.account.as_ref().is_some_and(mine) {
-            return Err(Stop::Superseded);
-        }
-        let receipt = inner.queue(entry, prefixes, body, &mut [(&self.slot, &mut desk)])?;
-        self.window.push_back((receipt, octets));
-        self.window_octets += octets;
-        Ok(())
-    }
+    Ok(())
 }
 
 fn complete(shard: &Shard, account: &Account) -> ImportProgress {

@@ -7,8 +7,9 @@ use parking_lot::MutexGuard;
 use tokio::time::{Instant, timeout_at};
 use wire::ids::{AccountId, DeliveryId, Epoch};
 
+use super::inner::{Inner, Receipt};
 use super::slots::{Desk, Slot};
-use super::{Inner, Receipt, Refused, Shard, Unready, Why};
+use super::{Refused, Shard, Unready, Why};
 use crate::account::INBOX;
 use crate::account::access::Intent;
 use crate::metrics::OutcomeLabel;

@@ -22,15 +22,15 @@ use crate::lease::Lease;
 use crate::metrics::Metrics;
 use crate::records::{Decoded, Entry, prefix_sums};
 
-pub(crate) struct Inner {
-    pub(crate) name: ShardName,
-    pub(crate) log: Log,
-    pub(crate) index: Index,
-    pub(crate) slots: Slots,
-    pub(crate) lease: Lease,
-    pub(crate) sessions: Sessions,
-    pub(crate) settings: Settings,
-    pub(crate) metrics: Metrics,
+pub(super) struct Inner {
+    pub(super) name: ShardName,
+    pub(super) log: Log,
+    pub(super) index: Index,
+    pub(super) slots: Slots,
+    pub(super) lease: Lease,
+    pub(super) sessions: Sessions,
+    pub(super) settings: Settings,
+    pub(super) metrics: Metrics,
     /// Positions in the heap and places in this queue are given together.
     pub(super) queue: Mutex<Option<mpsc::Sender<Pending>>>,
     pub(super) applier: Mutex<Option<JoinHandle<()>>>,
@@ -52,15 +52,23 @@ pub(crate) struct Inner {
 }
 
 /// Resolves when a queued record is durable and indexed.
-pub(crate) struct Receipt(oneshot::Receiver<()>);
+pub(super) struct Receipt(oneshot::Receiver<()>);
+
+/// What came of a decision about an account.
+pub(super) enum Decided {
+    /// A record was queued.
+    Queued(Receipt),
+    /// There is nothing to write; what was queued at this mark must be durable.
+    Stands(Mark),
+}
 
 /// An account at work, with its slot.
-pub(crate) type AtWork<'a> = (&'a Arc<Slot>, &'a mut Desk);
+pub(super) type AtWork<'a> = (&'a Arc<Slot>, &'a mut Desk);
 
 impl Inner {
     /// Queues a record for the accounts at work, whose desks the caller has locked, and applies it
     /// to their states. Targets of a message come in the order of `work`.
-    pub(crate) fn queue(
+    pub(super) fn queue(
         &self,
         entry: Entry,
         prefixes: &[Bytes],
@@ -73,12 +81,13 @@ impl Inner {
         let prefix_sums = prefix_sums(prefixes);
         let (done, receipt) = oneshot::channel();
         let slots = work.iter().map(|(slot, _)| Arc::clone(slot)).collect();
-        for (at, (_, desk)) in work.iter_mut().enumerate() {
+        let mut next = Vec::with_capacity(work.len());
+        for (at, (_, desk)) in work.iter().enumerate() {
             // The caller decided on this very state, so a contradiction is a fault of ours; it
             // is seen before anything is written.
-            let mut next = desk.account.clone();
-            apply(&mut next, &entry, at).map_err(Why::Inconsistent)?;
-            desk.next = Some(next);
+            let mut account = desk.account.clone();
+            apply(&mut account, &entry, at).map_err(Why::Inconsistent)?;
+            next.push(account);
         }
         let octets = record.len() as u64;
         {
@@ -110,23 +119,31 @@ impl Inner {
             // The applier only goes when the shard fails, and then receipts say so.
             let _ = sender.send(pending);
         }
-        for (_, desk) in work {
-            if let Some(next) = desk.next.take() {
-                desk.account = next;
-            }
+        for ((_, desk), account) in work.iter_mut().zip(next) {
+            desk.account = account;
             desk.queued += 1;
         }
         Ok(Receipt(receipt))
     }
 
+    /// Waits until what was decided is durable and indexed, then asks the lease: only now may it be
+    /// acknowledged.
+    pub(super) async fn acknowledge(&self, slot: &Slot, decided: Decided) -> Result<(), Unready> {
+        match decided {
+            Decided::Queued(receipt) => self.done(receipt).await?,
+            Decided::Stands(mark) => self.settle(slot, mark).await?,
+        }
+        Ok(self.lease.for_write().await?)
+    }
+
     /// Waits until a queued record is durable and indexed.
-    pub(crate) async fn done(&self, receipt: Receipt) -> Result<(), Unready> {
+    pub(super) async fn done(&self, receipt: Receipt) -> Result<(), Unready> {
         // Whoever drops the sender has said why before.
         receipt.0.await.map_err(|_| self.no_changes())
     }
 
     /// Waits until all that was queued for an account at `mark` is durable and indexed.
-    pub(crate) async fn settle(&self, slot: &Slot, mark: Mark) -> Result<(), Unready> {
+    pub(super) async fn settle(&self, slot: &Slot, mark: Mark) -> Result<(), Unready> {
         let mut fatal = self.fatal.subscribe();
         let settled = tokio::select! {
             settled = slot.settled(mark) => settled,
@@ -139,7 +156,7 @@ impl Inner {
     }
 
     /// Acts on an account at its desk once a request of this epoch may; waits for that, bounded.
-    pub(crate) async fn act<T>(
+    pub(super) async fn act<T>(
         &self,
         slot: &Arc<Slot>,
         epoch: Epoch,
@@ -165,7 +182,7 @@ impl Inner {
     }
 
     /// Whether a request may act on an account now, or should wait, or be refused.
-    pub(crate) fn access(
+    pub(super) fn access(
         &self,
         id: AccountId,
         desk: &Desk,
@@ -185,11 +202,11 @@ impl Inner {
         }
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    pub(crate) fn is_nearly_full(&self) -> bool {
+    pub(super) fn is_nearly_full(&self) -> bool {
         self.nearly_full.load(Ordering::Relaxed)
     }
 
@@ -199,7 +216,7 @@ impl Inner {
         self.metrics.read_only.set(1);
     }
 
-    pub(crate) fn is_read_only(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         self.read_only.load(Ordering::Acquire)
     }
 
@@ -219,7 +236,7 @@ impl Inner {
         self.queue.lock().is_none()
     }
 
-    pub(crate) fn fail(&self, ending: Ending) {
+    pub(super) fn fail(&self, ending: Ending) {
         let first = self.fatal.send_if_modified(|fatal| {
             let first = fatal.is_none();
             fatal.get_or_insert(ending);

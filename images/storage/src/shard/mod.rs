@@ -3,6 +3,9 @@
 //! A change is decided under the lock of its account and queued to the log there, so the heap has
 //! each account's changes in the order of decision. The applier indexes what is synced, in the
 //! heap's order; only then is it visible, remembered, and acknowledged, if the lease still holds.
+//!
+//! That rule is kept here and nowhere else, by the verbs of [`Shard`]: `change`, `expunge`,
+//! `deliver`, `build`, and `begin_session` for those who read.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,29 +22,34 @@ use crate::account::access::{Assigned, Place};
 use crate::index::{Index, IndexError};
 use crate::lease::Lease;
 use crate::metrics::Metrics;
-use crate::records::{Change, Entry};
+use crate::records::Entry;
 use crate::volume::Volume;
 
 mod applier;
 pub mod body;
+mod build;
+mod change;
 pub mod deliver;
 mod ending;
 mod inner;
 mod sessions;
 mod settings;
-pub(crate) mod slots;
+mod slots;
 mod totals;
 mod unready;
 
 use self::applier::Applier;
+pub(crate) use self::build::{Build, BuildError};
+pub use self::change::Expunge;
 pub use self::ending::Ending;
-pub(crate) use self::inner::{Inner, Receipt};
-pub(crate) use self::sessions::{Session, Sessions};
+use self::inner::Inner;
+use self::sessions::Sessions;
+pub(crate) use self::sessions::{NotBegun, Session};
 pub use self::settings::{CHECKPOINT_BYTES, KEPT_ACCOUNTS, PATIENCE, REMEMBERED, Settings};
 use self::slots::Slots;
 pub(crate) use self::totals::Tally;
 pub use self::totals::Totals;
-pub(crate) use self::unready::Refused;
+use self::unready::Refused;
 pub use self::unready::{Unready, Why};
 
 /// A shard at work. Cheap to clone.
@@ -227,6 +235,11 @@ impl Shard {
         self.inner.nearly_full.store(full, Ordering::Relaxed);
     }
 
+    /// Whether it has.
+    pub fn is_nearly_full(&self) -> bool {
+        self.inner.is_nearly_full()
+    }
+
     /// Whether the volume was full, so that nothing more is written before a new start.
     pub fn is_read_only(&self) -> bool {
         self.inner.is_read_only()
@@ -266,34 +279,6 @@ impl Shard {
         Ok(desk.account.clone())
     }
 
-    /// Decides a change of one account and makes it durable; with `Ok(None)` waits until all that
-    /// was decided before is. Under the lease in both cases.
-    pub async fn change<E: From<Unready>>(
-        &self,
-        id: AccountId,
-        decide: impl FnOnce(Option<&Account>) -> Result<Option<Change>, E>,
-    ) -> Result<(), E> {
-        let slot = self.inner.slots.get(id);
-        let (receipt, mark) = {
-            let mut desk = slot.desk(&self.inner.index).map_err(Unready::from)?;
-            let receipt = match decide(desk.account.as_ref())? {
-                None => None,
-                Some(change) => {
-                    let entry = Entry::Change(id, change);
-                    let queued = self.inner.queue(entry, &[], &[], &mut [(&slot, &mut desk)]);
-                    Some(queued?)
-                }
-            };
-            (receipt, desk.mark())
-        };
-        match receipt {
-            Some(receipt) => self.inner.done(receipt).await?,
-            None => self.inner.settle(&slot, mark).await?,
-        }
-        self.inner.lease.for_write().await.map_err(Unready::from)?;
-        Ok(())
-    }
-
     /// Resolves when the shard must end, with the reason.
     pub async fn failed(&self) -> Ending {
         let mut fatal = self.inner.fatal.subscribe();
@@ -309,9 +294,5 @@ impl Shard {
     /// The shard must end: sessions end at once, nothing more is acknowledged.
     pub fn fail(&self, ending: Ending) {
         self.inner.fail(ending);
-    }
-
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.inner
     }
 }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use wire::ids::AccountId;
+use wire::ids::{AccountId, Epoch};
+
+use super::slots::Desk;
+use super::{Shard, Unready};
+use crate::account::access::Intent;
 
 /// All live sessions. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Sessions {
+pub(super) struct Sessions {
     state: Arc<Mutex<State>>,
 }
 
@@ -19,6 +23,20 @@ struct State {
     closed: bool,
 }
 
+/// Why no session begins.
+pub(crate) enum NotBegun {
+    /// Another session has the account's lock.
+    InUse,
+    /// Not now, or not here.
+    Unready(Unready),
+}
+
+impl<E: Into<Unready>> From<E> for NotBegun {
+    fn from(unready: E) -> Self {
+        Self::Unready(unready.into())
+    }
+}
+
 /// One session's lock on its account; given back when dropped.
 pub(crate) struct Session {
     account: AccountId,
@@ -26,9 +44,30 @@ pub(crate) struct Session {
     end: CancellationToken,
 }
 
+impl Shard {
+    /// Begins the account's one session, once a request of this epoch may read: what it reads from
+    /// the index then is durable, and the lease held when this returned.
+    pub(crate) async fn begin_session(
+        &self,
+        account: AccountId,
+        epoch: Epoch,
+    ) -> Result<Session, NotBegun> {
+        let shard = &*self.inner;
+        let session = shard.sessions.begin(account).ok_or(NotBegun::InUse)?;
+        let slot = shard.slots.get(account);
+        let mark = |desk: &mut Desk| Ok(desk.mark());
+        let mark = shard.act(&slot, epoch, Intent::Read, mark).await?;
+        // An ownership that is queued and not durable yet gives no right to read.
+        shard.settle(&slot, mark).await?;
+        shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
+        shard.lease.for_read().await?;
+        Ok(session)
+    }
+}
+
 impl Sessions {
     /// Takes the account's lock; `None`: another session has it.
-    pub(crate) fn begin(&self, account: AccountId) -> Option<Session> {
+    pub(super) fn begin(&self, account: AccountId) -> Option<Session> {
         let mut state = self.state.lock();
         if state.live.contains_key(&account) {
             return None;
@@ -46,28 +85,28 @@ impl Sessions {
     }
 
     /// Ends the account's session, if there is one.
-    pub(crate) fn end(&self, account: AccountId) {
+    pub(super) fn end(&self, account: AccountId) {
         if let Some(end) = self.state.lock().live.get(&account) {
             end.cancel();
         }
     }
 
     /// Ends the sessions of accounts that are not to be served.
-    pub(crate) fn retain(&self, serve: impl Fn(AccountId) -> bool) {
+    pub(super) fn retain(&self, serve: impl Fn(AccountId) -> bool) {
         let state = self.state.lock();
         let ended = state.live.iter().filter(|(account, _)| !serve(**account));
         ended.for_each(|(_, end)| end.cancel());
     }
 
     /// Ends every session, and those to come.
-    pub(crate) fn end_all(&self) {
+    pub(super) fn end_all(&self) {
         let mut state = self.state.lock();
         state.closed = true;
         state.live.values().for_each(CancellationToken::cancel);
     }
 
     /// How many there are.
-    pub(crate) fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.state.lock().live.len()
     }
 }

@@ -15,43 +15,41 @@ use crate::account::Account;
 use crate::index::{Index, IndexError};
 
 /// One account in memory.
-pub(crate) struct Slot {
-    pub(crate) id: AccountId,
+pub(super) struct Slot {
+    pub(super) id: AccountId,
     desk: Mutex<Desk>,
     /// Something that was queued for this account is indexed.
-    pub(crate) changed: Notify,
+    pub(super) changed: Notify,
 }
 
 /// Where the account's changes are decided: its state with all that is queued.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(super) struct Desk {
     loaded: bool,
     /// `None`: this shard knows nothing of it.
-    pub(crate) account: Option<Account>,
-    /// What it will be once the record that is being queued is.
-    pub(crate) next: Option<Option<Account>>,
+    pub(super) account: Option<Account>,
     /// Deliveries that are queued and not yet indexed.
-    pub(crate) in_flight: HashSet<DeliveryId>,
+    pub(super) in_flight: HashSet<DeliveryId>,
     /// Records queued since it was loaded.
-    pub(crate) queued: u64,
+    pub(super) queued: u64,
     /// Of those, how many are indexed.
-    pub(crate) indexed: u64,
+    pub(super) indexed: u64,
     /// The last queued record that removes or alters messages.
-    pub(crate) last_removal: u64,
+    pub(super) last_removal: u64,
     /// How often what was queued was refused after all.
     refusals: u64,
 }
 
 /// What was queued for an account when something was decided.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark {
+pub(super) struct Mark {
     queued: u64,
     refusals: u64,
 }
 
 impl Desk {
     /// What is queued now.
-    pub(crate) fn mark(&self) -> Mark {
+    pub(super) fn mark(&self) -> Mark {
         Mark {
             queued: self.queued,
             refusals: self.refusals,
@@ -69,7 +67,7 @@ impl Slot {
     }
 
     /// The desk, its account loaded. May read a disk.
-    pub(crate) fn desk(&self, index: &Index) -> Result<MutexGuard<'_, Desk>, IndexError> {
+    pub(super) fn desk(&self, index: &Index) -> Result<MutexGuard<'_, Desk>, IndexError> {
         let mut desk = self.lock();
         if !desk.loaded {
             desk.account = index.account(self.id)?;
@@ -79,12 +77,12 @@ impl Slot {
     }
 
     /// The desk as it is.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock()
     }
 
     /// A record that was queued here is indexed.
-    pub(crate) fn indexed(&self, delivery: Option<DeliveryId>) {
+    pub(super) fn indexed(&self, delivery: Option<DeliveryId>) {
         let mut desk = self.lock();
         desk.indexed += 1;
         if let Some(delivery) = delivery {
@@ -95,7 +93,7 @@ impl Slot {
     }
 
     /// Nothing that is queued here will be indexed: the account is again what the index says.
-    pub(crate) fn refused(&self) {
+    pub(super) fn refused(&self) {
         let mut desk = self.lock();
         *desk = Desk {
             queued: desk.queued,
@@ -108,7 +106,7 @@ impl Slot {
     }
 
     /// Waits until all that was queued at `mark` is durable and indexed; false: it was refused.
-    pub(crate) async fn settled(&self, mark: Mark) -> bool {
+    pub(super) async fn settled(&self, mark: Mark) -> bool {
         let refused = |desk: &Desk| desk.refusals != mark.refusals;
         self.wait_until(|desk| desk.indexed >= mark.queued || refused(desk))
             .await;
@@ -116,7 +114,7 @@ impl Slot {
     }
 
     /// Waits until what `is_done` asks of the desk holds.
-    pub(crate) async fn wait_until(&self, is_done: impl Fn(&Desk) -> bool) {
+    pub(super) async fn wait_until(&self, is_done: impl Fn(&Desk) -> bool) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -130,7 +128,7 @@ impl Slot {
 }
 
 /// The table of accounts in memory.
-pub(crate) struct Slots {
+pub(super) struct Slots {
     table: Mutex<Table>,
     capacity: usize,
 }
@@ -144,7 +142,7 @@ struct Table {
 
 impl Slots {
     /// Keeps about `capacity` accounts; those at work are kept in any case.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             table: Mutex::default(),
             capacity,
@@ -152,7 +150,7 @@ impl Slots {
     }
 
     /// The account's slot. While the caller has it, nobody else makes another.
-    pub(crate) fn get(&self, id: AccountId) -> Arc<Slot> {
+    pub(super) fn get(&self, id: AccountId) -> Arc<Slot> {
         let mut table = self.table.lock();
         if let Some(slot) = table.slots.get(&id) {
             return Arc::clone(slot);

@@ -139,7 +139,7 @@ impl From<NoAnswer> for Unready {
 }
 
 /// Why a request may not act on an account.
-pub(crate) enum Refused {
+pub(super) enum Refused {
     /// Say so.
     Now(Unready),
     /// Wait for a change, bounded, then say so.
