@@ -5,13 +5,28 @@
 use std::fmt;
 use std::str::FromStr;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use crate::ids::{ClusterId, is_label};
 
 /// The longest identity that is read.
 pub const MAX_LENGTH: usize = 255;
 
 /// What kind of process or person a certificate is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Tier {
     /// A directory replica.
     Directory,
@@ -27,23 +42,11 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier.
-    pub const ALL: [Self; 5] = [
-        Self::Directory,
-        Self::Storage,
-        Self::Mx,
-        Self::Proxy,
-        Self::Admin,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The tier's name in identities, logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Directory => "directory",
-            Self::Storage => "storage",
-            Self::Mx => "mx",
-            Self::Proxy => "proxy",
-            Self::Admin => "admin",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -120,10 +123,7 @@ impl FromStr for Identity {
             return Err(wrong());
         };
         let cluster = cluster.parse().map_err(|_| wrong())?;
-        let tier = Tier::ALL
-            .into_iter()
-            .find(|known| known.as_str() == tier)
-            .ok_or_else(wrong)?;
+        let tier: Tier = tier.parse().map_err(|_| wrong())?;
         Self::new(cluster, tier, instance)
     }
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::secret::Secret;
 
@@ -12,7 +13,8 @@ pub const MAX_LINE: usize = 1024;
 pub const MAX_FIELD: usize = 255;
 
 /// The mechanisms that Buzonera knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 pub enum Mechanism {
     /// Login and password, from mail clients, only under TLS.
     Plain,
@@ -23,17 +25,12 @@ pub enum Mechanism {
 impl Mechanism {
     /// Reads a mechanism's name in any case (RFC 4422 section 3.1).
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Plain, Self::External]
-            .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(name))
+        name.parse().ok()
     }
 
     /// The mechanism's registered name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::External => "EXTERNAL",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

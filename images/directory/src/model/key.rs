@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use strum::VariantArray;
 use wire::ids::{AccountId, RequestId, ShardName};
 
 /// The longest key that is read: its kind, and an address of 320 octets (RFC 5321 4.5.3.1).
@@ -40,7 +41,7 @@ pub enum Key {
 }
 
 /// The kinds of keys, by their prefix in the store; a load may page by them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, VariantArray)]
 #[expect(missing_docs, reason = "each is the kind of the Key of that name")]
 pub enum Kind {
     Cluster,
@@ -60,21 +61,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
-        Self::Cluster,
-        Self::Mover,
-        Self::Domain,
-        Self::Address,
-        Self::Account,
-        Self::Credential,
-        Self::ShardState,
-        Self::Shard,
-        Self::Volume,
-        Self::Lease,
-        Self::Move,
-        Self::Request,
-        Self::Quota,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// What every key of this kind starts with; no prefix starts another.
     pub const fn prefix(self) -> &'static str {
@@ -148,8 +135,8 @@ impl FromStr for Key {
             return Err(wrong());
         }
         let (kind, name) = Kind::ALL
-            .into_iter()
-            .find_map(|kind| Some((kind, text.strip_prefix(kind.prefix())?)))
+            .iter()
+            .find_map(|kind| Some((*kind, text.strip_prefix(kind.prefix())?)))
             .ok_or_else(wrong)?;
         parse_name(kind, name).ok_or_else(wrong)
     }
@@ -201,7 +188,7 @@ mod tests {
     #[test]
     fn every_kind_prints_what_it_parses() {
         let id = "6f1f2f5e-7a33-4c53-9a7e-0f3f3d7a8b11";
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             let name = match kind {
                 Kind::Cluster | Kind::Mover => "",
                 Kind::Domain => "example.org",

@@ -28,7 +28,7 @@ async fn call(channel: Channel, method: &'static str) -> Result<(), Status> {
 #[tokio::test]
 async fn each_tier_calls_what_the_table_allows_and_nothing_else() {
     let world = World::start().await;
-    for tier in Tier::ALL {
+    for &tier in Tier::ALL {
         let channel = world.channel(tier, "one");
         for (method, _) in TABLE {
             let code = call(channel.clone(), method)

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn only_the_allowed_tiers_pass() {
         let allowed = [Tier::Mx, Tier::Directory];
-        for tier in Tier::ALL {
+        for &tier in Tier::ALL {
             let request = request_of(tier);
             match require(&request, &allowed) {
                 Ok(identity) => assert!(allowed.contains(&identity.tier())),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn nobody_is_not_allowed() {
-        let status = require(&Request::new(()), &Tier::ALL).unwrap_err();
+        let status = require(&Request::new(()), Tier::ALL).unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
     }
 }

@@ -55,7 +55,9 @@ impl Refusal {
 pub(super) fn rule(protocol: Protocol, phase: Phase, verb: Verb) -> Rule {
     use Phase::{Chunks, Ready, Recipients, Sender, Start};
     use Refusal::{InChunks, InTransaction, NeedHello, NeedMail, NeedRecipient, OtherProtocol};
-    use Verb::{Bdat, Data, Ehlo, Helo, Lhlo, Mail, Rcpt, StartTls};
+    use Verb::{
+        Bdat, Data, Ehlo, Expn, Helo, Help, Lhlo, Mail, Noop, Quit, Rcpt, Rset, StartTls, Vrfy,
+    };
     let refusal = match (verb, phase) {
         (Helo | Ehlo, _) if protocol == Protocol::Lmtp => OtherProtocol,
         (Lhlo, _) if protocol == Protocol::Smtp => OtherProtocol,
@@ -65,7 +67,12 @@ pub(super) fn rule(protocol: Protocol, phase: Phase, verb: Verb) -> Rule {
         (Data | Bdat, Sender) => NeedRecipient,
         (Rcpt | Data, Chunks) => InChunks,
         (StartTls, Sender | Recipients | Chunks) => InTransaction,
-        _ => return Rule::Allowed,
+        (Helo | Ehlo | Lhlo | Rset | Noop | Quit | Vrfy | Expn | Help, _)
+        | (StartTls, Start | Ready)
+        | (Mail, Ready)
+        | (Rcpt, Sender | Recipients)
+        | (Data, Recipients)
+        | (Bdat, Recipients | Chunks) => return Rule::Allowed,
     };
     Rule::Refused(refusal)
 }

@@ -1,7 +1,10 @@
 //! The commands' names.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// The commands' names, for tables, replies and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 #[expect(
     missing_docs,
     reason = "each is the verb of the RFC that it is named after"
@@ -25,40 +28,25 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 14] = [
-        Self::Helo,
-        Self::Ehlo,
-        Self::Lhlo,
-        Self::Mail,
-        Self::Rcpt,
-        Self::Data,
-        Self::Bdat,
-        Self::Rset,
-        Self::Noop,
-        Self::Quit,
-        Self::Vrfy,
-        Self::Expn,
-        Self::Help,
-        Self::StartTls,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// As it is written on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Helo => "HELO",
-            Self::Ehlo => "EHLO",
-            Self::Lhlo => "LHLO",
-            Self::Mail => "MAIL",
-            Self::Rcpt => "RCPT",
-            Self::Data => "DATA",
-            Self::Bdat => "BDAT",
-            Self::Rset => "RSET",
-            Self::Noop => "NOOP",
-            Self::Quit => "QUIT",
-            Self::Vrfy => "VRFY",
-            Self::Expn => "EXPN",
-            Self::Help => "HELP",
-            Self::StartTls => "STARTTLS",
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_read_in_any_case() {
+        for verb in Verb::ALL {
+            let small = verb.as_str().to_ascii_lowercase();
+            assert_eq!(small.parse(), Ok(*verb));
+            assert_eq!(verb.as_str().parse(), Ok(*verb));
         }
+        assert_eq!(Verb::StartTls.as_str(), "STARTTLS");
     }
 }

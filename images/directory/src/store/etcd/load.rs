@@ -83,7 +83,7 @@ impl Pager {
 /// All our keys, cut where a kind of key starts, since every page counts the rest of its range.
 fn ranges(prefix: &Prefix) -> Vec<(Bytes, Bytes)> {
     let mut cuts: Vec<Bytes> = Kind::ALL
-        .into_iter()
+        .iter()
         .map(|kind| prefix.outer(kind.prefix()))
         .collect();
     cuts.push(prefix.outer(""));

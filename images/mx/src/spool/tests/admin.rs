@@ -53,7 +53,7 @@ async fn filled(time: &Time) -> (Spool, Service) {
 #[tokio::test]
 async fn only_for_administrators() {
     let (_spool, service) = filled(&Time::new()).await;
-    for tier in Tier::ALL {
+    for &tier in Tier::ALL {
         let answers = [
             service
                 .list(from(tier, SpoolListRequest::default()))

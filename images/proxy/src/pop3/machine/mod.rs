@@ -80,7 +80,14 @@ fn allowed(encrypted: bool, verb: Verb) -> bool {
         Verb::Capa | Verb::Quit => true,
         Verb::Stls => !encrypted,
         Verb::User | Verb::Pass | Verb::Auth => encrypted,
-        _ => false,
+        Verb::Dele
+        | Verb::List
+        | Verb::Noop
+        | Verb::Retr
+        | Verb::Rset
+        | Verb::Stat
+        | Verb::Top
+        | Verb::Uidl => false,
     }
 }
 

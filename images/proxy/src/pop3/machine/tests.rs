@@ -49,7 +49,7 @@ fn every_command_in_every_state() {
         (encrypted(), vec![Auth, Capa, Quit, User]),
         (after_user, vec![Auth, Capa, Pass, Quit, User]),
     ] {
-        for verb in Verb::ALL {
+        for &verb in Verb::ALL {
             let (next, step) = say(state.clone(), &example(verb));
             assert_eq!(
                 !refused(&step),
@@ -66,7 +66,7 @@ fn every_command_in_every_state() {
     let asking = say(encrypted(), &format!("AUTH PLAIN {PLAIN}")).0;
     let upgrading = say(plain(), "STLS").0;
     let closed = say(plain(), "QUIT").0;
-    for verb in Verb::ALL {
+    for &verb in Verb::ALL {
         // While a response is awaited no line is a command.
         let (next, step) = say(challenged.clone(), &example(verb));
         assert!(

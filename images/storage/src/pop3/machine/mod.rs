@@ -68,15 +68,17 @@ pub(super) enum Listing {
 
 /// Which commands are known where; the rest is refused with one sentence.
 fn allowed(state: &State, verb: Verb) -> bool {
-    use Verb::{Auth, Capa, Dele, List, Noop, Quit, Retr, Rset, Stat, Top, Uidl};
+    use Verb::{Auth, Capa, Dele, List, Noop, Pass, Quit, Retr, Rset, Stat, Stls, Top, Uidl, User};
+    let (before, after) = match verb {
+        Capa | Quit => (true, true),
+        Auth => (true, false),
+        Dele | List | Noop | Retr | Rset | Stat | Top | Uidl => (false, true),
+        // The proxy answers these.
+        Pass | Stls | User => (false, false),
+    };
     match state {
-        State::Authorization => matches!(verb, Auth | Capa | Quit),
-        State::Transaction(_) => {
-            matches!(
-                verb,
-                Capa | Dele | List | Noop | Quit | Retr | Rset | Stat | Top | Uidl
-            )
-        }
+        State::Authorization => before,
+        State::Transaction(_) => after,
         State::Response | State::Opening | State::Update | State::Closed => false,
     }
 }
@@ -280,7 +282,7 @@ pub(super) mod tests {
             (State::Closed, vec![]),
         ];
         for (state, known) in states {
-            for verb in Verb::ALL {
+            for &verb in Verb::ALL {
                 let (next, step) = say(state.clone(), &example(verb));
                 let refused = step == Step::Reply(not_now(verb));
                 assert_eq!(
@@ -292,7 +294,7 @@ pub(super) mod tests {
             }
         }
         // While a response is awaited no line is a command.
-        for verb in Verb::ALL {
+        for &verb in Verb::ALL {
             let (next, step) = say(State::Response, &example(verb));
             assert_eq!(next, State::Authorization, "{verb:?}");
             assert!(

@@ -20,22 +20,28 @@ pub(super) fn with_arguments(verb: Verb, rest: &str) -> Result<Command, CommandE
     let rest = rest.trim_end_matches(' ');
     let mut arguments = rest.split(' ').filter(|_| !rest.is_empty());
     let (first, second) = (arguments.next(), arguments.next());
-    let command = match (verb, first, second) {
-        (Verb::Capa, None, None) => Some(Command::Capa),
-        (Verb::Noop, None, None) => Some(Command::Noop),
-        (Verb::Quit, None, None) => Some(Command::Quit),
-        (Verb::Rset, None, None) => Some(Command::Rset),
-        (Verb::Stat, None, None) => Some(Command::Stat),
-        (Verb::Stls, None, None) => Some(Command::Stls),
-        (Verb::List, None, None) => Some(Command::List(None)),
-        (Verb::Uidl, None, None) => Some(Command::Uidl(None)),
-        (Verb::List, Some(one), None) => number(one).map(|n| Command::List(Some(n))),
-        (Verb::Uidl, Some(one), None) => number(one).map(|n| Command::Uidl(Some(n))),
-        (Verb::Dele, Some(one), None) => number(one).map(Command::Dele),
-        (Verb::Retr, Some(one), None) => number(one).map(Command::Retr),
-        (Verb::Top, Some(one), Some(lines)) => top(one, lines),
-        (Verb::Auth, Some(mechanism), initial) => auth(mechanism, initial),
-        _ => None,
+    let bare = |command| first.is_none().then_some(command);
+    let only = match second {
+        None => first,
+        Some(_) => None,
+    };
+    let command = match verb {
+        Verb::Capa => bare(Command::Capa),
+        Verb::Noop => bare(Command::Noop),
+        Verb::Quit => bare(Command::Quit),
+        Verb::Rset => bare(Command::Rset),
+        Verb::Stat => bare(Command::Stat),
+        Verb::Stls => bare(Command::Stls),
+        Verb::List if first.is_none() => Some(Command::List(None)),
+        Verb::Uidl if first.is_none() => Some(Command::Uidl(None)),
+        Verb::List => only.and_then(number).map(|n| Command::List(Some(n))),
+        Verb::Uidl => only.and_then(number).map(|n| Command::Uidl(Some(n))),
+        Verb::Dele => only.and_then(number).map(Command::Dele),
+        Verb::Retr => only.and_then(number).map(Command::Retr),
+        Verb::Top => first.zip(second).and_then(|(one, lines)| top(one, lines)),
+        Verb::Auth => first.and_then(|mechanism| auth(mechanism, second)),
+        // Their argument is all that follows, spaces too.
+        Verb::Pass | Verb::User => None,
     };
     let exact = arguments.next().is_none();
     command

@@ -88,10 +88,8 @@ impl Command {
             Some(space) => (&line[..space], Some(&line[space + 1..])),
             None => (&line[..], None),
         };
-        let verb = Verb::ALL
-            .into_iter()
-            .find(|verb| verb.as_str().as_bytes().eq_ignore_ascii_case(keyword))
-            .ok_or(CommandError::Unknown)?;
+        let keyword = std::str::from_utf8(keyword).map_err(|_| CommandError::Unknown)?;
+        let verb: Verb = keyword.parse().map_err(|_| CommandError::Unknown)?;
         match verb {
             Verb::Pass => Ok(Self::Pass(Secret::new(given(verb, rest)?))),
             Verb::User => Ok(Self::User(text(given(verb, rest)?)?.to_owned())),

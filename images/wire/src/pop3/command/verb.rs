@@ -1,7 +1,10 @@
 //! The commands' keywords.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// A command's keyword.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 #[expect(
     missing_docs,
     reason = "they are the keywords of RFC 1939, 2449, 2595 and 5034"
@@ -25,45 +28,15 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb, in order of the alphabet.
-    pub const ALL: [Self; 14] = [
-        Self::Auth,
-        Self::Capa,
-        Self::Dele,
-        Self::List,
-        Self::Noop,
-        Self::Pass,
-        Self::Quit,
-        Self::Retr,
-        Self::Rset,
-        Self::Stat,
-        Self::Stls,
-        Self::Top,
-        Self::Uidl,
-        Self::User,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The keyword.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auth => "AUTH",
-            Self::Capa => "CAPA",
-            Self::Dele => "DELE",
-            Self::List => "LIST",
-            Self::Noop => "NOOP",
-            Self::Pass => "PASS",
-            Self::Quit => "QUIT",
-            Self::Retr => "RETR",
-            Self::Rset => "RSET",
-            Self::Stat => "STAT",
-            Self::Stls => "STLS",
-            Self::Top => "TOP",
-            Self::Uidl => "UIDL",
-            Self::User => "USER",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// How the command is written, for the sentence that refuses another form.
-    pub(super) const fn usage(self) -> &'static str {
+    pub(super) fn usage(self) -> &'static str {
         match self {
             Self::Auth => "AUTH mechanism [initial-response]",
             Self::Dele => "DELE number",
@@ -73,7 +46,9 @@ impl Verb {
             Self::Top => "TOP number lines",
             Self::Uidl => "UIDL [number]",
             Self::User => "USER name",
-            other => other.as_str(),
+            Self::Capa | Self::Noop | Self::Quit | Self::Rset | Self::Stat | Self::Stls => {
+                self.as_str()
+            }
         }
     }
 }

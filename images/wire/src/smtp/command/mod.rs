@@ -86,9 +86,7 @@ impl Command {
         }
         let line = std::str::from_utf8(line).map_err(|_| CommandError::NotPrintable)?;
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let verb = Verb::ALL
-            .into_iter()
-            .find(|verb| word.eq_ignore_ascii_case(verb.as_str()));
+        let verb: Verb = word.parse().map_err(|_| CommandError::Unknown)?;
         let rest = rest.trim_end_matches(' ');
         let bare = |verb, command| match rest {
             "" => Ok(command),
@@ -97,7 +95,7 @@ impl Command {
                 usage: "no argument",
             }),
         };
-        match verb.ok_or(CommandError::Unknown)? {
+        match verb {
             Verb::Helo => HeloName::parse(Verb::Helo, rest).map(Self::Helo),
             Verb::Ehlo => HeloName::parse(Verb::Ehlo, rest).map(Self::Ehlo),
             Verb::Lhlo => HeloName::parse(Verb::Lhlo, rest).map(Self::Lhlo),
