@@ -29,6 +29,14 @@ pub fn counter(text: &str, name: &str) -> Option<u64> {
     text.lines().filter_map(value).reduce(|sum, one| sum + one)
 }
 
+/// The sum of a counter over the lines whose labels have this one; 0 where nobody counts that.
+pub fn labelled(text: &str, name: &str, label: &str, value: &str) -> u64 {
+    let wanted = format!("{label}=\"{value}\"");
+    let lines = text.lines().filter(|line| line.contains(&wanted));
+    let lines: Vec<&str> = lines.collect();
+    counter(&lines.join("\n"), name).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +48,7 @@ mod tests {
         assert_eq!(counter(text, "a_total"), Some(7));
         assert_eq!(counter(text, "b_total"), Some(5));
         assert_eq!(counter(text, "c_total"), None);
+        assert_eq!(labelled(text, "a_total", "instance", "2"), 4);
+        assert_eq!(labelled(text, "a_total", "instance", "3"), 0);
     }
 }

@@ -5,6 +5,7 @@ mod delivery;
 mod load;
 mod lookup;
 mod population;
+mod restart;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ pub enum What {
     Delivery(delivery::DeliveryArgs),
     /// Directory lookups a second, in process and over gRPC, and memory per account.
     Lookup(lookup::LookupArgs),
+    /// How soon mail is readable after its shard was killed and started again, and how much is
+    /// spooled meanwhile. Needs etcd, which `cargo e2e test` builds.
+    Restart(restart::RestartArgs),
 }
 
 /// Runs it; in a release build, whatever this one is.
@@ -49,6 +53,7 @@ pub fn run(args: BenchArgs) -> Result<bool> {
         match args.what {
             What::Delivery(args) => delivery::run(args, &folder).await,
             What::Lookup(args) => lookup::run(args, &folder).await,
+            What::Restart(args) => restart::run(args, &folder).await,
         }
     })?;
     std::fs::remove_dir_all(&folder)?;

@@ -23,7 +23,7 @@ pub use self::member::Member;
 pub use self::places::Places;
 use crate::errors::Announced;
 use crate::site::feed;
-use crate::{binaries, pop3, ports};
+use crate::{binaries, pop3, ports, wait};
 
 /// How long the whole may take to come up on a busy machine.
 const START: Duration = Duration::from_secs(90);
@@ -136,6 +136,19 @@ impl Cluster {
     /// Where its members run.
     pub fn places(&self) -> &Places {
         &self.at
+    }
+
+    /// Waits until an incarnation of the shard after this one serves; which one it is.
+    pub async fn serves(&self, shard: &str, after: u64, limit: Duration) -> Result<u64> {
+        let admin = self.admin(0)?;
+        wait::until(&format!("{shard} serves"), limit, || async {
+            let shards = admin.shards().await?;
+            let found = shards.into_iter().find(|info| info.name == shard);
+            let info = found.context("there is no such shard")?;
+            anyhow::ensure!(info.serving && info.incarnation > after, "{info:?}");
+            anyhow::Ok(info.incarnation)
+        })
+        .await
     }
 
     /// The member of that name.

@@ -27,6 +27,7 @@ mod postmaster;
 mod prompts;
 mod remote;
 mod restart;
+mod restart_shard;
 mod rfcs;
 mod spool;
 mod support;
