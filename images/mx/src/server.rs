@@ -193,9 +193,12 @@ impl Mx {
             server.door.clone(),
         )));
         let rpc = kit::rpc::server::serve(rpc, &credentials, admin, shutdown.clone());
-        let accepting = mail
-            .into_iter()
-            .map(|(protocol, listener)| accept(server.clone(), protocol, listener));
+        let accepting = mail.into_iter().map(|(protocol, listener)| {
+            let server = server.clone();
+            listener.each(&shutdown, "mail sessions", move |accepted| {
+                session(server.clone(), protocol, accepted)
+            })
+        });
         let following = deliver::follow(
             server.directory.clone(),
             server.courier.clone(),
@@ -251,34 +254,21 @@ fn listen(config: &Config, protocol: Protocol, address: SocketAddr) -> Result<Li
     })
 }
 
-async fn accept(server: Arc<Server>, protocol: Protocol, listener: Listener) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = server.shutdown.closing() => return,
-        };
-        let Accepted {
-            stream,
-            peer,
-            admission,
-        } = accepted;
-        let shutdown = server.shutdown.clone();
-        let server = server.clone();
-        shutdown.spawn("mail sessions", async move {
-            match admission {
-                Admission::Admitted(permit) => {
-                    admitted(server, protocol, stream, peer).await;
-                    drop(permit);
-                }
-                // Whoever begins with TLS could not read our words.
-                Admission::Refused(_)
-                    if protocol == Protocol::Lmtp && server.lmtp_tls.is_some() => {}
-                Admission::Refused(refusal) => {
-                    let line = format!("421 4.3.2 {}\r\n", refusal.reason());
-                    refusal.say(stream, line.as_bytes()).await;
-                }
-            }
-        });
+/// One connection; refused ones are told why.
+async fn session(server: Arc<Server>, protocol: Protocol, accepted: Accepted) {
+    let Accepted {
+        stream,
+        peer,
+        admission,
+    } = accepted;
+    match admission {
+        Admission::Admitted(_permit) => admitted(server, protocol, stream, peer).await,
+        // Whoever begins with TLS could not read our words.
+        Admission::Refused(_) if protocol == Protocol::Lmtp && server.lmtp_tls.is_some() => {}
+        Admission::Refused(refusal) => {
+            let line = format!("421 4.3.2 {}\r\n", refusal.reason());
+            refusal.say(stream, line.as_bytes()).await;
+        }
     }
 }
 

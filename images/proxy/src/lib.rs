@@ -136,10 +136,13 @@ impl Proxy {
         self.credentials.watch(&shutdown);
         self.public.watch(&shutdown);
         let (front, pop3, pop3s) = self.into_front(shutdown.clone());
-        tokio::join!(
-            accept(pop3, Entry::StartTls, &front),
-            accept(pop3s, Entry::Implicit, &front),
-        );
+        let each = |listener: Listener, entry| {
+            let front = &front;
+            listener.each(&shutdown, "POP3 clients", move |accepted| {
+                pop3::serve(front.clone(), entry, accepted)
+            })
+        };
+        tokio::join!(each(pop3, Entry::StartTls), each(pop3s, Entry::Implicit));
         // What was cut is named where the process ends.
         let _ = shutdown.drained().await;
     }
@@ -167,18 +170,5 @@ impl Proxy {
             shutdown,
         };
         (Arc::new(front), self.pop3, self.pop3s)
-    }
-}
-
-/// Takes clients until the listeners close.
-async fn accept(listener: Listener, entry: Entry, front: &Arc<Front>) {
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let client = pop3::serve(front.clone(), entry, accepted);
-                front.shutdown.spawn("POP3 clients", client);
-            }
-            () = front.shutdown.closing() => return,
-        }
     }
 }

@@ -4,17 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use kit::net::{read_away, within};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// What each direction holds at most. Two of them and TLS make some 100 KB a session.
 const BUFFER: usize = 16 << 10;
-
-/// After the shard has closed: how long the client has to read our last octets and close too.
-const LINGER: Duration = Duration::from_secs(2);
-/// What is read away in that time.
-const LINGER_OCTETS: u64 = 1 << 16;
 
 /// How long a pump waits.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +49,14 @@ pub(crate) struct Side<S> {
 }
 
 /// Pumps until a side ends it. A client that only says it has no more commands still gets its
-/// answers: its end is passed on, and the shard closes when it has answered.
-pub(crate) async fn pump<C, S>(client: Side<C>, shard: Side<S>, limits: Limits) -> (Traffic, End)
+/// answers: its end is passed on, and the shard closes when it has answered. `traffic` is counted as
+/// it goes.
+pub(crate) async fn pump<C, S>(
+    client: Side<C>,
+    shard: Side<S>,
+    limits: Limits,
+    traffic: &mut Traffic,
+) -> End
 where
     C: AsyncRead + AsyncWrite,
     S: AsyncRead + AsyncWrite,
@@ -62,8 +64,18 @@ where
     let (client_reads, mut client_writes) = split(client.io);
     let (shard_reads, mut shard_writes) = split(shard.io);
     let last = Last::now();
-    let mut up = Half::new(client_reads, client.pending, &last, limits.write);
-    let mut down = Half::new(shard_reads, shard.pending, &last, limits.write);
+    let Traffic {
+        from_client,
+        to_client,
+    } = traffic;
+    let mut up = Half::new(
+        client_reads,
+        client.pending,
+        &last,
+        limits.write,
+        from_client,
+    );
+    let mut down = Half::new(shard_reads, shard.pending, &last, limits.write, to_client);
     let end = {
         let both = both(up.copy(&mut shard_writes), down.copy(&mut client_writes));
         tokio::select! {
@@ -72,16 +84,9 @@ where
         }
     };
     if matches!(end, End::Shard) {
-        let mut rest = (&mut up.reader).take(LINGER_OCTETS);
-        let mut nowhere = tokio::io::sink();
-        // The client owes us nothing any more.
-        let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
+        read_away(&mut up.reader).await;
     }
-    let traffic = Traffic {
-        from_client: up.octets,
-        to_client: down.octets,
-    };
-    (traffic, end)
+    end
 }
 
 /// Until the shard has closed, or something breaks.
@@ -145,17 +150,23 @@ struct Half<'a, R> {
     buffer: BytesMut,
     last: &'a Last,
     patience: Duration,
-    octets: u64,
+    octets: &'a mut u64,
 }
 
 impl<'a, R: AsyncRead + Unpin> Half<'a, R> {
-    fn new(reader: R, buffer: BytesMut, last: &'a Last, patience: Duration) -> Self {
+    fn new(
+        reader: R,
+        buffer: BytesMut,
+        last: &'a Last,
+        patience: Duration,
+        octets: &'a mut u64,
+    ) -> Self {
         Self {
             reader,
             buffer,
             last,
             patience,
-            octets: 0,
+            octets,
         }
     }
 
@@ -175,7 +186,7 @@ impl<'a, R: AsyncRead + Unpin> Half<'a, R> {
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
-            self.octets += written as u64;
+            *self.octets += written as u64;
             self.last.touch();
         }
         within(self.patience, writer.flush()).await
@@ -195,12 +206,6 @@ impl<'a, R: AsyncRead + Unpin> Half<'a, R> {
             read => read,
         }
     }
-}
-
-async fn within<T>(limit: Duration, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, io)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 #[cfg(test)]
@@ -229,7 +234,11 @@ mod tests {
             io: shard_side,
             pending: BytesMut::new(),
         };
-        let pumped = tokio::spawn(pump(client_side, shard_side, limits));
+        let pumped = tokio::spawn(async move {
+            let mut traffic = Traffic::default();
+            let end = pump(client_side, shard_side, limits, &mut traffic).await;
+            (traffic, end)
+        });
         (client, shard, pumped)
     }
 

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use kit::lines::LineStream;
 use kit::listener::KeepAlive;
+use kit::net::Pop3Lines;
 use kit::tls::{Credentials, server_name};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -134,7 +134,7 @@ impl Shards {
                 endpoint: route.endpoint.clone(),
                 source,
             })?;
-        let mut lines = LineStream::new(stream, self.patience);
+        let mut lines = Pop3Lines::new(stream, self.patience);
         let greeting = reply(&mut lines, route).await?;
         if !greeting.ok {
             return Ok(Handed::Refused(greeting));
@@ -183,7 +183,7 @@ fn external(handoff: &Handoff) -> Secret {
 }
 
 async fn reply(
-    lines: &mut LineStream<TlsStream<TcpStream>>,
+    lines: &mut Pop3Lines<TlsStream<TcpStream>>,
     route: &Route,
 ) -> Result<Reply, ShardError> {
     loop {

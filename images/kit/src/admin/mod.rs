@@ -17,12 +17,11 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::lifecycle::Shutdown;
-use crate::listener::{Accepted, Admission, BindError, Listener, ListenerConfig, Permit};
+use crate::listener::{Accepted, Admission, BindError, Listener, ListenerConfig};
 
 mod looked_up;
 mod merge;
@@ -72,34 +71,23 @@ pub async fn serve(listener: Listener, admin: Admin, shutdown: Shutdown) {
         let _ = shutdown.drained().await;
         port.trigger();
     };
-    tokio::join!(over, accept(listener, router, &port));
+    let each = listener.each(&port, "scrapers", |accepted| one(accepted, router.clone()));
+    tokio::join!(over, each);
     // Scrapers are cut at once, and nobody misses them.
     let _ = port.drained().await;
 }
 
-async fn accept(listener: Listener, router: Router, port: &Shutdown) {
-    loop {
-        let Accepted {
-            stream, admission, ..
-        } = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = port.closing() => return,
-        };
-        if let Admission::Admitted(permit) = admission {
-            port.spawn("scrapers", one(stream, permit, router.clone()));
-        }
-    }
-}
-
-async fn one(stream: TcpStream, permit: Permit, router: Router) {
+async fn one(accepted: Accepted, router: Router) {
+    let Admission::Admitted(_permit) = accepted.admission else {
+        return;
+    };
     let service = service_fn(move |request| router.clone().oneshot(request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(accepted.stream), service);
     // What goes wrong here is the client's affair, and nothing is lost.
     let _ = timeout(CONNECTION, connection).await;
-    drop(permit);
 }
 
 #[derive(Clone)]

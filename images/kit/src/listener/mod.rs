@@ -21,6 +21,8 @@ pub use refusal::Refusal;
 use admission::Doors;
 use descriptors::Descriptors;
 
+use crate::lifecycle::Shutdown;
+
 /// How a listener is bound and bounded.
 #[derive(Debug, Clone)]
 pub struct ListenerConfig {
@@ -194,6 +196,26 @@ impl Listener {
                     sleep(pause).await;
                     pause = LONGEST_PAUSE.min(pause * 2);
                 }
+            }
+        }
+    }
+
+    /// Takes connections until `shutdown` closes; then the port is closed. Each is served in a task
+    /// of its own, guarded by `name`, and cut at the deadline.
+    pub async fn each<Serving>(
+        self,
+        shutdown: &Shutdown,
+        name: &'static str,
+        serve: impl Fn(Accepted) -> Serving,
+    ) where
+        Serving: Future<Output = ()> + Send + 'static,
+    {
+        let closing = shutdown.closing();
+        tokio::pin!(closing);
+        loop {
+            tokio::select! {
+                accepted = self.accept() => shutdown.spawn(name, serve(accepted)),
+                () = &mut closing => return,
             }
         }
     }

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::{Doors, Reason};
+use crate::net::linger;
 
 /// A line of text is on its way within this or never.
 const SAY: Duration = Duration::from_secs(5);
-
-/// How much of what a refused client sent is read away, so that closing does not reset the
-/// connection before it has read our line.
-const SWALLOW: u64 = 4096;
 
 /// A connection to be refused; counted until it is dropped.
 #[derive(Debug)]
@@ -38,9 +35,8 @@ impl Refusal {
     pub async fn say(self, mut stream: TcpStream, line: &[u8]) {
         let said = timeout(SAY, async {
             stream.write_all(line).await?;
-            stream.shutdown().await?;
-            let mut rest = stream.take(SWALLOW);
-            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+            linger(stream).await;
+            Ok::<_, std::io::Error>(())
         });
         // Nobody is left to hear of a failure.
         let _ = said.await;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tonic::codegen::http::Request;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -23,7 +22,7 @@ use crate::tls::Credentials;
 mod accept;
 mod connection;
 
-use accept::Acceptor;
+use accept::Handshakes;
 use connection::Connection;
 
 /// How an RPC server behaves.
@@ -90,20 +89,30 @@ pub async fn serve_with(
 ) -> Result<(), ServeError> {
     let name = listener.name();
     let (ready, connections) = mpsc::channel::<Connection>(HANDED_OVER);
-    let acceptor = Acceptor::new(listener, credentials, &options, shutdown.clone(), ready);
-    let accepting = AbortOnDropHandle::new(tokio::spawn(acceptor.run()));
+    let handshakes = Handshakes::new(name, credentials, &options, shutdown.clone(), ready);
+    let accepting = listener.each(&shutdown, "RPC handshakes", move |accepted| {
+        handshakes.clone().one(accepted)
+    });
     let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
     let serving = builder(&options)
         .layer(MapRequestLayer::new(note_method as fn(_) -> _))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.closing());
-    let served = tokio::select! {
-        served = serving => served,
-        // Connections know it too, and their calls end with them.
-        () = shutdown.cut() => Ok(()),
+    let until_cut = async {
+        tokio::select! {
+            served = serving => served,
+            // Connections know it too, and their calls end with them.
+            () = shutdown.cut() => Ok(()),
+        }
     };
-    drop(accepting);
-    served.map_err(|source| ServeError { name, source })
+    let accepting = async {
+        accepting.await;
+        Ok(())
+    };
+    let served = tokio::try_join!(accepting, until_cut);
+    served
+        .map(drop)
+        .map_err(|source| ServeError { name, source })
 }
 
 /// Connections past their handshake that HTTP/2 has not taken over yet; it does so at once.

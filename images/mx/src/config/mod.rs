@@ -157,7 +157,6 @@ impl Settings for Config {
             "For a client to take our replies",
         ),
         Key::new("timeouts.handshake", "DURATION", "For a TLS handshake"),
-        Key::new("timeouts.linger", "DURATION", "For our last line to arrive"),
         Key::new(
             "timeouts.wait-for-shard",
             "DURATION",

@@ -22,9 +22,6 @@ pub struct Timeouts {
     /// A TLS handshake.
     #[serde(with = "kit::config::duration")]
     pub handshake: Duration,
-    /// After our last line, until a client that still sends is cut off.
-    #[serde(with = "kit::config::duration")]
-    pub linger: Duration,
     /// From the beginning of a shard's absence, for how long its mail waits in memory; after that,
     /// and for a shard that hangs, it goes to the spool at once.
     #[serde(with = "kit::config::duration")]
@@ -53,8 +50,6 @@ const DATA: Duration = Duration::from_secs(5 * 60);
 const WRITE: Duration = Duration::from_secs(5 * 60);
 /// A few round trips across the world, with losses.
 const HANDSHAKE: Duration = Duration::from_secs(60);
-/// Time for our last line to arrive.
-const LINGER: Duration = Duration::from_secs(2);
 /// A shard that was killed and started again at once is back within it, and no client notices.
 const WAIT_FOR_SHARD: Duration = Duration::from_secs(5);
 /// With the spool's sync the answer comes well within 60 s.
@@ -73,7 +68,6 @@ impl Default for Timeouts {
             data: DATA,
             write: WRITE,
             handshake: HANDSHAKE,
-            linger: LINGER,
             wait_for_shard: WAIT_FOR_SHARD,
             spool_after: SPOOL_AFTER,
             lmtp_answer: LMTP_ANSWER,

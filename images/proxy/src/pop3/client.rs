@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
 use kit::lifecycle::Shutdown;
-use kit::lines::LineStream;
 use kit::listener::{Accepted, Admission, Refusal as Full};
+use kit::net::Pop3Lines;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -109,7 +109,7 @@ async fn refuse(front: &Front, entry: Entry, stream: TcpStream, full: Full) {
         return full.say(stream, &words).await;
     }
     let said = timeout(REFUSAL, async {
-        let mut lines = LineStream::new(front.tls.accept(stream).await?, REFUSAL);
+        let mut lines = Pop3Lines::new(front.tls.accept(stream).await?, REFUSAL);
         lines.out().extend_from_slice(&words);
         lines.close().await
     });
@@ -151,7 +151,7 @@ impl Client<'_> {
         state: PreAuth,
         tcp: TcpStream,
     ) -> Result<(PreAuth, TcpStream), End> {
-        let mut lines = LineStream::new(tcp, self.front.limits.pump.write);
+        let mut lines = Pop3Lines::new(tcp, self.front.limits.pump.write);
         greet(&mut lines);
         match self.talk(&mut lines, state).await? {
             (state, Step::StartTls(reply)) => {
@@ -166,16 +166,16 @@ impl Client<'_> {
         }
     }
 
-    async fn handshake(&mut self, tcp: TcpStream) -> Result<LineStream<TlsStream<TcpStream>>, End> {
+    async fn handshake(&mut self, tcp: TcpStream) -> Result<Pop3Lines<TlsStream<TcpStream>>, End> {
         let accepted = timeout_at(self.deadline, self.front.tls.accept(tcp)).await;
         let tls = accepted.map_err(|_| End::Slow)?.map_err(End::Tls)?;
-        Ok(LineStream::new(tls, self.front.limits.pump.write))
+        Ok(Pop3Lines::new(tls, self.front.limits.pump.write))
     }
 
     async fn until_login(
         &mut self,
         mut state: PreAuth,
-        mut lines: LineStream<TlsStream<TcpStream>>,
+        mut lines: Pop3Lines<TlsStream<TcpStream>>,
     ) -> Result<pump::End, End> {
         loop {
             let (asking, step) = self.talk(&mut lines, state).await?;
@@ -216,7 +216,7 @@ impl Client<'_> {
 
     async fn hand_over(
         &mut self,
-        mut lines: LineStream<TlsStream<TcpStream>>,
+        mut lines: Pop3Lines<TlsStream<TcpStream>>,
         admitted: Admitted,
     ) -> Result<pump::End, End> {
         let Admitted {
@@ -236,11 +236,11 @@ impl Client<'_> {
         };
         let metrics = &self.front.metrics;
         metrics.sessions.inc();
-        let (traffic, end) = pump(client, shard, self.front.limits.pump).await;
+        let traffic = &mut self.record.traffic;
+        let end = pump(client, shard, self.front.limits.pump, traffic).await;
         metrics.sessions.dec();
         metrics.from_clients.inc_by(traffic.from_client);
         metrics.to_clients.inc_by(traffic.to_client);
-        self.record.traffic = traffic;
         drop(place);
         Ok(end)
     }
@@ -248,7 +248,7 @@ impl Client<'_> {
     /// Answers lines until something else than words is to be done.
     async fn talk<S>(
         &mut self,
-        lines: &mut LineStream<S>,
+        lines: &mut Pop3Lines<S>,
         mut state: PreAuth,
     ) -> Result<(PreAuth, Step), End>
     where
@@ -257,7 +257,7 @@ impl Client<'_> {
         loop {
             while let Some(line) = lines.buffered(state.line_cap()) {
                 self.record.spoke = true;
-                let (next, step) = state.line(line, lines.pending() > 0);
+                let (next, step) = state.line(line, !lines.input().is_empty());
                 state = next;
                 match step {
                     Step::Reply(reply) => reply.write(lines.out()),
@@ -270,7 +270,7 @@ impl Client<'_> {
         }
     }
 
-    async fn listen<S>(&self, lines: &mut LineStream<S>) -> Result<(), End>
+    async fn listen<S>(&self, lines: &mut Pop3Lines<S>) -> Result<(), End>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -288,12 +288,12 @@ impl Client<'_> {
     }
 }
 
-fn greet<S: AsyncRead + AsyncWrite + Unpin>(lines: &mut LineStream<S>) {
+fn greet<S: AsyncRead + AsyncWrite + Unpin>(lines: &mut Pop3Lines<S>) {
     Reply::ok("Buzonera").write(lines.out());
 }
 
 /// Says the last words, if there are any.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut lines: LineStream<S>, step: Step) -> End {
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut lines: Pop3Lines<S>, step: Step) -> End {
     if let Step::Close(reply) = step {
         reply.write(lines.out());
     }

@@ -80,14 +80,8 @@ pub async fn serve(
         shard: credentials.identity().instance().to_owned(),
         shutdown: shutdown.clone(),
     });
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                shutdown.spawn("POP3 sessions", connection(shared.clone(), accepted));
-            }
-            () = shutdown.closing() => return,
-        }
-    }
+    let each = |accepted| connection(shared.clone(), accepted);
+    listener.each(&shutdown, "POP3 sessions", each).await;
 }
 
 async fn connection(shared: Arc<Shared>, accepted: Accepted) {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use bytes::{BufMut as _, BytesMut};
-use kit::lines::LineStream;
+use kit::net::Pop3Lines;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant as Moment, timeout, timeout_at};
 use wire::handoff::Handoff;
@@ -36,7 +36,7 @@ where
 {
     let mut session = Session {
         shared,
-        lines: LineStream::new(stream, shared.times.write),
+        lines: Pop3Lines::new(stream, shared.times.write),
         state: State::Authorization,
         visit: Visit {
             shared,
@@ -55,7 +55,9 @@ where
     };
     let is_clean = end.is_clean();
     let Session {
-        lines, mut visit, ..
+        mut lines,
+        mut visit,
+        ..
     } = session;
     visit.end = end;
     drop(visit);
@@ -102,7 +104,7 @@ enum Never {}
 
 struct Session<'a, S> {
     shared: &'a Shared,
-    lines: LineStream<S>,
+    lines: Pop3Lines<S>,
     state: State,
     visit: Visit<'a>,
 }

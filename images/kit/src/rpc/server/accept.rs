@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::ServerOptions;
 use super::connection::Connection;
 use crate::lifecycle::Shutdown;
-use crate::listener::{Accepted, Admission, Listener, Permit};
+use crate::listener::{Accepted, Admission, Permit};
 use crate::rpc::Caller;
 use crate::tls::{Credentials, PeerError, explain, peer_identity};
 
@@ -28,25 +28,21 @@ enum Refused {
     Peer(#[from] PeerError),
 }
 
-/// Accepts connections and hands them on once their handshake is done.
-pub(super) struct Acceptor {
-    listener: Listener,
-    handshakes: Handshakes,
-}
-
 /// What a handshake needs; one task each, so that a slow client keeps nobody waiting. The
 /// listener's cap bounds their number.
 #[derive(Clone)]
-struct Handshakes {
+pub(super) struct Handshakes {
+    listener: &'static str,
     tls: TlsAcceptor,
     limit: Duration,
     shutdown: Shutdown,
     ready: mpsc::Sender<Connection>,
 }
 
-impl Acceptor {
+impl Handshakes {
+    /// Those of a listener's connections; what is ready is handed on.
     pub(super) fn new(
-        listener: Listener,
+        listener: &'static str,
         credentials: &Credentials,
         options: &ServerOptions,
         shutdown: Shutdown,
@@ -54,53 +50,27 @@ impl Acceptor {
     ) -> Self {
         Self {
             listener,
-            handshakes: Handshakes {
-                tls: credentials.server_config().into(),
-                limit: options.handshake_timeout,
-                shutdown,
-                ready,
-            },
+            tls: credentials.server_config().into(),
+            limit: options.handshake_timeout,
+            shutdown,
+            ready,
         }
     }
 
-    /// Until the process closes; then the port is closed.
-    pub(super) async fn run(self) {
-        let shutdown = self.handshakes.shutdown.clone();
-        let name = self.listener.name();
-        loop {
-            let Accepted {
-                stream,
-                peer,
-                admission,
-            } = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = shutdown.closing() => return,
-            };
-            match admission {
-                Admission::Admitted(permit) => {
-                    let handshakes = self.handshakes.clone();
-                    tokio::spawn(handshakes.one(name, stream, peer, permit));
-                }
-                Admission::Refused(refusal) => {
-                    // Counted by the listener; a line each would let a flood fill the log.
-                    let reason = refusal.reason();
-                    tracing::debug!(listener = name, %peer, %reason, "connection refused");
-                }
+    /// One connection, until it is handed on.
+    pub(super) async fn one(self, accepted: Accepted) {
+        let (listener, peer) = (self.listener, accepted.peer);
+        let permit = match accepted.admission {
+            Admission::Admitted(permit) => permit,
+            Admission::Refused(refusal) => {
+                // Counted by the listener; a line each would let a flood fill the log.
+                let reason = refusal.reason();
+                tracing::debug!(listener, %peer, %reason, "connection refused");
+                return;
             }
-        }
-    }
-}
-
-impl Handshakes {
-    async fn one(
-        self,
-        listener: &'static str,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: Permit,
-    ) {
+        };
         let shaken = tokio::select! {
-            shaken = self.shake(stream, peer, permit) => shaken,
+            shaken = self.shake(accepted.stream, peer, permit) => shaken,
             // It has asked for nothing yet.
             () = self.shutdown.closing() => return,
         };

@@ -1,28 +1,66 @@
-//! POP3's lines over a connection: reading capped, writing gathered and bounded in time.
+//! A protocol's lines over a connection: reading capped, writing gathered and bounded in time.
 
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
-use wire::pop3::framing::{Framer, Line};
+use wire::{pop3, smtp};
 
-/// What one read takes at most; a window of pipelined commands.
-const READ: usize = 4096;
+use super::{linger, within};
+
+/// Cuts lines off what came.
+pub trait Framer: Default {
+    /// What one read takes at most.
+    const READ: usize;
+    /// What bounds the next line.
+    type Cap;
+    /// A line, or what was wrong with it.
+    type Line;
+
+    /// The next line of `input`, if it is whole.
+    fn next(&mut self, input: &mut BytesMut, cap: Self::Cap) -> Option<Self::Line>;
+}
+
+impl Framer for pop3::framing::Framer {
+    /// A window of pipelined commands.
+    const READ: usize = 4 << 10;
+    /// Octets, with the line's end: it depends on the session's state.
+    type Cap = usize;
+    type Line = pop3::framing::Line;
+
+    fn next(&mut self, input: &mut BytesMut, cap: usize) -> Option<Self::Line> {
+        self.next(input, cap)
+    }
+}
+
+impl Framer for smtp::Framer {
+    /// Most messages in one go, and little for an idle session to hold.
+    const READ: usize = 32 << 10;
+    /// Always the protocol's.
+    type Cap = ();
+    type Line = smtp::Frame;
+
+    fn next(&mut self, input: &mut BytesMut, (): ()) -> Option<Self::Line> {
+        self.next(input)
+    }
+}
+
+/// A connection that is read by POP3's lines.
+pub type Pop3Lines<S> = LineStream<S, pop3::framing::Framer>;
 
 /// A connection that is read by lines. Replies gather in [`Self::out`] until [`Self::flush`], so
 /// that pipelined commands are answered in one segment.
 #[derive(Debug)]
-pub struct LineStream<S> {
+pub struct LineStream<S, F> {
     io: S,
     input: BytesMut,
     output: BytesMut,
-    framer: Framer,
+    framer: F,
     patience: Duration,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: Framer> LineStream<S, F> {
     /// Wraps a connection. `patience`: how long a peer may take to accept octets before a write
     /// fails with `TimedOut`.
     pub fn new(io: S, patience: Duration) -> Self {
@@ -30,26 +68,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
             io,
             input: BytesMut::new(),
             output: BytesMut::new(),
-            framer: Framer::default(),
+            framer: F::default(),
             patience,
         }
     }
 
-    /// The next line that has already come, if it is whole. `cap` counts the line's end.
-    pub fn buffered(&mut self, cap: usize) -> Option<Line> {
+    /// The next line that has already come, if it is whole.
+    pub fn buffered(&mut self, cap: F::Cap) -> Option<F::Line> {
         self.framer.next(&mut self.input, cap)
     }
 
     /// Octets that came and are not yet taken.
-    pub fn pending(&self) -> usize {
-        self.input.len()
+    pub fn input(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Takes octets that are no line's.
+    pub fn consume(&mut self, octets: usize) {
+        self.input.advance(octets);
     }
 
     /// Waits for octets and reads once; 0 at the peer's end. Cancel-safe.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        self.input.reserve(READ);
+        self.input.reserve(F::READ);
         (&mut self.io)
-            .take(READ as u64)
+            .take(F::READ as u64)
             .read_buf(&mut self.input)
             .await
     }
@@ -70,15 +113,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
         within(self.patience, self.io.flush()).await
     }
 
-    /// Sends what was written, says that nothing follows, and waits a moment for the peer to close
-    /// too, so that unread input does not reset the connection before it has read our words.
-    pub async fn close(mut self) -> io::Result<()> {
+    /// Sends what was written and closes, so that it is heard.
+    pub async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
-        within(self.patience, self.io.shutdown()).await?;
-        let mut rest = (&mut self.io).take(LINGER_OCTETS);
-        let mut nowhere = tokio::io::sink();
-        // The peer owes us nothing any more.
-        let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
+        linger(&mut self.io).await;
         Ok(())
     }
 
@@ -88,20 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineStream<S> {
     }
 }
 
-/// A peer that has read our last words closes within a round trip.
-const LINGER: Duration = Duration::from_secs(2);
-/// What is read away in that time.
-const LINGER_OCTETS: u64 = 1 << 16;
-
-async fn within<T>(limit: Duration, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    timeout(limit, io)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use pop3::framing::Line;
     use tokio::io::duplex;
 
     use super::*;
@@ -111,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn reads_lines_and_gathers_replies() {
         let (mut peer, ours) = duplex(1024);
-        let mut lines = LineStream::new(ours, PATIENCE);
+        let mut lines = Pop3Lines::new(ours, PATIENCE);
         peer.write_all(b"A\r\nB\r\nC").await.unwrap();
         assert_eq!(lines.fill().await.unwrap(), 7);
         for expected in ["A", "B"] {
@@ -119,7 +147,8 @@ mod tests {
             assert_eq!(lines.buffered(255), Some(line));
             lines.out().extend_from_slice(b"+OK\r\n");
         }
-        assert_eq!((lines.buffered(255), lines.pending()), (None, 1));
+        assert_eq!(lines.buffered(255), None);
+        assert_eq!(lines.input(), b"C");
         lines.flush().await.unwrap();
         let mut replies = [0; 10];
         peer.read_exact(&mut replies).await.unwrap();
@@ -132,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_does_not_read_is_given_up() {
         let (_peer, ours) = duplex(16);
-        let mut lines = LineStream::new(ours, PATIENCE);
+        let mut lines = Pop3Lines::new(ours, PATIENCE);
         lines.out().extend_from_slice(&[b'x'; 100]);
         let error = lines.flush().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -141,10 +170,10 @@ mod tests {
     #[tokio::test]
     async fn closing_says_the_last_words() {
         let (mut peer, ours) = duplex(1024);
-        let mut lines = LineStream::new(ours, PATIENCE);
+        let mut lines = Pop3Lines::new(ours, PATIENCE);
         lines.out().extend_from_slice(b"-ERR bye\r\n");
         peer.write_all(b"unread").await.unwrap();
-        let closed = tokio::spawn(lines.close());
+        let closed = tokio::spawn(async move { lines.close().await });
         let mut words = String::new();
         peer.read_to_string(&mut words).await.unwrap();
         drop(peer);
