@@ -4,7 +4,6 @@
 //! behind a small trait. Any replica answers *yes* from memory; a *no* waits for a proof that the
 //! replica is not behind.
 
-pub mod access;
 mod admin;
 mod authenticate;
 mod cluster;

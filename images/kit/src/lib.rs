@@ -4,6 +4,7 @@ pub mod admin;
 pub mod authority;
 pub mod clock;
 pub mod config;
+pub mod frame;
 pub mod lifecycle;
 pub mod listener;
 mod names;

@@ -16,7 +16,6 @@ use std::time::Duration;
 use kit::lifecycle::Shutdown;
 use kit::services::registry_server;
 use tonic::{Request, Response, Status};
-use wire::identity::Tier;
 use wire::ids::{ClusterId, ShardName};
 use wire::rpc::{
     AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, RenewLeaseReply,
@@ -126,7 +125,7 @@ impl registry_server::Registry for Registry {
 
 /// The shard that calls.
 fn shard<T>(request: &Request<T>) -> Result<ShardName, Status> {
-    let identity = kit::rpc::require(request, &[Tier::Storage])?;
+    let identity = kit::rpc::caller(request)?;
     let name = identity.instance().parse();
     name.map_err(|error: wire::ids::IdError| Status::permission_denied(error.to_string()))
 }

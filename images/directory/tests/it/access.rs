@@ -1,7 +1,7 @@
 //! Who may call what, over real certificates.
 
-use buzonera_directory::access::{TABLE, allowed};
 use kit::authority::Authority;
+use kit::frame::access::{TABLE, allowed};
 use kit::rpc::{Channel, ChannelOptions, channel};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
@@ -67,30 +67,4 @@ async fn another_authority_is_refused() {
             .unwrap_err();
         assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
-}
-
-#[test]
-fn every_method_that_is_served_is_in_the_table() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/proto/buzonera/v1");
-    let mut served = Vec::new();
-    for (file, service) in [
-        ("directory.proto", "Directory"),
-        ("registry.proto", "Registry"),
-        ("admin.proto", "Admin"),
-    ] {
-        let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
-        for line in text.lines() {
-            if let Some(rest) = line.trim().strip_prefix("rpc ") {
-                let method = rest.split('(').next().unwrap();
-                served.push(format!("/buzonera.v1.{service}/{method}"));
-            }
-        }
-    }
-    let mut known: Vec<_> = TABLE
-        .iter()
-        .map(|(method, _)| (*method).to_owned())
-        .collect();
-    served.sort();
-    known.sort();
-    assert_eq!(served, known);
 }

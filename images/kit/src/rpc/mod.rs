@@ -12,7 +12,7 @@ pub mod directory;
 pub mod server;
 mod shards;
 
-pub use caller::{Caller, caller, method, peer, require};
+pub use caller::{Caller, caller, method, peer};
 pub use channel::{Channel, ChannelOptions, channel, is_unsent};
 pub use connect::{BadEndpoint, ConnectError};
 pub use directory::{DirectoryClient, Replica, Resolved};

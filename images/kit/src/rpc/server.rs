@@ -9,12 +9,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::http::Request;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::service::Routes;
+use tonic::service::{InterceptorLayer, Routes};
 use tonic::transport::Server;
 use tower::util::MapRequestLayer;
 
 use super::caller::Method;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::frame::access;
 use crate::lifecycle::Shutdown;
 use crate::listener::Listener;
 use crate::tls::Credentials;
@@ -60,8 +61,8 @@ pub struct ServeError {
 }
 
 /// Serves until `shutdown` closes and the calls under way are done or cut. Every caller has shown a
-/// certificate of our cluster; handlers ask [`super::caller`] who it is and [`super::require`]
-/// whether it may. Handlers of endless streams end them on `shutdown.closing()`. For the counters
+/// certificate of our cluster, and [`access`] says whether its tier may call what it calls; handlers
+/// ask [`super::caller`] who it is. Handlers of endless streams end them on `shutdown.closing()`. For the counters
 /// of the port ask the listener before.
 pub async fn serve(
     listener: Listener,
@@ -96,6 +97,7 @@ pub async fn serve_with(
     let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
     let serving = builder(&options)
         .layer(MapRequestLayer::new(note_method as fn(_) -> _))
+        .layer(InterceptorLayer::new(access::check as fn(_) -> _))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.closing());
     let until_cut = async {

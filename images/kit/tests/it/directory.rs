@@ -59,8 +59,8 @@ fn client(cluster: &Cluster, replicas: &[Configured]) -> DirectoryClient {
         avoid: Duration::from_secs(60),
         channel: quick(),
     };
-    let mx = cluster.credentials(Tier::Mx, "mx-0");
-    DirectoryClient::new(replicas, &mx, options).unwrap()
+    let proxy = cluster.credentials(Tier::Proxy, "proxy-0");
+    DirectoryClient::new(replicas, &proxy, options).unwrap()
 }
 
 fn questions(count: usize) -> Vec<ResolveQuery> {
@@ -100,7 +100,7 @@ async fn a_replica_that_hangs_costs_one_fail_over_then_nothing() {
     until("the hanging one was asked", async || {
         let asked = Instant::now();
         let resolved = setup.client.resolve(questions(1)).await;
-        assert_eq!(text(&resolved.answers[0]), "directory-1 to mx-0");
+        assert_eq!(text(&resolved.answers[0]), "directory-1 to proxy-0");
         assert!(resolved.reached);
         assert!(asked.elapsed() < FAIL_OVER * 6, "{:?}", asked.elapsed());
         asked.elapsed() >= FAIL_OVER
@@ -121,7 +121,7 @@ async fn a_replica_that_fails_costs_nothing() {
     for _ in 0..4 {
         let resolved = setup.client.resolve(questions(1)).await;
         assert!(resolved.reached);
-        assert_eq!(text(&resolved.answers[0]), "directory-1 to mx-0");
+        assert_eq!(text(&resolved.answers[0]), "directory-1 to proxy-0");
     }
 }
 

@@ -1,5 +1,6 @@
 //! kit over real sockets: one promise a file.
 
+mod access;
 mod admin;
 mod directory;
 mod identity;

@@ -3,6 +3,7 @@
 //! The real tiers meet in the end-to-end tests; here is what they cannot be made to say on demand.
 
 mod absences;
+mod access;
 mod attacks;
 mod bodies;
 mod commands;

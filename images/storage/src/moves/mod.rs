@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use kit::rpc::{ShardChannels, require};
+use kit::rpc::ShardChannels;
 use kit::services::mover_server;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
-use wire::identity::Tier;
 use wire::ids::{AccountId, Epoch, MoveId};
 use wire::rpc::{
     DigestReply, ExportPart, ExportRequest, FenceReply, ImportProgress, ImportRequest, MoveCommand,
@@ -190,7 +189,6 @@ impl MoverService {
         end: End,
         request: Request<MoveCommand>,
     ) -> Result<Response<MoveReply>, Status> {
-        require(&request, &[Tier::Directory])?;
         self.command(verb, end, request.get_ref()).await?;
         Ok(Response::new(self.reply()))
     }
@@ -233,7 +231,6 @@ impl mover_server::Mover for MoverService {
     }
 
     async fn fence(&self, request: Request<MoveCommand>) -> Result<Response<FenceReply>, Status> {
-        require(&request, &[Tier::Directory])?;
         let parsed = self
             .command(Verb::Fence, End::Source, request.get_ref())
             .await?;
@@ -249,7 +246,6 @@ impl mover_server::Mover for MoverService {
         &self,
         request: Request<ImportRequest>,
     ) -> Result<Response<Self::ImportStream>, Status> {
-        require(&request, &[Tier::Directory])?;
         let request = request.into_inner();
         let missing = || Status::invalid_argument("an import has a command");
         let command = request.command.as_ref().ok_or_else(missing)?;
@@ -260,7 +256,6 @@ impl mover_server::Mover for MoverService {
     }
 
     async fn digest(&self, request: Request<MoveCommand>) -> Result<Response<DigestReply>, Status> {
-        require(&request, &[Tier::Directory])?;
         let parsed = self.parse(request.get_ref(), End::Either)?;
         let whole = |account: &Account| is_whole(account, &parsed);
         self.settled(parsed.account, whole).await?;
@@ -289,7 +284,6 @@ impl mover_server::Mover for MoverService {
     }
 
     async fn activate(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
-        require(&request, &[Tier::Directory])?;
         let parsed = self
             .command(Verb::Activate, End::Either, request.get_ref())
             .await?;
@@ -310,7 +304,6 @@ impl mover_server::Mover for MoverService {
         &self,
         request: Request<MoveCommand>,
     ) -> Result<Response<MoveReply>, Status> {
-        require(&request, &[Tier::Directory])?;
         let parsed = self.parse(request.get_ref(), End::Either)?;
         let holds = |account: &Account| match account.is_held() && account.epoch >= parsed.epoch {
             true => Ok(()),
@@ -336,7 +329,7 @@ impl mover_server::Mover for MoverService {
         &self,
         request: Request<ExportRequest>,
     ) -> Result<Response<Self::ExportStream>, Status> {
-        let caller = require(&request, &[Tier::Storage])?;
+        let caller = kit::rpc::caller(&request)?;
         let request = request.into_inner();
         let missing = || Status::invalid_argument("an export has a command");
         let command = request.command.as_ref().ok_or_else(missing)?;

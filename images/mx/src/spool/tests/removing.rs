@@ -3,16 +3,15 @@
 use kit::services::spool_admin_server::SpoolAdmin;
 use segments::sim::{Fault, SimDisk};
 use tonic::{Code, Request};
-use wire::identity::Tier;
 use wire::rpc::SpoolRemoveRequest;
 
-use super::admin::from;
+use super::admin::admin;
 use super::support::*;
 use crate::spool::admin::Service;
 use crate::spool::{EntryId, NotRemoved, Outcome, Spool};
 
 fn request(entry: u64) -> Request<SpoolRemoveRequest> {
-    from(Tier::Admin, SpoolRemoveRequest { entry })
+    admin(SpoolRemoveRequest { entry })
 }
 
 /// What is for account 3 is dead; the rest waits.

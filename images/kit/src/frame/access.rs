@@ -1,9 +1,12 @@
-//! Who may call what: one table, read from the identity in the caller's certificate.
+//! Who may call what, at every RPC server: one table, read from the identity in the caller's
+//! certificate.
 
 use tonic::{Request, Status};
 use wire::identity::Tier;
 
-/// Every method that a directory serves, and the tiers that may call it.
+use crate::rpc::{caller, method};
+
+/// Every method of every service, and the tiers that may call it.
 pub const TABLE: &[(&str, &[Tier])] = &[
     (
         "/buzonera.v1.Directory/Resolve",
@@ -41,13 +44,41 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Admin/ListMoves", &[Tier::Admin]),
     ("/buzonera.v1.Admin/AbortMove", &[Tier::Admin]),
     ("/buzonera.v1.Admin/Status", &[Tier::Admin]),
+    ("/buzonera.v1.Shard/Deliver", &[Tier::Mx]),
+    (
+        "/buzonera.v1.Shard/AccountUsage",
+        &[Tier::Directory, Tier::Admin],
+    ),
+    ("/buzonera.v1.Mover/Prepare", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Fence", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Import", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Digest", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Activate", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Release", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/ConfirmOwner", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Drop", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Discard", &[Tier::Directory]),
+    ("/buzonera.v1.Mover/Export", &[Tier::Storage]),
+    ("/buzonera.v1.SpoolAdmin/List", &[Tier::Admin]),
+    ("/buzonera.v1.SpoolAdmin/Show", &[Tier::Admin]),
+    ("/buzonera.v1.SpoolAdmin/Retry", &[Tier::Admin]),
+    ("/buzonera.v1.SpoolAdmin/DeadLetters", &[Tier::Admin]),
+    ("/buzonera.v1.SpoolAdmin/Remove", &[Tier::Admin]),
+    ("/buzonera.v1.SpoolAdmin/Cordon", &[Tier::Admin]),
+    ("/buzonera.v1.SpoolAdmin/Status", &[Tier::Admin]),
 ];
 
-/// Lets a call pass when the table allows it; what is not in the table is allowed to nobody. An
-/// interceptor of every service, so that no handler can forget it.
+/// Lets a call pass when the table allows it; what is not in the table is allowed to nobody. The
+/// RPC server asks before it looks for a handler, so that none can forget it.
 pub(crate) fn check(request: Request<()>) -> Result<Request<()>, Status> {
-    kit::rpc::require(&request, allowed(kit::rpc::method(&request)))?;
-    Ok(request)
+    let (identity, method) = (caller(&request)?, method(&request));
+    if allowed(method).contains(&identity.tier()) {
+        return Ok(request);
+    }
+    tracing::warn!(caller = %identity, method, "call refused: not allowed for this tier");
+    Err(Status::permission_denied(format!(
+        "{identity} may not call {method}"
+    )))
 }
 
 /// The tiers that may call a method.
@@ -69,5 +100,11 @@ mod tests {
         assert!(TABLE.iter().all(|(_, tiers)| !tiers.is_empty()));
         assert!(allowed("/buzonera.v1.Admin/Strange").is_empty());
         assert!(allowed("").is_empty());
+    }
+
+    #[test]
+    fn nobody_may_call_nothing() {
+        let status = check(Request::new(())).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Unauthenticated);
     }
 }
