@@ -21,6 +21,7 @@ pub mod real;
 pub mod say;
 pub mod site;
 pub mod smtp;
+pub mod soak;
 pub mod terminal;
 pub mod test;
 pub mod wait;

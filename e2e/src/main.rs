@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use e2e::{bench, demo, say, test};
+use e2e::{bench, demo, say, soak, test};
 
 /// Buzonera's demo, tests and benchmarks.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the unit and integration tests.
     Test(test::TestArgs),
+    /// Run the tests whose ordinary runs are short, in their long forms.
+    Soak(test::SoakArgs),
     /// Measure, in a release build.
     Bench(bench::BenchArgs),
 }
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(args) => demo::run(args),
         Command::Test(args) => test::run(args),
+        Command::Soak(args) => soak::run(args),
         Command::Bench(args) => bench::run(args),
     };
     match outcome {

@@ -26,6 +26,14 @@ pub struct TestArgs {
     pub yes: bool,
 }
 
+/// How `cargo e2e soak` runs.
+#[derive(Debug, Args)]
+pub struct SoakArgs {
+    /// Install missing system packages without asking.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// What a test needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -41,17 +49,34 @@ pub fn run(args: TestArgs) -> Result<bool> {
     let mut groups = Groups::default();
     let mut all = Counts::default();
     if wanted(Kind::Unit) {
-        let unit = || suite::run("unit", &["--lib", "--bins"], &[]);
+        let unit = || suite::run("unit", &["--workspace", "--lib", "--bins"], &[]);
         all += groups.timed("unit tests", unit)?;
     }
     if wanted(Kind::Integration) {
         let places = groups.timed("what they need", || provide(args.yes))?;
-        let integration = || suite::run("integration", &["--test", "*"], &places);
+        let integration = || suite::run("integration", &["--workspace", "--test", "*"], &places);
         all += groups.timed("integration tests", integration)?;
     }
     say::line(&format!("minutes: {groups}"));
     say::line(&format!("{} passed, {} failed", all.passed, all.failed));
     Ok(all.is_good())
+}
+
+/// Runs the integration tests whose names contain one of `tests`, with more environment variables.
+pub(crate) fn soak(
+    args: SoakArgs,
+    tests: &[&str],
+    variables: &[(&'static str, PathBuf)],
+) -> Result<bool> {
+    let mut places = provide(args.yes)?.to_vec();
+    places.extend_from_slice(variables);
+    let which = [&["--package", "e2e", "--test", "it", "--"], tests].concat();
+    let counts = suite::run("soak", &which, &places)?;
+    say::line(&format!(
+        "{} passed, {} failed",
+        counts.passed, counts.failed
+    ));
+    Ok(counts.is_good())
 }
 
 /// Mail programs, etcd and our own programs: the last two as environment variables.

@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use super::counts::{self, Counts};
 use crate::{binaries, say};
 
-/// Runs the tests of one kind in every crate and counts them. `places` become environment
+/// Runs the tests that `which` names to cargo and counts them. `places` become environment
 /// variables.
 pub(super) fn run(kind: &str, which: &[&str], places: &[(&str, PathBuf)]) -> Result<Counts> {
     say::line(&format!("== {kind} tests"));
     let started = Instant::now();
     let mut cargo = binaries::cargo();
-    cargo.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    cargo.args(["test", "--locked", "--no-fail-fast"]);
     cargo
         .args(which)
         .envs(places.iter().map(|(name, path)| (name, path)));
