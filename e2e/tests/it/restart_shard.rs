@@ -8,7 +8,7 @@ use e2e::cluster::Cluster;
 use e2e::ledger::Ledger;
 use e2e::paced::Paced;
 use e2e::reader::Reader;
-use e2e::{metrics, say};
+use e2e::{metrics, say, wait};
 
 use crate::support::{PASSWORD, on_cluster};
 
@@ -131,23 +131,30 @@ async fn restart(
     for reader in readers.iter_mut().take(ACCOUNTS) {
         let theirs = accepted.iter().filter(|it| it.recipient == reader.user());
         let numbers: Vec<u64> = theirs.map(|it| it.number).collect();
-        let mut last = None;
-        loop {
-            let missing = numbers.iter().filter(|it| reader.seen(**it).is_none());
-            let missing = missing.count();
-            if missing == 0 {
-                break;
-            }
-            ensure!(
-                since.elapsed() < limit,
-                "{missing} of {} are not read {} ms after its shard serves: {last:?}",
-                reader.user(),
-                since.elapsed().as_millis()
-            );
-            last = reader.read_on().await.err();
-        }
+        let left = limit.saturating_sub(since.elapsed());
+        read_all(reader, &numbers, left).await?;
     }
     Ok(serving)
+}
+
+/// Reads until all of these are seen.
+async fn read_all(reader: &mut Reader, numbers: &[u64], limit: Duration) -> Result<()> {
+    let what = format!("all mail of {} is read", reader.user());
+    let reader = tokio::sync::Mutex::new(reader);
+    wait::until(&what, limit, || async {
+        let mut reader = reader.lock().await;
+        let missing = |reader: &Reader| {
+            let missing = numbers.iter().filter(|it| reader.seen(**it).is_none());
+            missing.count()
+        };
+        if missing(&reader) > 0 {
+            reader.read_on().await?;
+        }
+        let missing = missing(&reader);
+        ensure!(missing == 0, "{missing} are missing");
+        Ok(())
+    })
+    .await
 }
 
 async fn verdict(mut ledger: Ledger, readers: &mut [Reader]) -> Result<()> {
