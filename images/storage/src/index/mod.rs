@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable as _,
+};
 use prost::Message as _;
 use segments::Position;
 use wire::ids::{AccountId, DeliveryId};
@@ -127,6 +129,21 @@ impl Index {
     /// Says who is told when reading finds damage; the first to ask is.
     pub fn on_damage(&self, tell: impl Fn(&IndexError) + Send + Sync + 'static) {
         let _later = self.damage.set(Box::new(tell));
+    }
+
+    /// Whether a mailbox lists as many messages as it counts, at one instant: two looks at the rows
+    /// may fall into the middle of a batch, of which they see a part.
+    pub fn counts_what_it_lists(&self, id: AccountId, mailbox: u32) -> Result<bool> {
+        let instant = self.database.snapshot();
+        let failed = || IndexError::store("be read");
+        let row = instant
+            .get(&self.rows, keys::mailbox(id, mailbox))
+            .map_err(failed())?;
+        let row = row.map(|row| MailboxRow::decode(&*row));
+        let row = row.transpose().map_err(|_| IndexError::Row("a mailbox"))?;
+        let range = keys::message(id, mailbox, 0)..=keys::message(id, mailbox, u32::MAX);
+        let listed = instant.range(&self.rows, range).count() as u64;
+        Ok(row.map_or(0, |row| row.messages) == listed)
     }
 
     /// What was counted and what is listed differ.
