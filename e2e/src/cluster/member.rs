@@ -77,15 +77,23 @@ impl Member {
         Ok(())
     }
 
-    /// A second process with the same flags, but ports that are free; its log is called `name`.
-    pub fn second(&self, name: &str) -> Result<Process> {
+    /// A second process with the same flags, but ports that are free, and with `more` of them; its
+    /// log is called `name`.
+    pub fn second(&self, name: &str, more: &[(&str, &str)]) -> Result<Process> {
         let mut flags = self.flags.clone();
         for index in 1..flags.len() {
             if flags[index - 1].ends_with("-listen") {
                 flags[index] = "127.0.0.1:0".to_owned();
             }
         }
+        let more = more.iter().flat_map(|(flag, value)| [*flag, *value]);
+        flags.extend(more.map(str::to_owned));
         self.spawn(name, &flags)
+    }
+
+    /// The folder of everything that is its own.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn spawn(&self, name: &str, flags: &[String]) -> Result<Process> {

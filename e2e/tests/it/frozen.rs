@@ -66,7 +66,9 @@ async fn freeze(cluster: &mut Cluster) -> Result<()> {
 
 /// A second process on the volume of a frozen one.
 async fn second_process_is_refused(cluster: &mut Cluster) -> Result<()> {
-    let mut second = cluster.member("shard-1")?.second("second")?;
+    let mut second = cluster
+        .member("shard-1")?
+        .second("second", &[("--lock-patience", "1s")])?;
     let status = second.ended(PATIENCE).await?;
     let said = second.log_tail(4_000);
     ensure!(status.code() == Some(1), "{status}: {said}");

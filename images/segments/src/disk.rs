@@ -82,9 +82,7 @@ impl RealDisk {
     /// Makes the folder if it is not there, and locks it. Fails with `ResourceBusy` when another
     /// process, or another `RealDisk` of this one, has it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if !path.is_dir() {
-            make_folder(path)?;
-        }
+        make_folder(path)?;
         let folder = File::open(path)?;
         rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             let text = format!("{} is in use by another process", path.display());
@@ -97,18 +95,35 @@ impl RealDisk {
     }
 }
 
-/// Makes a folder and those above it, each durable in the one above.
-fn make_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder and those above it that are missing; each is durable in the one above, and so is
+/// this one if it was there: nobody knows whether whoever made it synced that.
+pub fn make_folder(path: &Path) -> io::Result<()> {
     let above = match path.parent() {
         Some(above) if !above.as_os_str().is_empty() => above,
+        // The root, or what a relative path begins at.
+        _ if path.has_root() => return Ok(()),
         _ => Path::new("."),
     };
     if !above.is_dir() {
         make_folder(above)?;
     }
     match std::fs::create_dir(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => File::open(above)?.sync_all(),
+        Err(_) if path.is_dir() => {}
+        made => made?,
+    }
+    match File::open(above).and_then(|above| above.sync_all()) {
+        // Whoever made it may do more than this process, or the folder is where a volume is mounted.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
     }
 }
 

@@ -19,7 +19,7 @@ mod segments;
 pub mod sim;
 mod ticket;
 
-pub use crate::disk::{Disk, DiskFile, RealDisk, Space};
+pub use crate::disk::{Disk, DiskFile, RealDisk, Space, make_folder};
 pub use crate::error::{LogError, OpenError, ReadError, VisitError};
 pub use crate::log::{Counters, Log, Stats, Visit};
 pub use crate::options::Options;

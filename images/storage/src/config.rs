@@ -20,6 +20,9 @@ pub const SPACE_EVERY: Duration = Duration::from_secs(2);
 /// questions, and less than callers wait.
 pub const LEASE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A process that was asked to stop is gone by then; a volume that still is locked is in use.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
 /// At 95 % full, deliveries and imports stop.
 pub const MIN_FREE_PERCENT: u64 = 5;
 
@@ -60,6 +63,9 @@ pub struct Config {
     pub moves: moves::Settings,
     /// The times of POP3.
     pub pop3: Times,
+    /// How long a start waits for a volume that another process still has.
+    #[serde(with = "kit::config::duration")]
+    pub lock_patience: Duration,
     /// What this start of the machine is called; `None`: as the kernel calls it. Tests play several
     /// machines on one with it.
     pub boot_id: Option<String>,
@@ -88,6 +94,7 @@ impl Default for Config {
             shard: shard::Settings::default(),
             moves: moves::Settings::default(),
             pop3: Times::default(),
+            lock_patience: LOCK_PATIENCE,
             boot_id: None,
             space_every: SPACE_EVERY,
             heap: segments::Options::default(),
@@ -143,6 +150,11 @@ impl Settings for Config {
             "pop3-advertise",
             "HOST:PORT",
             "What proxies are told to connect to",
+        ),
+        Key::new(
+            "lock-patience",
+            "DURATION",
+            "How long a start waits for a volume that another process still has",
         ),
         Key::new(
             "boot-id",

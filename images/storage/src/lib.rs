@@ -42,7 +42,9 @@ pub mod shard;
 pub mod space;
 pub mod volume;
 
-pub use crate::config::{Config, LEASE_PATIENCE, MIN_FREE_PERCENT, RebuildConfig, SPACE_EVERY};
+pub use crate::config::{
+    Config, LEASE_PATIENCE, LOCK_PATIENCE, MIN_FREE_PERCENT, RebuildConfig, SPACE_EVERY,
+};
 
 use crate::index::IndexError;
 use crate::lease::Lease;
@@ -115,6 +117,28 @@ pub enum Error {
     NoAnswer(#[from] NoAnswer),
 }
 
+impl Error {
+    /// Whether the shard is not served because its volume is not the one it served last, or has
+    /// lost mail.
+    pub fn is_about_the_volume(&self) -> bool {
+        match self {
+            Self::Volume(VolumeError::Lost(_)) | Self::Lease(NoLease::Volume(_)) => true,
+            Self::Volume(_)
+            | Self::Lease(NoLease::Refused(_) | NoLease::Stopped)
+            | Self::Load(_)
+            | Self::Name(_)
+            | Self::Bind(_)
+            | Self::Directory(_)
+            | Self::Index(_)
+            | Self::Foreign { .. }
+            | Self::Serve(_)
+            | Self::Begin(_)
+            | Self::Ended(_)
+            | Self::NoAnswer(_) => false,
+        }
+    }
+}
+
 /// A shard with its volume locked and its ports open.
 pub struct Storage {
     config: Config,
@@ -134,7 +158,9 @@ pub struct Storage {
 /// asks for the lock of the volume and open ports; whether the shard may write is a metric.
 pub async fn run(config: Config, process: Process) -> Result<(), Error> {
     let ready = process.admin.readiness.condition("storage");
-    let storage = Storage::bind(config)?;
+    let shutdown = process.shutdown.clone();
+    let bind = move || Storage::bind_unless(config, || shutdown.is_triggered());
+    let storage = kit::task::blocking(bind).await??;
     let identity = storage.credentials.identity();
     process
         .admin
@@ -167,13 +193,18 @@ pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
 impl Storage {
     /// Locks the volume, reads certificates and opens the ports.
     pub fn bind(config: Config) -> Result<Self, Error> {
+        Self::bind_unless(config, || false)
+    }
+
+    /// As [`Self::bind`]; `stop` ends the wait for the volume. Blocks.
+    fn bind_unless(config: Config, stop: impl Fn() -> bool) -> Result<Self, Error> {
         let credentials =
             Credentials::load_for(Tier::Storage, &config.identity).map_err(Box::new)?;
         let name: ShardName = credentials.identity().instance().parse()?;
         let cluster = credentials.identity().cluster();
         let options = DirectoryOptions::default();
         let directory = DirectoryClient::new(&config.directory, &credentials, options)?;
-        let lock = VolumeLock::take(&config.data)?;
+        let lock = VolumeLock::wait(&config.data, config.lock_patience, stop)?;
         let times = config.pop3.clone();
         let pop3_config = pop3::Config::new("--pop3-listen", config.pop3_listen, times);
         let rpc = Listener::bind(ListenerConfig {
@@ -242,7 +273,7 @@ impl Storage {
         tracing::error!(%lost, "the volume is not served");
         let claim = self.claim_of(wire::rpc::Volume::default(), None)?;
         match keeper::let_go(lease, &self.directory, &claim, shutdown).await {
-            Err(NoLease::Refused(_)) => Err(VolumeError::Lost(lost).into()),
+            Err(NoLease::Volume(_)) => Err(VolumeError::Lost(lost).into()),
             answer => Ok(answer?),
         }
     }

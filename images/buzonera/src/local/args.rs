@@ -1,5 +1,6 @@
 //! The flags of `buzonera local`.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -46,6 +47,10 @@ pub struct LocalArgs {
     /// Port of /livez, /readyz and /metrics.
     #[arg(long, value_name = "PORT", default_value_t = 9400)]
     pub admin: u16,
+    /// Let this shard start with another volume than it served last, or a damaged one, as
+    /// `shard replace-volume` does: mail that is not on it is given up.
+    #[arg(long, value_name = "SHARD")]
+    pub replace_volume: Option<String>,
     /// Write a log to standard error, as text or JSON; default: warnings only, as text.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log: Option<LogFormat>,
@@ -67,6 +72,19 @@ pub struct Port {
     pub flag: &'static str,
     /// Where it listens.
     pub address: SocketAddr,
+}
+
+/// The words of a command line without what is asked for once only.
+pub fn lasting(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const ONCE: &str = "--replace-volume";
+    let mut is_value = false;
+    let lasts = |word: &OsString| {
+        let is_flag = word == ONCE;
+        let was_value = std::mem::replace(&mut is_value, is_flag);
+        let joined = word.to_str().and_then(|word| word.strip_prefix(ONCE));
+        !is_flag && !was_value && !joined.is_some_and(|rest| rest.starts_with('='))
+    };
+    words.filter(lasts).collect()
 }
 
 impl LocalArgs {
@@ -94,5 +112,17 @@ impl LocalArgs {
             port("--directory", loopback, self.directory),
             port("--admin", loopback, self.admin),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_replaced_once() {
+        let words = "local --replace-volume shard-1 --smtp 25 --replace-volume=shard-2 --log text";
+        let words = words.split(' ').map(OsString::from);
+        assert_eq!(lasting(words), ["local", "--smtp", "25", "--log", "text"]);
     }
 }

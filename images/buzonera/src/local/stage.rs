@@ -25,7 +25,13 @@ pub(super) enum Ending {
 impl Ending {
     /// How a shard named `name` ended.
     pub(super) fn of_shard(name: &str, error: &storage::Error) -> Self {
-        let said = said(name, error);
+        let mut said = said(name, error);
+        if error.is_about_the_volume() {
+            said += &format!(
+                " Here that is `buzonera local --replace-volume {name}`, once, 20 seconds after the \
+                 last start or later."
+            );
+        }
         match error {
             storage::Error::Ended(ending) if ending.wants_new_start() => Self::Anew(said),
             _ => Self::Failed(Failure::Refused(said)),

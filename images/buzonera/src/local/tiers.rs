@@ -79,6 +79,7 @@ impl Tiers {
         let mut inner = Stage::of(shutdown, DRAIN);
         site.start_directory(&mut inner).await?;
         site.add_shards(shards).await?;
+        site.replace_volume().await?;
         for shard in shards {
             site.start_shard(shard, &mut middle);
         }
@@ -217,6 +218,19 @@ impl Site<'_> {
             };
             ask!(admin.add_shard(request))?;
         }
+        Ok(())
+    }
+
+    async fn replace_volume(&self) -> Result<(), Failure> {
+        let Some(name) = &self.args.replace_volume else {
+            return Ok(());
+        };
+        let request = rpc::ReplaceVolumeRequest {
+            request_id: request_id(),
+            name: name.clone(),
+        };
+        let admin = self.client()?;
+        ask!(admin.replace_volume(request))?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use wire::rpc::{AcquireLeaseReply, AcquireLeaseRequest, GoOn, LeaseGranted, Leas
 
 use super::Registry;
 use super::records::{ATTEMPTS, Standing, busy, status};
-use crate::lease::{Decision, decide};
+use crate::lease::{Decision, Refusal, decide};
 use crate::model::Key;
 use crate::model::records::{LeaseRecord, ShardRecord};
 use crate::store::{Expect, LeaseId, Txn};
@@ -34,7 +34,12 @@ impl Registry {
             let answer = match decide(self.cluster, shard, &standing.known(), request) {
                 Decision::Refused(refusal) => {
                     tracing::warn!(%shard, %refusal, "a shard is refused its lease");
-                    Answer::Refused(refusal.to_string())
+                    match refusal {
+                        Refusal::Volume(bad) => Answer::BadVolume(bad.to_string()),
+                        Refusal::Foreign(..) | Refusal::Unknown(_) | Refusal::Retired(_) => {
+                            Answer::Refused(refusal.to_string())
+                        }
+                    }
                 }
                 Decision::Held(lease) => Answer::Held(self.held(lease)),
                 Decision::GoOn => Answer::GoOn(GoOn {}),

@@ -40,8 +40,6 @@ async fn every_account_begins_anew_at_a_later_epoch() {
         world.account(&format!("a{n}@example.org"), "").await;
     }
     let first = shard.told.lock().iter().map(|it| it.uid_validity).max();
-    let living = replace(&world, "shard-1").await.unwrap_err();
-    assert_eq!(living.code(), Code::FailedPrecondition, "{living}");
     assert_eq!(
         shown(&world, "a7@example.org").await,
         (AccountState::Active, 1)
@@ -84,4 +82,13 @@ async fn a_shard_that_has_no_volume_is_said_to_have_none() {
     }
     let retired = replace(&world, "shard-1").await.unwrap_err();
     assert_eq!(retired.code(), Code::FailedPrecondition, "{retired}");
+}
+
+#[tokio::test]
+async fn a_shard_that_serves_keeps_its_volume() {
+    let world = World::start().await;
+    let _shard = world.shard("shard-1").await;
+    let living = replace(&world, "shard-1").await.unwrap_err();
+    assert_eq!(living.code(), Code::FailedPrecondition, "{living}");
+    assert!(living.message().contains("holds its lease"), "{living}");
 }

@@ -58,6 +58,9 @@ pub struct Granted {
 /// Why there will be no lease.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoLease {
+    /// Not with this volume: says what to do.
+    #[error("the directory refuses this shard a lease: {0}")]
+    Volume(String),
     /// Never: says what to do.
     #[error("the directory refuses this shard a lease: {0}")]
     Refused(String),
@@ -129,6 +132,7 @@ async fn ask(
                 None => PAUSE,
             },
             Ok(Some(Acquired::Refused(reason))) => return Err(NoLease::Refused(reason)),
+            Ok(Some(Acquired::BadVolume(reason))) => return Err(NoLease::Volume(reason)),
             Ok(Some(Acquired::GoOn(_))) => return Ok(None),
             Ok(Some(Acquired::Held(held))) => {
                 let holder = held.incarnation;

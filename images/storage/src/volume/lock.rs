@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use segments::{Disk, DiskFile, RealDisk, Space};
 use wire::ids::Incarnation;
@@ -28,14 +29,43 @@ struct Held {
     path: PathBuf,
 }
 
+/// How often a volume that is still locked is tried again.
+const LOOK: Duration = Duration::from_millis(200);
+
 impl VolumeLock {
+    /// As [`Self::take`]; waits for whoever still has the volume, an ending process mostly, until
+    /// `patience` is over or `stop` says so. Blocks.
+    pub fn wait(
+        folder: &Path,
+        patience: Duration,
+        stop: impl Fn() -> bool,
+    ) -> Result<Self, VolumeError> {
+        let deadline = Instant::now() + patience;
+        let mut said = false;
+        loop {
+            match Self::take(folder) {
+                Err(locked @ VolumeError::Locked { .. })
+                    if Instant::now() < deadline && !stop() =>
+                {
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::warn!(%locked, ?patience, "waiting for the volume");
+                    }
+                    std::thread::sleep(LOOK);
+                }
+                taken => return taken,
+            }
+        }
+    }
+
     /// Locks the volume in `folder`, which is made if need be, or says who has it.
     pub fn take(folder: &Path) -> Result<Self, VolumeError> {
         let io = |what, path: &Path| {
             let path = path.to_owned();
             move |source| VolumeError::Io { what, path, source }
         };
-        std::fs::create_dir_all(folder).map_err(io("make", folder))?;
+        // A folder whose name is not durable may vanish with all that was synced in it. It may have
+        // been made by somebody who synced nothing.
+        segments::make_folder(folder).map_err(io("make", folder))?;
         let path = folder.join("lock");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -167,6 +197,23 @@ mod tests {
         assert!(error.contains(folder.path().to_str().unwrap()), "{error}");
         drop(lock);
         assert!(VolumeLock::take(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_volume_that_is_let_go_of_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/volume");
+        let lock = VolumeLock::take(&path).unwrap();
+        let none = Duration::ZERO;
+        assert!(VolumeLock::wait(&path, none, || false).is_err());
+        let long = Duration::from_secs(60);
+        assert!(VolumeLock::wait(&path, long, || true).is_err());
+        let waiting = {
+            let path = path.clone();
+            std::thread::spawn(move || VolumeLock::wait(&path, long, || false).is_ok())
+        };
+        drop(lock);
+        assert!(waiting.join().unwrap());
     }
 
     #[test]

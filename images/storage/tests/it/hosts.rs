@@ -178,7 +178,10 @@ impl Host {
             let disk = self.sim.disk();
             let open = move || volume::open(disk, heap, &index, lock.as_ref());
             let volume = match tokio::task::spawn_blocking(open).await.unwrap() {
-                Ok(volume) => volume,
+                Ok(volume) => {
+                    assert_eq!(volume.rebuilt, None, "nobody damaged the index");
+                    volume
+                }
                 Err(_) if self.sim.is_dead() => {
                     self.sim.power_cut();
                     continue;

@@ -91,7 +91,7 @@ impl Registry for Script {
         if request.lost {
             let result = match self.go_on.load(Ordering::SeqCst) {
                 true => acquire_lease_reply::Result::GoOn(GoOn {}),
-                false => acquire_lease_reply::Result::Refused("it is not the same".to_owned()),
+                false => acquire_lease_reply::Result::BadVolume("it is short".to_owned()),
             };
             let result = Some(result);
             return Ok(Response::new(AcquireLeaseReply { result }));
@@ -229,6 +229,7 @@ impl Cluster {
         );
         config.shard.patience = Duration::from_millis(300);
         config.lease_patience = Duration::from_millis(500);
+        config.lock_patience = Duration::from_secs(1);
         config
     }
 

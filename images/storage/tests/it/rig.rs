@@ -60,7 +60,8 @@ impl Rig {
     }
 
     pub(crate) fn open(&mut self) {
-        let (shard, _) = self.try_open().unwrap();
+        let (shard, rebuilt) = self.try_open().unwrap();
+        assert_eq!(rebuilt, None, "nobody damaged the index");
         self.shard = Some(shard);
     }
 

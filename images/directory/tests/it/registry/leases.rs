@@ -48,7 +48,9 @@ async fn another_machine_waits(world: World) {
                 waited += 1;
                 tokio::time::sleep(Duration::from_millis(held.retry_after_ms)).await;
             }
-            other @ (Lease::Refused(_) | Lease::GoOn(_)) => panic!("{other:?}"),
+            other @ (Lease::Refused(_) | Lease::BadVolume(_) | Lease::GoOn(_)) => {
+                panic!("{other:?}")
+            }
         }
     };
     assert!(waited > 0);

@@ -44,7 +44,7 @@ async fn served() -> World {
 }
 
 fn refused(lease: Lease, why: &str) {
-    let Lease::Refused(reason) = lease else {
+    let Lease::BadVolume(reason) = lease else {
         panic!("{why}: {lease:?}");
     };
     assert!(reason.contains(why), "{reason}");
