@@ -56,6 +56,11 @@ impl Etcd {
         format!("etcd:{}", self.endpoints.join(","))
     }
 
+    /// Where a member is asked.
+    pub fn endpoint(&self, member: usize) -> &str {
+        &self.endpoints[member]
+    }
+
     /// The member that leads, as the member at `asked` knows it.
     pub fn leader(&self, asked: usize) -> Result<usize> {
         let leader = &self.ask(asked, "maintenance/status", &json!({}))?["leader"];

@@ -148,6 +148,11 @@ impl Member {
         process.stop(limit).await
     }
 
+    /// Its process id.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("it is not running")?.id())
+    }
+
     /// Waits until it says that it is ready.
     pub async fn ready(&mut self, limit: Duration) -> Result<()> {
         let admin = self

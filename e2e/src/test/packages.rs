@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{places, say};
 
 /// A program the tests run, and the package it is in.
-const WANTED: [(&str, &str); 9] = [
+const WANTED: [(&str, &str); 10] = [
     ("curl", "curl"),
     ("fetchmail", "fetchmail"),
     ("getmail", "getmail6"),
@@ -16,6 +16,7 @@ const WANTED: [(&str, &str); 9] = [
     ("postfix", "postfix"),
     ("python3", "python3"),
     ("script", "bsdutils"),
+    ("strace", "strace"),
     ("swaks", "swaks"),
 ];
 

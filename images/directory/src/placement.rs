@@ -27,10 +27,7 @@ pub fn candidates(map: &Map) -> Vec<Candidate> {
         .map(|shard| Candidate {
             name: shard.name().clone(),
             accounts: shard.accounts(),
-            bytes: shard
-                .record()
-                .and_then(|record| record.load)
-                .map_or(0, |load| load.bytes),
+            bytes: shard.load().map_or(0, |load| load.bytes),
             live: shard.lease().is_some(),
         })
         .collect()

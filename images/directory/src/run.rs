@@ -30,6 +30,7 @@ use crate::moves::{Replica, drive};
 use crate::registry;
 use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
+use crate::store::observed::{Observed, Writes};
 use crate::store::{self, Freshness, SharedStore, embedded, etcd};
 
 /// Why a replica does not start, or ended.
@@ -75,6 +76,7 @@ pub struct Directory {
     credentials: Credentials,
     listener: Listener,
     store: SharedStore,
+    writes: Writes,
     shared: Arc<Shared>,
     metrics: Metrics,
     ready: Option<Condition>,
@@ -109,11 +111,13 @@ impl Directory {
         listener: Listener,
         store: SharedStore,
     ) -> Self {
+        let writes = Writes::default();
         Self {
             config,
             credentials,
             listener,
-            store,
+            store: Arc::new(Observed::new(store, writes.clone())),
+            writes,
             shared: Arc::default(),
             metrics: Metrics::default(),
             ready: None,
@@ -144,6 +148,7 @@ impl Directory {
     /// Adds its counters; `registry` has the prefix `buzonera_directory`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+        self.writes.register(registry);
         self.listener.metrics().register(registry);
         self.credentials.reloads().register("identity", registry);
     }
@@ -199,6 +204,7 @@ impl Directory {
         let config = &self.config.authenticate;
         Admin {
             store: Arc::clone(&self.store),
+            writes: self.writes.clone(),
             shared: Arc::clone(&self.shared),
             freshness: Arc::clone(freshness),
             pool: Pool::new(config.cores, config.waiting, config.cost),

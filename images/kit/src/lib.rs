@@ -9,6 +9,7 @@ pub mod lifecycle;
 pub mod listener;
 mod names;
 pub mod net;
+pub mod pause;
 pub mod process;
 pub mod rpc;
 pub mod services;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::moves;
 use crate::pop3::Times;
+use crate::registry::reporter;
 use crate::service::Limits;
 use crate::shard;
 
@@ -72,6 +73,9 @@ pub struct Config {
     /// See [`SPACE_EVERY`].
     #[serde(skip)]
     pub space_every: Duration,
+    /// See [`reporter::EVERY`].
+    #[serde(skip)]
+    pub report_every: Duration,
     /// The heap's bounds, which belong to its format's measurements and not to a site.
     #[serde(skip)]
     pub heap: segments::Options,
@@ -97,6 +101,7 @@ impl Default for Config {
             lock_patience: LOCK_PATIENCE,
             boot_id: None,
             space_every: SPACE_EVERY,
+            report_every: reporter::EVERY,
             heap: segments::Options::default(),
         }
     }

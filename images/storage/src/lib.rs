@@ -9,6 +9,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
 use kit::listener::{BindError, Listener, ListenerConfig};
@@ -52,7 +53,7 @@ use crate::maildrop::Mailstore;
 use crate::metrics::Metrics;
 use crate::moves::MoverService;
 use crate::registry::keeper::{self, Claim, NoLease};
-use crate::registry::witness;
+use crate::registry::{reporter, witness};
 use crate::service::ShardService;
 use crate::shard::{Ending, Shard, Unready};
 use crate::space::Space;
@@ -337,6 +338,7 @@ impl Storage {
             self.cluster,
             self.lock,
             space,
+            self.config.report_every,
             shutdown.clone(),
         );
         tokio::select! {
@@ -395,6 +397,7 @@ async fn begin(
     cluster: ClusterId,
     lock: VolumeLock,
     space: Space,
+    report_every: Duration,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let granted = keeper::acquire(shard.lease(), &directory, &claim, &shutdown).await?;
@@ -415,8 +418,10 @@ async fn begin(
         move || space.load(&shard)
     };
     let (followed, mut is_followed) = watch::channel(false);
-    let keep = keeper::keep(shard.clone(), directory.clone(), load, is_followed.clone());
+    let keep = keeper::keep(shard.clone(), directory.clone(), is_followed.clone());
     let _keep = AbortOnDropHandle::new(tokio::spawn(keep));
+    let report = reporter::report(shard.clone(), directory.clone(), report_every, load);
+    let _report = AbortOnDropHandle::new(tokio::spawn(report));
     tracing::info!(incarnation = %granted.incarnation, "the lease is granted");
     let (recorded, mut is_recorded) = watch::channel(false);
     let tell = witness::tell(shard.clone(), directory.clone(), recorded);

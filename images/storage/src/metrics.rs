@@ -32,6 +32,8 @@ pub struct Metrics {
     pub missing_accounts: Counter,
     /// Orders of the directory that do not fit what the shard holds: faults.
     pub faults: Counter,
+    /// Reports of load and quota states that the directory did not record.
+    pub reports_failed: Counter,
     /// Messages that moves brought.
     pub imported: Counter,
     /// Accounts held.
@@ -61,6 +63,7 @@ impl Metrics {
             expunged,
             missing_accounts,
             faults,
+            reports_failed,
             imported,
             accounts,
             octets,
@@ -86,6 +89,8 @@ impl Metrics {
         registry.register("missing_accounts", help, missing_accounts);
         let help = "Orders of the directory that do not fit what the shard holds: faults";
         registry.register("faults", help, faults);
+        let help = "Reports of load and quota states that the directory did not record";
+        registry.register("reports_failed", help, reports_failed);
         registry.register("imported", "Messages that moves brought", imported);
         registry.register("accounts", "Accounts held", accounts);
         registry.register("octets", "Octets of live messages", octets);

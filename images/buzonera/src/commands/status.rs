@@ -26,6 +26,7 @@ struct StatusView {
     version: String,
     store: String,
     revision: u64,
+    store_fault: Option<String>,
     mover: Option<String>,
     domains: u64,
     accounts: u64,
@@ -41,6 +42,7 @@ impl From<rpc::StatusReply> for StatusView {
             version: status.version,
             store: status.store,
             revision: status.revision,
+            store_fault: Some(status.store_fault).filter(|fault| !fault.is_empty()),
             mover: Some(status.mover).filter(|name| !name.is_empty()),
             domains: status.domains,
             accounts: status.accounts,
@@ -60,6 +62,10 @@ impl Show for StatusView {
             (
                 "store",
                 format!("{}, revision {}", self.store, self.revision),
+            ),
+            (
+                "the store says",
+                self.store_fault.clone().unwrap_or_default(),
             ),
             ("moves driven by", mover),
             ("domains", self.domains.to_string()),

@@ -29,6 +29,7 @@ use wire::rpc;
 
 use crate::authenticate::Pool;
 use crate::map::{Address, Map, Shared};
+use crate::store::observed::Writes;
 use crate::store::{Freshness, SharedStore};
 
 /// Most entries of one page.
@@ -91,6 +92,7 @@ impl Default for AdminConfig {
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) store: SharedStore,
+    pub(crate) writes: Writes,
     pub(crate) shared: Arc<Shared>,
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) pool: Pool,

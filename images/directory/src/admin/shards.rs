@@ -109,7 +109,7 @@ pub(super) fn infos(map: &Map) -> impl Iterator<Item = ShardInfo> + '_ {
 
 fn info(map: &Map, shard: &Shard) -> ShardInfo {
     let record = shard.record();
-    let load = record.and_then(|record| record.load).unwrap_or_default();
+    let load = shard.load().copied().unwrap_or_default();
     let moves = |names: fn(&MoveRecord) -> &str| {
         let named = |record: &MoveRecord| names(record) == shard.name().as_str();
         let open = map.open_moves();

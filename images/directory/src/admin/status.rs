@@ -24,6 +24,10 @@ impl Admin {
             mover: map
                 .mover()
                 .map_or_else(String::new, |mover| mover.instance.clone()),
+            store_fault: self
+                .writes
+                .fault()
+                .map_or_else(String::new, |fault| fault.to_string()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

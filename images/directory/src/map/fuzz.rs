@@ -41,6 +41,7 @@ fn key(kind: Kind) -> Option<Key> {
         Kind::ShardState => Key::ShardState(shard),
         Kind::Shard => Key::Shard(shard),
         Kind::Volume => Key::Volume(shard),
+        Kind::Load => Key::Load(shard),
         Kind::Lease => Key::Lease(shard),
         Kind::Move => Key::Move(account),
         Kind::Request => Key::Request(RequestId::from_bytes([1; 16])),

@@ -126,6 +126,7 @@ impl Map {
                 let record = read(value)?;
                 self.set_shard(&name, |shard| shard.record = record);
             }
+            Key::Load(name) => self.shards.slot_mut(&name).load = read(value)?,
             Key::Lease(name) => {
                 let lease = read(value)?;
                 self.set_shard(&name, |shard| shard.lease = lease);

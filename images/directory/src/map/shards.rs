@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use wire::ids::ShardName;
-use wire::rpc::{ShardState, ShardWord};
+use wire::rpc::{ShardLoad, ShardState, ShardWord};
 
-use crate::model::records::{LeaseRecord, ShardRecord, ShardStateRecord};
+use crate::model::records::{LeaseRecord, LoadRecord, ShardRecord, ShardStateRecord};
 
 use super::arena::Handle;
 use super::entry::set_position;
@@ -16,6 +16,7 @@ pub struct Shard {
     name: ShardName,
     pub(super) state: Option<ShardStateRecord>,
     pub(super) record: Option<ShardRecord>,
+    pub(super) load: Option<LoadRecord>,
     pub(super) lease: Option<LeaseRecord>,
     /// Its accounts' blocks; each block knows its place here.
     accounts: Vec<u32>,
@@ -32,9 +33,14 @@ impl Shard {
         self.state.as_ref().map(ShardStateRecord::state)
     }
 
-    /// What it last said of itself; none: it never held a lease.
+    /// The run of its process that was last granted a lease; none: it never held one.
     pub fn record(&self) -> Option<&ShardRecord> {
         self.record.as_ref()
+    }
+
+    /// How full it is, as it last said; none: it never did.
+    pub fn load(&self) -> Option<&ShardLoad> {
+        self.load.as_ref()?.load.as_ref()
     }
 
     /// The lease that is held on it now.
@@ -86,6 +92,7 @@ impl Shards {
             name: name.clone(),
             state: None,
             record: None,
+            load: None,
             lease: None,
             accounts: Vec::new(),
         });

@@ -30,6 +30,8 @@ pub enum Key {
     Shard(ShardName),
     /// `volumes/<name>`: a `VolumeRecord`.
     Volume(ShardName),
+    /// `loads/<name>`: a `LoadRecord`.
+    Load(ShardName),
     /// `leases/<name>`: a `LeaseRecord`, present while the lease is held.
     Lease(ShardName),
     /// `moves/<UUID>`: a `MoveRecord`, of that account.
@@ -53,6 +55,7 @@ pub enum Kind {
     ShardState,
     Shard,
     Volume,
+    Load,
     Lease,
     Move,
     Request,
@@ -75,6 +78,7 @@ impl Kind {
             Self::ShardState => "shardstate/",
             Self::Shard => "shards/",
             Self::Volume => "volumes/",
+            Self::Load => "loads/",
             Self::Lease => "leases/",
             Self::Move => "moves/",
             Self::Request => "requests/",
@@ -96,6 +100,7 @@ impl Key {
             Self::ShardState(_) => Kind::ShardState,
             Self::Shard(_) => Kind::Shard,
             Self::Volume(_) => Kind::Volume,
+            Self::Load(_) => Kind::Load,
             Self::Lease(_) => Kind::Lease,
             Self::Move(_) => Kind::Move,
             Self::Request(_) => Kind::Request,
@@ -110,9 +115,11 @@ impl fmt::Display for Key {
         match self {
             Self::Cluster | Self::Mover => Ok(()),
             Self::Domain(name) | Self::Address(name) => f.write_str(name),
-            Self::ShardState(name) | Self::Shard(name) | Self::Volume(name) | Self::Lease(name) => {
-                name.fmt(f)
-            }
+            Self::ShardState(name)
+            | Self::Shard(name)
+            | Self::Volume(name)
+            | Self::Load(name)
+            | Self::Lease(name) => name.fmt(f),
             Self::Account(id) | Self::Credential(id) | Self::Move(id) | Self::Quota(id) => {
                 id.fmt(f)
             }
@@ -156,6 +163,7 @@ fn parse_name(kind: Kind, name: &str) -> Option<Key> {
         Kind::ShardState => Key::ShardState(shard()?),
         Kind::Shard => Key::Shard(shard()?),
         Kind::Volume => Key::Volume(shard()?),
+        Kind::Load => Key::Load(shard()?),
         Kind::Lease => Key::Lease(shard()?),
         Kind::Move => Key::Move(account()?),
         Kind::Request => Key::Request(uuid_text(name)?.parse().ok()?),
@@ -193,7 +201,9 @@ mod tests {
                 Kind::Cluster | Kind::Mover => "",
                 Kind::Domain => "example.org",
                 Kind::Address => "ana@example.org",
-                Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Lease => "shard-1",
+                Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Load | Kind::Lease => {
+                    "shard-1"
+                }
                 _ => id,
             };
             let text = format!("{}{name}", kind.prefix());
@@ -219,7 +229,7 @@ mod tests {
         }
 
         #[test]
-        fn near_keys(text in "(accounts|leases|domains|quota|mover)/?[0-9a-f-]{0,40}") {
+        fn near_keys(text in "(accounts|leases|loads|domains|quota|mover)/?[0-9a-f-]{0,40}") {
             fuzz(text.as_bytes());
         }
     }

@@ -2,13 +2,13 @@
 
 use prost::{DecodeError, Message};
 use wire::ids::{AccountId, Incarnation, ShardName};
-use wire::rpc::ShardState;
+use wire::rpc::{ShardLoad, ShardState};
 
 use super::facts::{MoveFacts, MoveFault};
 use super::transition::{AccountAt, MoveAt, Witness};
 use crate::model::Key;
 use crate::model::records::{
-    AccountRecord, LeaseRecord, MoveRecord, ShardRecord, ShardStateRecord,
+    AccountRecord, LeaseRecord, LoadRecord, MoveRecord, ShardRecord, ShardStateRecord,
 };
 use crate::store::{self, Entry, Revision, Store};
 
@@ -41,6 +41,8 @@ pub(crate) struct ShardAt {
     pub(crate) record: ShardRecord,
     /// Revision of the record's key.
     pub(crate) revision: Revision,
+    /// How full it is, as it last said.
+    pub(crate) load: Option<ShardLoad>,
     /// A lease is held now.
     pub(crate) live: bool,
 }
@@ -88,8 +90,8 @@ pub(crate) async fn look(
         return Ok(None);
     };
     let account = account_at(account, next())?;
-    let source = shard_at(source, [next(), next(), next()])?;
-    let target = shard_at(target, [next(), next(), next()])?;
+    let source = shard_at(source, [next(), next(), next(), next()])?;
+    let target = shard_at(target, [next(), next(), next(), next()])?;
     Ok(Some(Sight {
         current,
         account,
@@ -120,17 +122,18 @@ pub(crate) async fn read_account(
 pub(crate) async fn read_shard(store: &dyn Store, name: &ShardName) -> Result<ShardAt, LookError> {
     let mut entries = get(store, &shard_keys(name)).await?.into_iter();
     let mut next = || entries.next().flatten();
-    shard_at(name, [next(), next(), next()])
+    shard_at(name, [next(), next(), next(), next()])
 }
 
 async fn get(store: &dyn Store, keys: &[Key]) -> Result<Vec<Option<Entry>>, LookError> {
     Ok(store.get(keys.iter().map(Key::to_string).collect()).await?)
 }
 
-fn shard_keys(name: &ShardName) -> [Key; 3] {
+fn shard_keys(name: &ShardName) -> [Key; 4] {
     [
         Key::ShardState(name.clone()),
         Key::Shard(name.clone()),
+        Key::Load(name.clone()),
         Key::Lease(name.clone()),
     ]
 }
@@ -164,11 +167,12 @@ fn account_at(id: AccountId, entry: Option<Entry>) -> Result<Option<AccountAt>, 
 
 fn shard_at(
     name: &ShardName,
-    [state, record, lease]: [Option<Entry>; 3],
+    [state, record, load, lease]: [Option<Entry>; 4],
 ) -> Result<ShardAt, LookError> {
     let (state, state_revision): (ShardStateRecord, _) =
         state.map(decode).transpose()?.unwrap_or_default();
     let (record, revision): (ShardRecord, _) = record.map(decode).transpose()?.unwrap_or_default();
+    let load: Option<(LoadRecord, _)> = load.map(decode).transpose()?;
     let lease: Option<(LeaseRecord, _)> = lease.map(decode).transpose()?;
     let live = lease.is_some_and(|(lease, _)| lease.incarnation == record.incarnation);
     let (name, state) = (name.clone(), state.state());
@@ -178,6 +182,7 @@ fn shard_at(
         state_revision,
         record,
         revision,
+        load: load.and_then(|(told, _)| told.load),
         live,
     })
 }

@@ -128,7 +128,6 @@ impl<W: World> Mover<W> {
             self.note(sight, facts.waiting_for(reason)).await?;
             return Ok(Turned::Crowded(ends(facts)));
         }
-        let load = sight.target.record.load.as_ref();
         let account_bytes = match self.peer(&sight.source) {
             Ok(source) => source.account_bytes(facts).await,
             Err(_) => None,
@@ -137,7 +136,7 @@ impl<W: World> Mover<W> {
             target: sight.target.state,
             target_live: sight.target.live,
             source_live: sight.source.live,
-            target_free: load.map(|load| load.volume_free),
+            target_free: sight.target.load.map(|load| load.volume_free),
             account_bytes,
             source_format: sight.source.record.copy_format,
             target_format: sight.target.record.copy_format,

@@ -1,5 +1,7 @@
 //! A starting shard asks for its incarnation.
 
+use std::time::Duration;
+
 use prost::Message;
 use tonic::Status;
 use wire::ids::{Incarnation, ShardName};
@@ -131,13 +133,16 @@ impl Registry {
         if !matches!(committed, Ok(true)) {
             self.end(lease).await;
         }
-        Ok(committed?.then(|| self.lease_granted(incarnation)))
+        Ok(committed?.then(|| self.lease_granted(incarnation, self.config.ttl)))
     }
 
-    pub(super) fn lease_granted(&self, incarnation: Incarnation) -> LeaseGranted {
+    /// The store keeps the lease for `kept`; a replica of another release may have asked for less
+    /// than this one would.
+    pub(super) fn lease_granted(&self, incarnation: Incarnation, kept: Duration) -> LeaseGranted {
+        let ttl = self.config.ttl.min(kept);
         LeaseGranted {
             incarnation: incarnation.0,
-            ttl_ms: u64::try_from(self.config.ttl.as_millis()).unwrap_or(u64::MAX),
+            ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             cluster_id: self.cluster.to_string(),
         }
     }

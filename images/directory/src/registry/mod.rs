@@ -6,6 +6,7 @@ mod acquire;
 mod confirm;
 mod records;
 mod renew;
+mod report;
 mod serving;
 mod volume;
 mod watch;
@@ -19,7 +20,8 @@ use tonic::{Request, Response, Status};
 use wire::ids::{ClusterId, ShardName};
 use wire::rpc::{
     AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, RenewLeaseReply,
-    RenewLeaseRequest, TellVolumeReply, TellVolumeRequest, WatchRequest,
+    RenewLeaseRequest, ReportReply, ReportRequest, TellVolumeReply, TellVolumeRequest,
+    WatchRequest,
 };
 
 use crate::map::Shared;
@@ -30,7 +32,7 @@ use crate::store::{Freshness, SharedStore};
 const TTL: Duration = Duration::from_secs(20);
 
 /// A shard's load is written at most so often.
-const LOAD_INTERVAL: Duration = Duration::from_secs(5);
+const LOAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a watch may wait until this replica is current.
 const PROOF: Duration = Duration::from_secs(2);
@@ -100,6 +102,15 @@ impl registry_server::Registry for Registry {
         let shard = shard(&request)?;
         self.record_volume(&shard, &request.into_inner()).await?;
         Ok(Response::new(TellVolumeReply {}))
+    }
+
+    async fn report(
+        &self,
+        request: Request<ReportRequest>,
+    ) -> Result<Response<ReportReply>, Status> {
+        let shard = shard(&request)?;
+        let reply = self.record(&shard, &request.into_inner()).await?;
+        Ok(Response::new(reply))
     }
 
     type WatchStream = watch::Replies;

@@ -16,6 +16,12 @@ pub enum Error {
     /// The store cannot be asked now. Nothing was changed.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
+    /// The store takes no writes now: it is at its quota, or has too much to do. Nothing was changed.
+    #[error(
+        "the store takes no writes: {0}; an etcd at its quota is compacted and defragmented, and \
+         then its alarm disarmed"
+    )]
+    Full(String),
     /// The lease has ended, or there never was one. Nothing was changed.
     #[error("the lease has ended")]
     LeaseGone,
@@ -34,7 +40,7 @@ impl Error {
     /// Whether the same call may succeed later.
     pub const fn is_temporary(&self) -> bool {
         match self {
-            Self::Unknown(_) | Self::Unavailable(_) => true,
+            Self::Unknown(_) | Self::Unavailable(_) | Self::Full(_) => true,
             Self::Compacted(_) | Self::LeaseGone | Self::Malformed(_) | Self::Failed(_) => false,
         }
     }

@@ -9,6 +9,7 @@ mod error;
 pub mod etcd;
 mod freshness;
 pub mod lagging;
+pub mod observed;
 mod txn;
 
 use std::sync::Arc;

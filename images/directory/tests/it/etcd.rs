@@ -45,7 +45,50 @@ impl Server {
 
     /// With more flags.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
-        Self::spawn("http", flags)
+        let unsynced = ["--unsafe-no-fsync"];
+        let flags: Vec<&str> = unsynced.iter().chain(flags).copied().collect();
+        Self::spawn("http", &flags)
+    }
+
+    /// One that syncs what it writes, as etcd does everywhere but in these tests.
+    pub(crate) fn start_synced() -> Self {
+        Self::spawn("http", &[])
+    }
+
+    /// From now on, and until the answer is dropped, each of its syncs takes so long.
+    pub(crate) fn slow_disk(&self, sync: Duration) -> SlowDisk {
+        let delay = sync.as_micros();
+        let mut strace = Command::new("setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "strace",
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+            ])
+            .args(["-e", "trace=fdatasync,fsync", "-e"])
+            .arg(format!("inject=fdatasync,fsync:delay_exit={delay}"))
+            .args(["-p", &self.pid().to_string()])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("setpriv (util-linux) starts strace: {error}"));
+        // Attached, it is what traces etcd's threads.
+        while !self.is_traced() {
+            if let Ok(Some(ended)) = strace.try_wait() {
+                panic!("this test needs strace (Debian's package strace), which ended: {ended}");
+            }
+            std::thread::yield_now();
+        }
+        SlowDisk { strace }
+    }
+
+    fn is_traced(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let status = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("status"));
+        let traced = |status: String| !status.contains("TracerPid:\t0\n");
+        tasks.flatten().all(|task| status(task).is_ok_and(traced))
     }
 
     /// One that clients reach by TLS only, with a certificate of the authority in `folder`
@@ -55,7 +98,8 @@ impl Server {
         let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
         let ours = ["--cert-file", &cert, "--key-file", &key];
         let theirs = ["--client-cert-auth", "--trusted-ca-file", &ca];
-        let flags: Vec<&str> = ours.into_iter().chain(theirs).collect();
+        let unsynced = ["--unsafe-no-fsync"];
+        let flags: Vec<&str> = ours.into_iter().chain(theirs).chain(unsynced).collect();
         Self::spawn("https", &flags)
     }
 
@@ -68,13 +112,7 @@ impl Server {
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(&binary)
-            .args([
-                "--name",
-                "test",
-                "--log-level",
-                "error",
-                "--unsafe-no-fsync",
-            ])
+            .args(["--name", "test", "--log-level", "error"])
             .args(["--heartbeat-interval", "20", "--election-timeout", "200"])
             .arg("--data-dir")
             .arg(data.path())
@@ -162,6 +200,19 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// While it lives, an etcd's disk is slow.
+pub(crate) struct SlowDisk {
+    strace: Child,
+}
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        // strace lets etcd go when it ends; it may have ended with it.
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
     }
 }
 

@@ -30,7 +30,6 @@ async fn say(world: &World, shard: &str, incarnation: u64, serving: bool) {
     let request = RenewLeaseRequest {
         incarnation,
         serving,
-        ..RenewLeaseRequest::default()
     };
     let mut registry = RegistryClient::new(world.channel(Tier::Storage, shard));
     registry.renew_lease(request).await.unwrap();

@@ -9,9 +9,7 @@ use tonic::{Request, Status};
 use wire::ids::{ClusterId, Incarnation};
 use wire::rpc::acquire_lease_reply::Result as Acquired;
 use wire::rpc::renew_lease_reply::Result as Renewed;
-use wire::rpc::{
-    AcquireLeaseRequest, LeaseGranted, LockFile, QuotaState, RenewLeaseRequest, ShardLoad, Volume,
-};
+use wire::rpc::{AcquireLeaseRequest, LeaseGranted, LockFile, RenewLeaseRequest, Volume};
 
 use crate::lease::Lease;
 use crate::moves::COPY_FORMAT;
@@ -25,9 +23,6 @@ const QUESTION: Duration = Duration::from_secs(3);
 
 /// Longest wait before a held lease is asked for again.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-/// Quota changes told in one renewal.
-const QUOTA_BATCH: usize = 1000;
 
 /// Who asks, and where it is reached.
 #[derive(Debug, Clone)]
@@ -153,22 +148,14 @@ async fn ask(
 }
 
 /// Renews the lease until it is superseded, which fails the shard; answers need it, so whoever runs
-/// this ends it after the last of them. The first renewal is sent at once: it tells the directory
-/// how full the shard is. `followed` says whether the shard follows the directory; that is told as
-/// soon as it changes.
-pub async fn keep(
-    shard: Shard,
-    directory: DirectoryClient,
-    load: impl Fn() -> ShardLoad,
-    mut followed: watch::Receiver<bool>,
-) {
+/// this ends it after the last of them. `followed` says whether the shard follows the directory; that
+/// is told as soon as it changes. Nothing else is told with it, so that nothing else can keep the
+/// lease from being renewed.
+pub async fn keep(shard: Shard, directory: DirectoryClient, mut followed: watch::Receiver<bool>) {
     let lease = shard.lease().clone();
     loop {
-        let told = shard.quota_changes(QUOTA_BATCH);
         let request = RenewLeaseRequest {
             incarnation: shard.incarnation().0,
-            load: Some(load()),
-            quota_changes: told.iter().map(quota_state).collect(),
             serving: *followed.borrow_and_update() && !shard.is_read_only(),
         };
         let sent = lease.now();
@@ -176,7 +163,6 @@ pub async fn keep(
         match answer.map(|reply| reply.into_inner().result) {
             Ok(Some(Renewed::Renewed(granted))) => {
                 lease.granted(sent, Duration::from_millis(granted.ttl_ms));
-                shard.quota_told(&told);
             }
             Ok(Some(Renewed::SupersededBy(by))) => {
                 lease.superseded(Incarnation(by));
@@ -209,13 +195,6 @@ fn read_granted(granted: &LeaseGranted) -> Option<Granted> {
             tracing::error!(%error, "the directory's cluster id cannot be read");
             None
         }
-    }
-}
-
-fn quota_state((account, over): &(wire::ids::AccountId, bool)) -> QuotaState {
-    QuotaState {
-        account: account.to_field(),
-        over: *over,
     }
 }
 

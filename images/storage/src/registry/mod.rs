@@ -16,6 +16,7 @@ use crate::shard::{Shard, Unready};
 
 pub mod keeper;
 pub mod reconcile;
+pub mod reporter;
 pub mod witness;
 
 use self::reconcile::{Order, Word};

@@ -29,9 +29,9 @@ use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::{
     AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
-    ConfirmRequest, Confirmation, GoOn, LeaseGranted, RenewLeaseReply, RenewLeaseRequest, Route,
-    TellVolumeReply, TellVolumeRequest, WatchReply, WatchRequest, acquire_lease_reply,
-    renew_lease_reply,
+    ConfirmRequest, Confirmation, GoOn, LeaseGranted, RenewLeaseReply, RenewLeaseRequest,
+    ReportReply, ReportRequest, Route, TellVolumeReply, TellVolumeRequest, WatchReply,
+    WatchRequest, acquire_lease_reply, renew_lease_reply,
 };
 
 use crate::rig::SOON;
@@ -44,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) ttl_ms: AtomicU64,
     /// Renewals are refused: a higher incarnation exists.
     pub(crate) superseded: AtomicBool,
+    /// Reports are refused: the store takes no writes.
+    pub(crate) full: AtomicBool,
     /// Leases and renewals are not answered.
     pub(crate) silent: AtomicBool,
     /// An administrator said to go on without what a volume lost.
@@ -59,6 +61,7 @@ struct State {
     watchers: Vec<mpsc::Sender<Result<WatchReply, Status>>>,
     confirmed: Vec<Confirmation>,
     renewals: Vec<RenewLeaseRequest>,
+    reports: Vec<ReportRequest>,
 }
 
 impl Script {
@@ -130,6 +133,17 @@ impl Registry for Script {
         }))
     }
 
+    async fn report(
+        &self,
+        request: Request<ReportRequest>,
+    ) -> Result<Response<ReportReply>, Status> {
+        self.state.lock().reports.push(request.into_inner());
+        match self.full.load(Ordering::SeqCst) {
+            true => Err(Status::unavailable("the store is full")),
+            false => Ok(Response::new(ReportReply {})),
+        }
+    }
+
     async fn watch(
         &self,
         request: Request<WatchRequest>,
@@ -185,6 +199,7 @@ impl Cluster {
         let script = Arc::new(Script {
             ttl_ms: AtomicU64::new(20_000),
             superseded: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             go_on: AtomicBool::new(false),
             incarnations: AtomicU64::new(0),
@@ -228,6 +243,7 @@ impl Cluster {
             LOOPBACK,
         );
         config.shard.patience = Duration::from_millis(300);
+        config.report_every = Duration::from_millis(100);
         config.lease_patience = Duration::from_millis(500);
         config.lock_patience = Duration::from_secs(1);
         config
@@ -299,6 +315,10 @@ impl Cluster {
 
     pub(crate) fn renewals(&self) -> Vec<RenewLeaseRequest> {
         self.script.state.lock().renewals.clone()
+    }
+
+    pub(crate) fn reports(&self) -> Vec<ReportRequest> {
+        self.script.state.lock().reports.clone()
     }
 
     pub(crate) fn mover(&self, shard: &Running) -> MoverClient<Channel> {

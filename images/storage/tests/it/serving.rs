@@ -213,11 +213,30 @@ async fn says_how_much_it_holds_and_who_is_over_quota() {
             (load.accounts, load.messages) == (1, 1) && load.volume_size > 0 && load.bytes > 0
         };
         cluster
-            .renewals()
+            .reports()
             .iter()
-            .any(|renewal| renewal.load.as_ref().is_some_and(told))
+            .any(|report| report.load.as_ref().is_some_and(told))
     })
     .await;
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_that_fails_takes_no_lease_along() {
+    let cluster = Cluster::new().await;
+    cluster.script.ttl_ms.store(600, Ordering::SeqCst);
+    cluster.script.full.store(true, Ordering::SeqCst);
+    let shard = cluster.start("shard-1");
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    let renewed = cluster.renewals().len();
+    until("it is told again", || cluster.reports().len() >= 2).await;
+    until("the lease is renewed meanwhile", || {
+        cluster.renewals().len() >= renewed + 3
+    })
+    .await;
+    let stored = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    assert!(matches!(stored, Outcome::Stored(_)), "{stored:?}");
     shard.stop().await;
 }
 

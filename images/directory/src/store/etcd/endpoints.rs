@@ -145,7 +145,8 @@ impl Endpoints {
                 Ok(Err(status)) => status::write_error(&status),
                 Err(_) => Error::Unknown(format!("no answer within {left:?}")),
             };
-            if !error.is_temporary() {
+            // A full store is full at every member.
+            if !error.is_temporary() || matches!(error, Error::Full(_)) {
                 return Err(error);
             }
             self.pass_over(&connection);

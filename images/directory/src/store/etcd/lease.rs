@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures::stream;
 use tonic::{Response, Status};
 
+use super::convert::Prefix;
 use super::endpoints::{Endpoints, with_leader};
+use super::load;
 use super::proto::lease_client::LeaseClient;
 use super::proto::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
@@ -25,8 +27,14 @@ pub(super) async fn grant(endpoints: &Endpoints, ttl: Duration) -> Result<LeaseI
     Ok(LeaseId(reply.id))
 }
 
-/// A stream of one request and one answer.
-pub(super) async fn keep_alive(endpoints: &Endpoints, lease: LeaseId) -> Result<Duration, Error> {
+/// A stream of one request and one answer, then a linearizable read that proves it: a leader that
+/// is cut off prolongs leases too, until it notices. When the read is of the same term, whoever
+/// prolonged the lease led afterwards.
+pub(super) async fn keep_alive(
+    endpoints: &Endpoints,
+    prefix: &Prefix,
+    lease: LeaseId,
+) -> Result<Duration, Error> {
     let call = |channel| async move {
         let once = stream::iter([LeaseKeepAliveRequest { id: lease.0 }]);
         let mut client = LeaseClient::new(channel);
@@ -41,9 +49,16 @@ pub(super) async fn keep_alive(endpoints: &Endpoints, lease: LeaseId) -> Result<
     let reply = endpoints
         .read(endpoints.options().attempt_timeout, call)
         .await?;
-    match u64::try_from(reply.ttl) {
-        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(Error::LeaseGone),
+    let ttl = match u64::try_from(reply.ttl) {
+        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
+        _ => return Err(Error::LeaseGone),
+    };
+    let head = load::head(endpoints, prefix).await?;
+    match reply.header.is_some_and(|kept| kept.raft_term == head.term) {
+        true => Ok(ttl),
+        false => Err(Error::Unavailable(
+            "etcd elected another leader meanwhile".to_owned(),
+        )),
     }
 }
 

@@ -63,7 +63,6 @@ impl Pager {
             range_end,
             limit: i64::try_from(options.page_entries.max(1)).unwrap_or(i64::MAX),
             revision: number(self.revision),
-            count_only: false,
         };
         let call = |channel| {
             let request = with_leader(request.clone());
@@ -95,12 +94,12 @@ fn ranges(prefix: &Prefix) -> Vec<(Bytes, Bytes)> {
         .collect()
 }
 
-/// The newest revision, and (by being linearizable) nothing older.
-pub(super) async fn head(endpoints: &Endpoints, prefix: &Prefix) -> Result<Revision, Error> {
+/// The newest revision, and (by being linearizable) nothing older. Reads a key that is never there:
+/// etcd's answer tells it, and a range would be counted.
+pub(super) async fn head(endpoints: &Endpoints, prefix: &Prefix) -> Result<Head, Error> {
     let call = |channel| {
         let request = with_leader(RangeRequest {
             key: prefix.outer(""),
-            count_only: true,
             ..RangeRequest::default()
         });
         async move { KvClient::new(channel).range(request).await }
@@ -109,7 +108,17 @@ pub(super) async fn head(endpoints: &Endpoints, prefix: &Prefix) -> Result<Revis
         .read(endpoints.options().attempt_timeout, call)
         .await?;
     let header = reply.header.unwrap_or_default();
-    Ok(revision(header.revision))
+    Ok(Head {
+        revision: revision(header.revision),
+        term: header.raft_term,
+    })
+}
+
+/// What a linearizable read tells.
+pub(super) struct Head {
+    pub(super) revision: Revision,
+    /// Of the leader that confirmed it.
+    pub(super) term: u64,
 }
 
 #[cfg(test)]

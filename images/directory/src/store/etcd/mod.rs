@@ -49,7 +49,7 @@ impl Etcd {
     }
 
     async fn read_head(&self) -> Result<Revision, Error> {
-        let head = load::head(&self.endpoints, &self.prefix).await?;
+        let head = load::head(&self.endpoints, &self.prefix).await?.revision;
         self.wanted.send_if_modified(|wanted| {
             let newer = head > *wanted;
             *wanted = head.max(*wanted);
@@ -145,7 +145,7 @@ impl Store for Etcd {
     }
 
     fn keep_alive(&self, lease: LeaseId) -> Answer<'_, Duration> {
-        lease::keep_alive(&self.endpoints, lease).boxed()
+        lease::keep_alive(&self.endpoints, &self.prefix, lease).boxed()
     }
 
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()> {

@@ -22,7 +22,7 @@ pub(super) fn write_error(status: &Status) -> Error {
     let text = describe(status);
     match status.code() {
         Code::NotFound if text.contains("lease") => Error::LeaseGone,
-        Code::ResourceExhausted => Error::Unavailable(text),
+        Code::ResourceExhausted => Error::Full(text),
         code if is_refusal(code) => Error::Failed(text),
         _ if never_sent(status) => Error::Unavailable(text),
         _ => Error::Unknown(text),
@@ -95,7 +95,7 @@ mod tests {
         let lease = Status::not_found("etcdserver: requested lease not found");
         assert_eq!(write_error(&lease), Error::LeaseGone);
         let full = Status::resource_exhausted("etcdserver: mvcc: database space exceeded");
-        assert!(matches!(write_error(&full), Error::Unavailable(_)));
+        assert!(matches!(write_error(&full), Error::Full(_)));
         let wrong = Status::invalid_argument("etcdserver: duplicate key given in txn request");
         assert!(matches!(write_error(&wrong), Error::Failed(_)));
         let old = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");

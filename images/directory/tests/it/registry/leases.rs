@@ -7,14 +7,11 @@ use buzonera_directory::model::records::ShardRecord;
 use kit::services::registry_server::Registry as _;
 use tonic::Code;
 use wire::identity::Tier;
-use wire::ids::AccountId;
 use wire::rpc::acquire_lease_reply::Result as Lease;
 use wire::rpc::renew_lease_reply::Result as Renewed;
-use wire::rpc::{
-    AccountState, AcquireLeaseRequest, QuotaState, RenewLeaseRequest, ShardLoad, ShardState,
-};
+use wire::rpc::{AcquireLeaseRequest, ShardState};
 
-use super::{World, account, from, from_tier, renewal};
+use super::{World, from, from_tier, renewal};
 use crate::etcd::shared;
 use crate::store_suite::{share, value};
 
@@ -108,55 +105,4 @@ async fn what_never_gets_a_lease_is_told_why() {
         .await
         .unwrap_err();
     assert_eq!(unknown.code(), Code::FailedPrecondition);
-}
-
-#[tokio::test]
-async fn a_renewal_tells_load_and_the_quota_of_own_accounts() {
-    let world = World::embedded().await;
-    let incarnation = world.granted("shard-1", 0, "boot-a").await;
-    let (own, other) = (AccountId::random(), AccountId::random());
-    world
-        .put(
-            &Key::Account(own),
-            &account("shard-1", AccountState::Active, 1),
-        )
-        .await;
-    world
-        .put(
-            &Key::Account(other),
-            &account("shard-2", AccountState::Active, 1),
-        )
-        .await;
-    let tell = |over| RenewLeaseRequest {
-        incarnation,
-        load: Some(ShardLoad {
-            bytes: 1234,
-            ..ShardLoad::default()
-        }),
-        quota_changes: [own, other, AccountId::random()]
-            .map(|id| QuotaState {
-                account: id.to_field(),
-                over,
-            })
-            .to_vec(),
-        ..RenewLeaseRequest::default()
-    };
-    assert!(matches!(world.renew(tell(true)).await, Renewed::Renewed(_)));
-    let record: ShardRecord = world
-        .read(Key::Shard("shard-1".parse().unwrap()))
-        .await
-        .unwrap();
-    assert_eq!(record.load.unwrap().bytes, 1234);
-    let quota = async |id| {
-        value(&world.store, &Key::Quota(id).to_string())
-            .await
-            .is_some()
-    };
-    assert!(quota(own).await);
-    assert!(!quota(other).await);
-    assert!(matches!(
-        world.renew(tell(false)).await,
-        Renewed::Renewed(_)
-    ));
-    assert!(!quota(own).await);
 }

@@ -2,6 +2,7 @@
 
 mod confirmations;
 mod leases;
+mod reports;
 mod serving;
 mod volumes;
 mod watches;
@@ -84,10 +85,14 @@ impl World {
 
     /// With the shards shard-1 and shard-2.
     async fn over(store: SharedStore, folder: Option<TempDir>) -> Self {
+        Self::with_leases_of(Duration::from_secs(1), store, folder).await
+    }
+
+    async fn with_leases_of(ttl: Duration, store: SharedStore, folder: Option<TempDir>) -> Self {
         let shared = Arc::new(Shared::default());
         let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&shared)));
         let config = RegistryConfig {
-            ttl: Duration::from_secs(1),
+            ttl,
             load_interval: Duration::ZERO,
             proof: PATIENCE,
         };
@@ -207,6 +212,6 @@ fn account(shard: &str, state: AccountState, epoch: u64) -> AccountRecord {
 fn renewal(incarnation: u64) -> RenewLeaseRequest {
     RenewLeaseRequest {
         incarnation,
-        ..RenewLeaseRequest::default()
+        serving: false,
     }
 }

@@ -14,7 +14,6 @@ impl World {
         let request = RenewLeaseRequest {
             incarnation,
             serving,
-            ..RenewLeaseRequest::default()
         };
         assert!(matches!(self.renew(request).await, Renewed::Renewed(_)));
     }
