@@ -2,6 +2,7 @@
 
 const FILES: &[&str] = &[
     "buzonera/v1/route.proto",
+    "buzonera/v1/answer.proto",
     "buzonera/v1/directory.proto",
     "buzonera/v1/registry.proto",
     "buzonera/v1/shard.proto",

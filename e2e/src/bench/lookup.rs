@@ -17,11 +17,11 @@ use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::directory::DirectoryOptions;
 use kit::rpc::{DirectoryClient, Replica};
 use kit::tls::Credentials;
+use wire::answer::Answer;
 use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
-use wire::rpc::resolve_answer::Answer;
+use wire::rpc::ResolveQuery;
 use wire::rpc::resolve_query::Subject;
-use wire::rpc::{ResolveAnswer, ResolveQuery};
 
 use super::{cores, cpu, population};
 use crate::message::Random;
@@ -107,6 +107,10 @@ async fn start(
     };
     let credentials = Credentials::load(&identities.mx)?;
     let client = DirectoryClient::new(&[replica], &credentials, DirectoryOptions::default())?;
+    // Loaded, it answers once it has proved that it is current.
+    while client.resolve(vec![ResolveQuery::default()]).await == [Answer::NotMe] {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     Ok(Running {
         map,
         client,
@@ -209,9 +213,9 @@ async fn ask_replica(
             ))),
             at_least_epoch: 0,
         };
-        let resolved = client.resolve((0..batch).map(query).collect()).await;
-        let yes = |answer: &ResolveAnswer| matches!(answer.answer, Some(Answer::Yes(_)));
-        let wrong = resolved.answers.iter().find(|answer| !yes(answer));
+        let answers = client.resolve((0..batch).map(query).collect()).await;
+        let yes = |answer: &Answer| matches!(answer, Answer::Yes(_));
+        let wrong = answers.iter().find(|answer| !yes(answer));
         if let Some(wrong) = wrong {
             return Err(anyhow::anyhow!("{wrong:?}")).context("not a yes");
         }

@@ -85,6 +85,9 @@ impl Cluster {
             // The first makes the cluster, the second finds it.
             this.tiers[replica].start()?;
             this.tiers[replica].ready(START).await?;
+            let admin = this.admin(replica)?;
+            // A replica is ready before it has loaded: it sends callers to another meanwhile.
+            wait::until("the replica answers", START, || admin.shards()).await?;
         }
         let admin = this.admin(0)?;
         for number in 1..=shards {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminConfig;
 use crate::authenticate::AuthenticateConfig;
+use crate::contact;
 use crate::election::ElectionConfig;
 use crate::moves::MovesConfig;
 use crate::registry::RegistryConfig;
@@ -33,6 +34,9 @@ pub struct Config {
     /// How long a batch of lookups may take.
     #[serde(with = "kit::config::duration")]
     pub resolve_budget: Duration,
+    /// Without word from the store for so long, a replica answers no lookups.
+    #[serde(with = "kit::config::duration")]
+    pub contact_limit: Duration,
     /// Passwords.
     pub authenticate: AuthenticateConfig,
     /// Administrators' requests.
@@ -75,6 +79,7 @@ impl Default for Config {
             store_identity: None,
             bootstrap: false,
             resolve_budget: RESOLVE_BUDGET,
+            contact_limit: contact::LIMIT,
             authenticate: AuthenticateConfig::default(),
             admin: AdminConfig::default(),
             registry: RegistryConfig::default(),
@@ -111,6 +116,11 @@ impl Settings for Config {
             "resolve-budget",
             "DURATION",
             "How long a batch of lookups may take",
+        ),
+        Key::new(
+            "contact-limit",
+            "DURATION",
+            "Without word from the store for so long, no lookups are answered",
         ),
         Key::new(
             "authenticate.cost.memory",
@@ -193,6 +203,9 @@ impl Settings for Config {
         }
         if let Err(error) = self.authenticate.cost.check() {
             problems.push(Problem::of("authenticate.cost.memory", error.to_string()));
+        }
+        if self.contact_limit.is_zero() {
+            problems.push(Problem::of("contact-limit", "write at least 1s"));
         }
         if self.authenticate.cores == 0 {
             problems.push(Problem::of("authenticate.cores", "write at least 1"));

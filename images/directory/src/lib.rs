@@ -8,6 +8,7 @@ mod admin;
 mod authenticate;
 mod cluster;
 pub mod config;
+pub mod contact;
 pub mod credential;
 pub mod election;
 pub mod lease;

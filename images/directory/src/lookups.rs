@@ -13,6 +13,7 @@ use wire::rpc::{
 };
 
 use crate::authenticate::Authenticator;
+use crate::contact::{Contact, refused};
 use crate::credential::Secret;
 use crate::map::Shared;
 use crate::metrics::Metrics;
@@ -30,6 +31,7 @@ const MAX_LOGIN: usize = 320;
 pub(crate) struct Lookups {
     pub(crate) shared: Arc<Shared>,
     pub(crate) freshness: Arc<Freshness>,
+    pub(crate) contact: Arc<Contact>,
     pub(crate) authenticator: Authenticator,
     pub(crate) metrics: Metrics,
     /// How long a batch may take.
@@ -44,6 +46,11 @@ impl Directory for Lookups {
         &self,
         request: Request<ResolveRequest>,
     ) -> Result<Response<ResolveReply>, Status> {
+        self.contact.may_speak().map_err(|not_me| {
+            self.metrics
+                .queries_refused(request.get_ref().queries.len());
+            refused(not_me)
+        })?;
         let deadline = Instant::now() + self.budget;
         let queries = request.into_inner().queries;
         if queries.len() > MAX_QUERIES {
@@ -59,6 +66,11 @@ impl Directory for Lookups {
         &self,
         request: Request<AuthenticateRequest>,
     ) -> Result<Response<AuthenticateReply>, Status> {
+        // Before the slow hash: no password was checked, so it may be sent to another replica.
+        self.contact.may_speak().map_err(|not_me| {
+            self.metrics.login_refused();
+            refused(not_me)
+        })?;
         let began = Instant::now();
         let request = request.into_inner();
         let password = Secret::new(&request.password);

@@ -23,6 +23,6 @@ async fn run(config: Config, process: Process) -> Result<(), Error> {
     admin
         .metrics
         .register(&identity, |registry| directory.register(registry));
-    directory.ready_when_loaded(admin.readiness.condition("directory: map"));
+    directory.ready_when_serving(admin.readiness.condition("directory"));
     directory.serve(shutdown).await
 }

@@ -13,13 +13,13 @@ use crate::map::Shared;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    /// yes, unknown, foreign, removed or unsure.
+    /// yes, unknown, foreign, removed, nobody_knows or not_me.
     answer: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Login {
-    /// granted, denied, busy or unsure.
+    /// granted, denied, busy, nobody_knows or not_me.
     outcome: &'static str,
 }
 
@@ -55,10 +55,23 @@ impl Metrics {
             let answer = match &answer.answer {
                 Some(Answer::Yes(_)) => "yes",
                 Some(Answer::No(no)) => no_label(*no),
-                Some(Answer::Unsure(_)) | None => "unsure",
+                Some(Answer::NobodyKnows(_)) | None => "nobody_knows",
             };
             self.resolved.get_or_create(&Answered { answer }).inc();
         }
+    }
+
+    /// Counts queries that another replica is to be asked.
+    pub(crate) fn queries_refused(&self, queries: usize) {
+        let answer = "not_me";
+        let counter = self.resolved.get_or_create(&Answered { answer });
+        counter.inc_by(queries as u64);
+    }
+
+    /// Counts a login that another replica is to be asked about.
+    pub(crate) fn login_refused(&self) {
+        let outcome = "not_me";
+        self.logins.get_or_create(&Login { outcome }).inc();
     }
 
     /// Counts a login; the outcome's label.
@@ -67,7 +80,7 @@ impl Metrics {
             Outcome::Granted(_) => "granted",
             Outcome::Denied(_) => "denied",
             Outcome::Busy(_) => "busy",
-            Outcome::Unsure(_) => "unsure",
+            Outcome::NobodyKnows(_) => "nobody_knows",
         };
         self.logins.get_or_create(&Login { outcome }).inc();
         outcome

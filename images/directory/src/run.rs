@@ -1,7 +1,7 @@
 //! One replica: the store, the map that follows it, the services, and what the elected one does.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use kit::admin::Condition;
@@ -22,6 +22,7 @@ use crate::admin::Admin;
 use crate::authenticate::{Authenticator, Pool, SetupError};
 use crate::cluster::{self, ClusterError};
 use crate::config::{Config, StoreAt};
+use crate::contact::{self, Contact};
 use crate::election::{Election, Term};
 use crate::lookups::Lookups;
 use crate::map::{self, Shared};
@@ -77,6 +78,8 @@ pub struct Directory {
     listener: Listener,
     store: SharedStore,
     writes: Writes,
+    /// Once it serves.
+    freshness: Arc<OnceLock<Weak<Freshness>>>,
     shared: Arc<Shared>,
     metrics: Metrics,
     ready: Option<Condition>,
@@ -118,6 +121,7 @@ impl Directory {
             listener,
             store: Arc::new(Observed::new(store, writes.clone())),
             writes,
+            freshness: Arc::default(),
             shared: Arc::default(),
             metrics: Metrics::default(),
             ready: None,
@@ -139,9 +143,9 @@ impl Directory {
         self.credentials.identity()
     }
 
-    /// The condition holds once the map is loaded, and from then on: what is in memory is answered
-    /// also while the store is away.
-    pub fn ready_when_loaded(&mut self, condition: Condition) {
+    /// The condition holds while this replica serves, and says when it answers no lookups: see
+    /// [`Contact::keep`].
+    pub fn ready_when_serving(&mut self, condition: Condition) {
         self.ready = Some(condition);
     }
 
@@ -149,11 +153,13 @@ impl Directory {
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.writes.register(registry);
+        let freshness = Arc::clone(&self.freshness);
+        contact::register(registry, move || freshness.get()?.upgrade()?.age());
         self.listener.metrics().register(registry);
         self.credentials.reloads().register("identity", registry);
     }
 
-    /// Serves until `shutdown` closes. While the store is away the answers are `unsure`.
+    /// Serves until `shutdown` closes.
     pub async fn serve(mut self, shutdown: Shutdown) -> Result<(), Error> {
         self.credentials.watch(&shutdown);
         tokio::select! {
@@ -162,7 +168,10 @@ impl Directory {
         }
         let freshness = Freshness::new(Arc::clone(&self.store), self.shared.reached());
         let freshness = Arc::new(freshness);
-        let admin = self.admin(&freshness);
+        let contact = Contact::new(Arc::clone(&freshness), self.config.contact_limit);
+        let contact = Arc::new(contact);
+        self.freshness.get_or_init(|| Arc::downgrade(&freshness));
+        let admin = self.admin(&freshness, &contact);
         let routes = self.routes(&freshness, &admin, &shutdown)?;
         // The tasks end with the set.
         let mut tasks = JoinSet::new();
@@ -170,7 +179,8 @@ impl Directory {
             Arc::clone(&self.store),
             Arc::clone(&self.shared),
         ));
-        tasks.spawn(ready(self.ready.take(), Arc::clone(&self.shared)));
+        let (ready, own_store) = (self.ready.take(), self.has_own_store());
+        tasks.spawn(async move { contact.keep(ready, own_store).await });
         tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
         tasks.spawn(self.leader(admin, shutdown.clone()).run());
         serve(self.listener, &self.credentials, routes, shutdown).await?;
@@ -200,13 +210,22 @@ impl Directory {
         }
     }
 
-    fn admin(&self, freshness: &Arc<Freshness>) -> Admin {
+    /// Whether nobody else has to answer for it to load.
+    fn has_own_store(&self) -> bool {
+        match self.config.store {
+            StoreAt::Embedded(_) => true,
+            StoreAt::Etcd(_) => false,
+        }
+    }
+
+    fn admin(&self, freshness: &Arc<Freshness>, contact: &Arc<Contact>) -> Admin {
         let config = &self.config.authenticate;
         Admin {
             store: Arc::clone(&self.store),
             writes: self.writes.clone(),
             shared: Arc::clone(&self.shared),
             freshness: Arc::clone(freshness),
+            contact: Arc::clone(contact),
             pool: Pool::new(config.cores, config.waiting, config.cost),
             channels: ShardChannels::new(self.credentials.clone(), ChannelOptions::default()),
             config: Arc::new(self.config.admin.clone()),
@@ -229,6 +248,7 @@ impl Directory {
         let lookups = Lookups {
             shared: Arc::clone(&self.shared),
             freshness: Arc::clone(freshness),
+            contact: Arc::clone(&admin.contact),
             authenticator,
             metrics: self.metrics.clone(),
             budget: self.config.resolve_budget,
@@ -276,16 +296,6 @@ async fn open_store(config: &Config) -> Result<SharedStore, store::Error> {
     }
 }
 
-/// Keeps the condition up; dropped, it would fall.
-async fn ready(condition: Option<Condition>, shared: Arc<Shared>) {
-    let mut reached = shared.reached();
-    let loaded = reached.wait_for(|reached| reached.0 > 0).await.is_ok();
-    if let Some(condition) = condition.filter(|_| loaded) {
-        condition.met();
-        std::future::pending::<()>().await;
-    }
-}
-
 async fn observe(metrics: Metrics, shared: Arc<Shared>) {
     loop {
         metrics.observe(&shared);
@@ -302,8 +312,12 @@ struct Leader {
 }
 
 impl Leader {
-    /// Stands for election, and works whenever elected, until shut down.
+    /// Stands for election once it has loaded, and works whenever elected, until shut down.
     async fn run(self) {
+        tokio::select! {
+            () = self.admin.contact.loaded() => {}
+            () = self.shutdown.closing() => return,
+        }
         let store = Arc::clone(&self.admin.store);
         let config = self.config.election.clone();
         let election = Election::start(store, &self.instance, config, self.shutdown.clone());

@@ -9,8 +9,10 @@ use kit::lifecycle::Shutdown;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
+use wire::answer::NotMe;
 use wire::rpc::{FollowShardsReply, ShardWord};
 
+use crate::contact::refused;
 use crate::map::Shared;
 use crate::store::Freshness;
 
@@ -92,7 +94,7 @@ impl Follower {
 
     async fn prove(&mut self) -> Result<(), Status> {
         let current = self.freshness.prove_current(Instant::now() + PROOF).await;
-        current.map_err(|unsure| Status::unavailable(unsure.to_string()))?;
+        current.map_err(|_| refused(NotMe::OutOfTouch))?;
         self.proof_due = Instant::now() + HEARTBEAT;
         Ok(())
     }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use kit::rpc::DirectoryClient;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
+use wire::answer::{Answer as Resolution, NobodyKnows};
 use wire::handoff::SessionId;
 use wire::ids::Epoch;
 use wire::pop3::reply::{Code, Reply};
 use wire::rpc::authenticate_reply::Result as Answer;
-use wire::rpc::resolve_answer::Answer as Resolution;
 use wire::rpc::resolve_query::Subject;
 use wire::rpc::{AuthenticateRequest, ResolveQuery};
 use wire::secret::Secret;
@@ -49,8 +49,8 @@ pub(crate) enum Failure {
     Throttled,
     #[error("the password pool is full")]
     Busy,
-    #[error("the directory is unsure: {0}")]
-    Unsure(String),
+    #[error("nobody knows: {0}")]
+    NobodyKnows(NobodyKnows),
     #[error("the directory cannot be asked: {0}")]
     Directory(String),
     #[error("too many sessions of this account")]
@@ -70,7 +70,7 @@ impl Failure {
             Self::Denied => "denied",
             Self::Throttled => "throttled",
             Self::Busy => "busy",
-            Self::Unsure(_) => "unsure",
+            Self::NobodyKnows(_) => "nobody_knows",
             Self::Directory(_) => "no_directory",
             Self::Sessions => "too_many_sessions",
             Self::Shard(_) => "no_shard",
@@ -85,7 +85,7 @@ impl Failure {
             Self::Denied => Refusal::Denied,
             Self::Throttled => Refusal::Temporary("too many failed logins, try again later"),
             Self::Sessions => Refusal::Temporary("too many sessions of this account"),
-            Self::Busy | Self::Unsure(_) | Self::Directory(_) => {
+            Self::Busy | Self::NobodyKnows(_) | Self::Directory(_) => {
                 Refusal::Temporary("cannot check the password now, try again later")
             }
             Self::Shard(_) | Self::Moving => {
@@ -192,7 +192,10 @@ impl Gate {
                 Err(Failure::Denied)
             }
             Some(Answer::Busy(_)) => Err(Failure::Busy),
-            Some(Answer::Unsure(why)) => Err(Failure::Unsure(why)),
+            Some(Answer::NobodyKnows(why)) => {
+                let why = NobodyKnows::try_from(why).unwrap_or_default();
+                Err(Failure::NobodyKnows(why))
+            }
             None => Err(Failure::Directory("empty answer".to_owned())),
         }
     }
@@ -223,24 +226,21 @@ impl Gate {
             subject: Some(Subject::Account(stale.account.to_field())),
             at_least_epoch: epoch.0,
         };
-        let resolved = self.directory.resolve(vec![query]).await;
-        match resolved
-            .answers
-            .into_iter()
-            .next()
-            .and_then(|answer| answer.answer)
-        {
-            Some(Resolution::Yes(yes)) => {
-                let recipient = yes.recipients.into_iter().next();
+        let answers = self.directory.resolve(vec![query]).await;
+        match answers.into_iter().next() {
+            Some(Resolution::Yes(recipients)) => {
+                let recipient = recipients.into_iter().next();
                 let route = recipient
                     .and_then(|recipient| recipient.route)
                     .unwrap_or_default();
                 Ok(Route::try_from(route)?)
             }
-            Some(Resolution::Unsure(why)) => Err(Failure::Unsure(why)),
+            Some(Resolution::NobodyKnows(why)) => Err(Failure::NobodyKnows(why)),
             // Removed since the password was checked: the next login is told by the directory.
             Some(Resolution::No(_)) => Err(Failure::Moving),
-            None => Err(Failure::Directory("empty answer".to_owned())),
+            Some(Resolution::NotMe) | None => {
+                Err(Failure::Directory("no replica answered".to_owned()))
+            }
         }
     }
 

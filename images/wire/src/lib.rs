@@ -4,6 +4,7 @@
 //! cap, and a `fuzz(&[u8])` entry that property tests drive.
 
 pub mod address;
+pub mod answer;
 pub mod delivery_id;
 pub mod handoff;
 pub mod identity;

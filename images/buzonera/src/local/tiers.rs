@@ -130,7 +130,7 @@ impl Site<'_> {
         // Shards are made after the directory: without any, an empty store is a new cluster's.
         config.bootstrap = !self.layout.shards().exists();
         let mut directory = Directory::open(config).await.map_err(named("directory"))?;
-        directory.ready_when_loaded(self.admin.readiness.condition("directory"));
+        directory.ready_when_serving(self.admin.readiness.condition("directory"));
         let metrics = &self.admin.metrics;
         metrics.register(directory.identity(), |to| directory.register(to));
         stage.run("directory".to_owned(), directory.serve(stage.shutdown()));

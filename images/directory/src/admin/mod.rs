@@ -28,6 +28,7 @@ use tonic::{Request, Response, Status};
 use wire::rpc;
 
 use crate::authenticate::Pool;
+use crate::contact::Contact;
 use crate::map::{Address, Map, Shared};
 use crate::store::observed::Writes;
 use crate::store::{Freshness, SharedStore};
@@ -95,6 +96,7 @@ pub(crate) struct Admin {
     pub(crate) writes: Writes,
     pub(crate) shared: Arc<Shared>,
     pub(crate) freshness: Arc<Freshness>,
+    pub(crate) contact: Arc<Contact>,
     pub(crate) pool: Pool,
     pub(crate) channels: ShardChannels,
     pub(crate) config: Arc<AdminConfig>,
@@ -105,7 +107,7 @@ impl Admin {
     async fn current(&self) -> Result<(), Status> {
         let deadline = Instant::now() + self.config.proof;
         let proof = self.freshness.prove_current(deadline).await;
-        proof.map_err(|unsure| refuse::unsure(&unsure))
+        proof.map_err(|_| refuse::unproven())
     }
 }
 
@@ -144,7 +146,8 @@ fn addresses<'a>(
     Ok(map.addresses_after(&after).take_while(inside))
 }
 
-/// Hands each method to the function of its name; who may call is checked before.
+/// Hands each method to the function of its name, on a replica that may speak; who may call is
+/// checked before.
 macro_rules! methods {
     ($($method:ident: $request:ident -> $reply:ident = |$me:ident, $message:ident| $call:expr;)*) => {
         #[tonic::async_trait]
@@ -154,6 +157,7 @@ macro_rules! methods {
                     &self,
                     request: Request<rpc::$request>,
                 ) -> Result<Response<rpc::$reply>, Status> {
+                    self.contact.check()?;
                     let ($me, $message) = (self, request.into_inner());
                     $call.await.map(Response::new)
                 }

@@ -2,9 +2,10 @@
 
 use tonic::Status;
 use wire::address::{Canonical, Domain};
+use wire::answer::{NobodyKnows, Word};
 use wire::ids::{RequestId, ShardName};
 
-use crate::store::{self, Unsure};
+use crate::store;
 
 /// A field that cannot be read.
 pub(super) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
@@ -26,8 +27,8 @@ pub(super) fn store(error: &store::Error) -> Status {
 }
 
 /// The replica could not prove that it is current.
-pub(super) fn unsure(unsure: &Unsure) -> Status {
-    again(unsure)
+pub(super) fn unproven() -> Status {
+    kit::rpc::unanswered(Word::NobodyKnows(NobodyKnows::Unproven))
 }
 
 /// A stored record that cannot be read.

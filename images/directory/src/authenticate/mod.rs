@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use wire::answer::NobodyKnows;
 use wire::ids::AccountId;
 use wire::rpc::authenticate_reply::Result as Outcome;
 use wire::rpc::{AccountState, Busy, Denied, Granted};
@@ -133,8 +134,8 @@ impl Authenticator {
             return outcome;
         }
         let deadline = Instant::now() + self.proof;
-        if let Err(unsure) = self.freshness.prove_current(deadline).await {
-            return Outcome::Unsure(unsure.to_string());
+        if self.freshness.prove_current(deadline).await.is_err() {
+            return nobody_knows(NobodyKnows::Unproven);
         }
         let second = look_up(&self.shared.read(), login);
         match (first, second) {
@@ -175,7 +176,7 @@ impl Authenticator {
             Login::Known(id, phc) if right && !password.is_too_long() => {
                 self.granted(login, *id, phc, password)
             }
-            Login::Creating => Some(unsure("the account is being created")),
+            Login::Creating => Some(nobody_knows(NobodyKnows::Creating)),
             Login::Known(..) | Login::Nobody => None,
         }
     }
@@ -189,7 +190,7 @@ impl Authenticator {
                 cache.add(id, phc, password, kit::clock::boottime());
                 Some(grant(&map, id))
             }
-            _ => Some(unsure("the account changed just now")),
+            _ => Some(nobody_knows(NobodyKnows::Changing)),
         }
     }
 }
@@ -212,7 +213,7 @@ fn grant(map: &Map, id: AccountId) -> Outcome {
             route: Some(resolve::route(&account)),
             address: account.address(),
         }),
-        None => unsure("the account changed just now"),
+        None => nobody_knows(NobodyKnows::Changing),
     }
 }
 
@@ -220,6 +221,6 @@ fn denied() -> Outcome {
     Outcome::Denied(Denied {})
 }
 
-fn unsure(why: &str) -> Outcome {
-    Outcome::Unsure(why.to_owned())
+fn nobody_knows(why: NobodyKnows) -> Outcome {
+    Outcome::NobodyKnows(why.into())
 }

@@ -8,10 +8,12 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tonic::Status;
+use wire::answer::NotMe;
 use wire::ids::{AccountId, Incarnation, ShardName};
 use wire::rpc::{AccountEntry, Route, WatchReply, WatchRequest};
 
 use super::Registry;
+use crate::contact::refused;
 use crate::map::{Account, AccountChange, Map, News, Shared};
 use crate::store::Revision;
 
@@ -33,7 +35,7 @@ impl Registry {
             .freshness
             .prove_current(Instant::now() + self.config.proof)
             .await;
-        current.map_err(|unsure| Status::unavailable(unsure.to_string()))?;
+        current.map_err(|_| refused(NotMe::OutOfTouch))?;
         let all = |map: &Map| {
             map.accounts_of(&shard)
                 .map(|account| account.id())

@@ -1,6 +1,7 @@
 //! Answers to a batch: yes at once, no after a proof, each address by itself.
 
 use tokio::time::Instant;
+use wire::answer::NobodyKnows;
 use wire::ids::{AccountId, Epoch};
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
@@ -13,7 +14,8 @@ use crate::store::Freshness;
 /// Most queries of one batch.
 pub(crate) const MAX_QUERIES: usize = 256;
 
-/// Answers each query; those that need a proof get it, or `unsure`, before the deadline.
+/// Answers each query; those that need a proof get it, or nobody knows, before the
+/// deadline.
 pub(crate) async fn answer(
     shared: &Shared,
     freshness: &Freshness,
@@ -28,11 +30,7 @@ pub(crate) async fn answer(
                 look_again(&shared.read(), queries, &mut verdicts);
                 return verdicts.into_iter().map(proven).collect();
             }
-            Err(unsure) => {
-                let why = unsure.to_string();
-                let unproven = |verdict| unproven(verdict, &why);
-                return verdicts.into_iter().map(unproven).collect();
-            }
+            Err(_) => return verdicts.into_iter().map(unproven).collect(),
         }
     }
     verdicts.into_iter().map(proven).collect()
@@ -55,18 +53,18 @@ fn verdict(map: &Map, query: &ResolveQuery) -> Verdict {
         Some(Subject::Address(address)) => super::address(map, address),
         Some(Subject::Account(id)) => match AccountId::from_slice(id) {
             Ok(id) => super::account(map, id, Epoch(query.at_least_epoch)),
-            Err(_) => Verdict::Unsure("the account id has not 16 octets"),
+            Err(_) => Verdict::NobodyKnows(NobodyKnows::Question),
         },
         Some(Subject::Postmaster(true)) => super::postmaster(map),
-        Some(Subject::Postmaster(false)) | None => Verdict::Unsure("the query asks for nothing"),
+        Some(Subject::Postmaster(false)) | None => Verdict::NobodyKnows(NobodyKnows::Question),
     }
 }
 
 fn needs_proof(verdict: &Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::No(_) | Verdict::Partly(_) | Verdict::Behind
-    )
+    match verdict {
+        Verdict::No(_) | Verdict::Partly(_) | Verdict::Behind => true,
+        Verdict::Yes(_) | Verdict::NobodyKnows(_) => false,
+    }
 }
 
 fn proven(verdict: Verdict) -> ResolveAnswer {
@@ -75,19 +73,17 @@ fn proven(verdict: Verdict) -> ResolveAnswer {
             Answer::Yes(wire::rpc::Recipients { recipients })
         }
         Verdict::No(no) => Answer::No(no.into()),
-        Verdict::Behind => Answer::Unsure("the epoch asked for is not known here".to_owned()),
-        Verdict::Unsure(why) => Answer::Unsure(why.to_owned()),
+        Verdict::Behind => Answer::NobodyKnows(NobodyKnows::Epoch.into()),
+        Verdict::NobodyKnows(why) => Answer::NobodyKnows(why.into()),
     };
     ResolveAnswer {
         answer: Some(answer),
     }
 }
 
-fn unproven(verdict: Verdict, why: &str) -> ResolveAnswer {
-    if needs_proof(&verdict) {
-        return ResolveAnswer {
-            answer: Some(Answer::Unsure(why.to_owned())),
-        };
+fn unproven(verdict: Verdict) -> ResolveAnswer {
+    match needs_proof(&verdict) {
+        true => proven(Verdict::NobodyKnows(NobodyKnows::Unproven)),
+        false => proven(verdict),
     }
-    proven(verdict)
 }

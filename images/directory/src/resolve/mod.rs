@@ -9,6 +9,7 @@ mod answer;
 use std::collections::HashSet;
 
 use wire::address::{Address, Canonical};
+use wire::answer::NobodyKnows;
 use wire::ids::{AccountId, Epoch};
 use wire::rpc::{AccountState, No, Recipient, Route};
 
@@ -34,8 +35,8 @@ pub enum Verdict {
     No(No),
     /// This map is behind what the asker knows.
     Behind,
-    /// Nobody can say yet; why.
-    Unsure(&'static str),
+    /// No replica can say.
+    NobodyKnows(NobodyKnows),
 }
 
 /// What an address as received leads to.
@@ -81,7 +82,9 @@ pub fn account(map: &Map, id: AccountId, at_least: Epoch) -> Verdict {
     match account.state() {
         AccountState::Active => Verdict::Yes(vec![recipient(map, &account)]),
         AccountState::Removed | AccountState::Purging => Verdict::No(No::Removed),
-        AccountState::Creating | AccountState::Unspecified => Verdict::Unsure(CREATING),
+        AccountState::Creating | AccountState::Unspecified => {
+            Verdict::NobodyKnows(NobodyKnows::Creating)
+        }
     }
 }
 
@@ -89,7 +92,7 @@ pub fn account(map: &Map, id: AccountId, at_least: Epoch) -> Verdict {
 pub fn postmaster(map: &Map) -> Verdict {
     match map.first_domain() {
         Some(domain) => address(map, &format!("{}@{}", ROLES[0], domain.name)),
-        None => Verdict::Unsure("the cluster has no domain yet"),
+        None => Verdict::NobodyKnows(NobodyKnows::Postmaster),
     }
 }
 
@@ -122,15 +125,13 @@ fn recipient(map: &Map, account: &map::Account<'_>) -> Recipient {
     }
 }
 
-const CREATING: &str = "the account is being created";
-
 /// An address on its way to accounts.
 #[derive(Default)]
 struct Expansion {
     recipients: Vec<Recipient>,
     accounts: HashSet<AccountId>,
     seen: HashSet<String>,
-    unsure: Option<&'static str>,
+    nobody_knows: Option<NobodyKnows>,
     /// An address or account that it leads to is not there.
     missing: bool,
     /// A role's address is among them: it always leads to somebody, sooner or later.
@@ -143,7 +144,7 @@ impl Expansion {
         let mut waiting = vec![first.clone()];
         while let Some(next) = waiting.pop() {
             if self.seen.len() >= MAX_EXPANSION {
-                self.unsure = Some("the alias leads to too many addresses");
+                self.nobody_knows = Some(NobodyKnows::TooWide);
                 return;
             }
             if self.seen.insert(next.to_string()) {
@@ -182,7 +183,7 @@ impl Expansion {
             Some(named) => waiting.push(named),
             None => match map.oldest_account(domain.name) {
                 Some(account) => self.add(map, account.id()),
-                None => self.unsure = Some("the domain has no account yet"),
+                None => self.nobody_knows = Some(NobodyKnows::Postmaster),
             },
         }
     }
@@ -198,17 +199,19 @@ impl Expansion {
                     self.recipients.push(recipient(map, &account));
                 }
             }
-            AccountState::Creating | AccountState::Unspecified => self.unsure = Some(CREATING),
+            AccountState::Creating | AccountState::Unspecified => {
+                self.nobody_knows = Some(NobodyKnows::Creating);
+            }
             AccountState::Removed | AccountState::Purging => self.missing = true,
         }
     }
 
     /// A target that cannot be told yet holds back the others: accepted, it would get nothing.
     fn verdict(self) -> Verdict {
-        match self.unsure {
-            Some(why) => Verdict::Unsure(why),
+        match self.nobody_knows {
+            Some(why) => Verdict::NobodyKnows(why),
             None if self.recipients.is_empty() && self.role => {
-                Verdict::Unsure("the domain's postmaster does not exist")
+                Verdict::NobodyKnows(NobodyKnows::Postmaster)
             }
             None if self.recipients.is_empty() => Verdict::No(No::Unknown),
             None if self.missing => Verdict::Partly(self.recipients),

@@ -184,7 +184,7 @@ fn a_loop_of_aliases_ends() {
 }
 
 #[test]
-fn too_many_addresses_behind_an_alias_are_unsure() {
+fn nobody_knows_too_many_addresses_behind_an_alias() {
     let mut world = world();
     for n in 0..=MAX_EXPANSION {
         let next = format!("a{}@example.org", n + 1);
@@ -192,7 +192,7 @@ fn too_many_addresses_behind_an_alias_are_unsure() {
     }
     assert!(matches!(
         world.verdict("a0@example.org"),
-        Verdict::Unsure(_)
+        Verdict::NobodyKnows(_)
     ));
 }
 
@@ -204,14 +204,14 @@ fn only_active_accounts_receive() {
     world.account("gone@example.org", AccountState::Purging);
     assert!(matches!(
         world.verdict("new@example.org"),
-        Verdict::Unsure(_)
+        Verdict::NobodyKnows(_)
     ));
     assert_eq!(world.verdict("old@example.org"), UNKNOWN);
     assert_eq!(world.verdict("gone@example.org"), UNKNOWN);
     world.alias("all@example.org", &["ana@example.org", "new@example.org"]);
     assert!(matches!(
         world.verdict("all@example.org"),
-        Verdict::Unsure(_)
+        Verdict::NobodyKnows(_)
     ));
     world.alias(
         "all@example.org",
@@ -248,22 +248,22 @@ fn postmaster_leads_where_the_domain_says() {
     world.domain("away.example", "+", "away@example.org");
     assert!(matches!(
         world.verdict("abuse@away.example"),
-        Verdict::Unsure(_)
+        Verdict::NobodyKnows(_)
     ));
 }
 
 #[test]
-fn postmaster_before_there_is_an_account_is_unsure() {
+fn nobody_knows_a_postmaster_before_there_is_an_account() {
     let mut world = World::default();
-    assert!(matches!(postmaster(&world.map), Verdict::Unsure(_)));
+    assert!(matches!(postmaster(&world.map), Verdict::NobodyKnows(_)));
     world.domain("first.example", "+", "");
     world.domain("example.org", "+", "");
     world.account("ana@example.org", AccountState::Active);
     assert!(matches!(
         world.verdict("postmaster@first.example"),
-        Verdict::Unsure(_)
+        Verdict::NobodyKnows(_)
     ));
-    assert!(matches!(postmaster(&world.map), Verdict::Unsure(_)));
+    assert!(matches!(postmaster(&world.map), Verdict::NobodyKnows(_)));
     world.account("eva@first.example", AccountState::Active);
     let Verdict::Yes(recipients) = postmaster(&world.map) else {
         panic!("{:?}", postmaster(&world.map));
@@ -288,7 +288,7 @@ fn an_account_is_asked_for_by_id_and_epoch() {
     );
     assert!(matches!(
         account(&world.map, creating, Epoch(0)),
-        Verdict::Unsure(_)
+        Verdict::NobodyKnows(_)
     ));
     let nobody = AccountId::from_bytes([99; 16]);
     assert_eq!(account(&world.map, nobody, Epoch(0)), UNKNOWN);

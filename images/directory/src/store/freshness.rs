@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,6 +20,8 @@ pub struct Freshness {
     shared: Arc<Shared>,
     reached: watch::Receiver<Revision>,
     reader: JoinHandle<()>,
+    /// Milliseconds since the machine started at which the newest proof began; 0: there was none.
+    proven_at: AtomicU64,
 }
 
 /// Why currency could not be proved; a temporary failure.
@@ -59,11 +62,39 @@ impl Freshness {
             shared,
             reached,
             reader,
+            proven_at: AtomicU64::new(0),
         }
     }
 
     /// Waits until the replica has applied everything that was committed before this call.
     pub async fn prove_current(&self, deadline: Instant) -> Result<(), Unsure> {
+        let began = milliseconds(kit::clock::boottime());
+        self.prove(deadline).await?;
+        self.proven_at.fetch_max(began, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Everything committed longer ago than this is applied; none: nothing was ever proved.
+    pub fn age(&self) -> Option<Duration> {
+        match self.proven_at.load(Ordering::SeqCst) {
+            0 => None,
+            proven => {
+                let now = milliseconds(kit::clock::boottime());
+                Some(Duration::from_millis(now.saturating_sub(proven)))
+            }
+        }
+    }
+
+    /// Returns once the replica has loaded.
+    pub async fn loaded(&self) {
+        let loaded = |reached: &Revision| *reached > Revision(0);
+        // A follower that is gone loads nothing any more.
+        if self.reached.clone().wait_for(loaded).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn prove(&self, deadline: Instant) -> Result<(), Unsure> {
         let head = timeout_at(deadline, self.next_read()).await;
         let head = head.map_err(|_| Unsure::Slow)?.map_err(Unsure::Store)?;
         let mut reached = self.reached.clone();
@@ -89,6 +120,10 @@ impl Freshness {
             Err(_) => Err(Error::Unavailable("the reader has ended".to_owned())),
         }
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Drop for Freshness {

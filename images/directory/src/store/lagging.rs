@@ -1,8 +1,10 @@
-//! A store whose watches can be held back: what a replica that lags sees. For tests of what a
-//! directory says then; nothing that ships uses it.
+//! A store whose watches and loads can be held back, or that is away altogether: what a replica sees
+//! that lags, that is loading, or that is cut off. For tests of what a directory says then; nothing
+//! that ships uses it.
 
 use std::time::Duration;
 
+use futures::future::FutureExt;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
 
@@ -10,10 +12,20 @@ use super::{
     Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore, Store, Txn,
 };
 
-/// Hands everything through, but for the watches' changes while they are held.
+/// How much of the store comes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Through {
+    All,
+    /// No watch delivers and no load begins.
+    CallsOnly,
+    /// As before, and every call fails.
+    Nothing,
+}
+
+/// Hands everything through that is not held back.
 pub struct Lagging {
     inner: SharedStore,
-    held: watch::Sender<bool>,
+    through: watch::Sender<Through>,
 }
 
 impl Lagging {
@@ -21,19 +33,36 @@ impl Lagging {
     pub fn new(inner: SharedStore) -> Self {
         Self {
             inner,
-            held: watch::Sender::new(false),
+            through: watch::Sender::new(Through::All),
         }
     }
 
-    /// From now on no watch delivers.
+    /// From now on no watch delivers, and loads wait.
     pub fn hold(&self) {
-        self.held.send_replace(true);
+        self.through.send_replace(Through::CallsOnly);
     }
 
-    /// Watches deliver what was held back, and go on.
-    pub fn release(&self) {
-        self.held.send_replace(false);
+    /// From now on the store is away: calls fail, watches are silent.
+    pub fn cut_off(&self) {
+        self.through.send_replace(Through::Nothing);
     }
+
+    /// Watches deliver what was held back, and everything goes on.
+    pub fn release(&self) {
+        self.through.send_replace(Through::All);
+    }
+
+    fn reach(&self) -> Result<&SharedStore, Error> {
+        match *self.through.borrow() {
+            Through::All | Through::CallsOnly => Ok(&self.inner),
+            Through::Nothing => Err(Error::Unavailable("it is cut off".to_owned())),
+        }
+    }
+}
+
+/// Waits until nothing is held; a store that is gone holds nothing back any more.
+async fn released(mut through: watch::Receiver<Through>) {
+    let _ = through.wait_for(|through| *through == Through::All).await;
 }
 
 impl Store for Lagging {
@@ -42,20 +71,23 @@ impl Store for Lagging {
     }
 
     fn load(&self) -> Answer<'_, Load> {
-        self.inner.load()
+        async {
+            released(self.through.subscribe()).await;
+            self.inner.load().await
+        }
+        .boxed()
     }
 
     fn get(&self, keys: Vec<Key>) -> Answer<'_, Vec<Option<Entry>>> {
-        self.inner.get(keys)
+        async { self.reach()?.get(keys).await }.boxed()
     }
 
     fn watch(&self, after: Revision) -> BoxStream<'static, Result<Changes, Error>> {
-        let held = self.held.subscribe();
+        let through = self.through.subscribe();
         let deliver = move |changes| {
-            let mut held = held.clone();
+            let through = through.clone();
             async move {
-                // A store that is gone holds nothing back any more.
-                let _ = held.wait_for(|held| !held).await;
+                released(through).await;
                 changes
             }
         };
@@ -63,22 +95,22 @@ impl Store for Lagging {
     }
 
     fn head(&self) -> Answer<'_, Revision> {
-        self.inner.head()
+        async { self.reach()?.head().await }.boxed()
     }
 
     fn commit(&self, txn: Txn) -> Answer<'_, Outcome> {
-        self.inner.commit(txn)
+        async { self.reach()?.commit(txn).await }.boxed()
     }
 
     fn grant(&self, ttl: Duration) -> Answer<'_, LeaseId> {
-        self.inner.grant(ttl)
+        async move { self.reach()?.grant(ttl).await }.boxed()
     }
 
     fn keep_alive(&self, lease: LeaseId) -> Answer<'_, Duration> {
-        self.inner.keep_alive(lease)
+        async move { self.reach()?.keep_alive(lease).await }.boxed()
     }
 
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()> {
-        self.inner.revoke(lease)
+        async move { self.reach()?.revoke(lease).await }.boxed()
     }
 }

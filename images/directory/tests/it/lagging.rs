@@ -34,8 +34,8 @@ pub(crate) async fn replicas() -> (World, World, Arc<Lagging>) {
     let second = Directory::open_over(settings, Arc::clone(&lagging) as SharedStore).unwrap();
     let again = Authority::open(&folder.path().join("ca")).unwrap();
     let copy = tempfile::tempdir().unwrap();
-    let first = World::serve(folder, authority, first);
-    let second = World::serve(copy, again, second);
+    let first = World::serve(folder, authority, first).await;
+    let second = World::serve(copy, again, second).await;
     (first, second, lagging)
 }
 
@@ -67,7 +67,7 @@ async fn login(world: &World) -> Login {
 }
 
 #[tokio::test]
-async fn what_a_lagging_replica_does_not_know_it_is_unsure_of() {
+async fn what_a_lagging_replica_cannot_prove_nobody_knows() {
     let (first, second, lagging) = replicas().await;
     let _shard = first.shard("shard-1").await;
     first.domain("example.org").await;
@@ -77,11 +77,11 @@ async fn what_a_lagging_replica_does_not_know_it_is_unsure_of() {
     lagging.hold();
     first.account("ana@example.org", "secret").await;
     let behind = resolve(&second, address("ana@example.org"), 0).await;
-    assert!(matches!(behind, Answer::Unsure(_)), "{behind:?}");
+    assert!(matches!(behind, Answer::NobodyKnows(_)), "{behind:?}");
     let foreign = resolve(&second, address("ana@other.example"), 0).await;
-    assert!(matches!(foreign, Answer::Unsure(_)), "{foreign:?}");
+    assert!(matches!(foreign, Answer::NobodyKnows(_)), "{foreign:?}");
     let denied = login(&second).await;
-    assert!(matches!(denied, Login::Unsure(_)), "{denied:?}");
+    assert!(matches!(denied, Login::NobodyKnows(_)), "{denied:?}");
     let name = wire::rpc::AddressName {
         address: "ana@example.org".to_owned(),
     };
@@ -122,11 +122,11 @@ async fn whom_a_lagging_replica_does_not_know_is_not_left_out_of_an_alias() {
     assert_eq!(team(&second).await, Some(2));
 }
 
-/// How many recipients the alias has; none: unsure.
+/// How many recipients the alias has; none: nobody knows.
 async fn team(world: &World) -> Option<usize> {
     match resolve(world, address("team@example.org"), 0).await {
         Answer::Yes(recipients) => Some(recipients.recipients.len()),
-        Answer::Unsure(_) => None,
+        Answer::NobodyKnows(_) => None,
         Answer::No(no) => panic!("{no}"),
     }
 }
@@ -170,5 +170,5 @@ async fn a_yes_comes_from_memory_though_the_watch_is_held() {
     let yes = resolve(&second, address("ana@example.org"), 0).await;
     assert!(matches!(yes, Answer::Yes(_)), "{yes:?}");
     let later = resolve(&second, Subject::Account(route.account), route.epoch + 1).await;
-    assert!(matches!(later, Answer::Unsure(_)), "{later:?}");
+    assert!(matches!(later, Answer::NobodyKnows(_)), "{later:?}");
 }

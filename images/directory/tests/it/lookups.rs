@@ -66,7 +66,7 @@ async fn each_address_of_a_batch_has_its_own_answer() {
     assert_eq!(answers[1], Answer::No(No::Unknown.into()));
     assert_eq!(answers[2], Answer::No(No::Foreign.into()));
     assert!(matches!(&answers[3], Answer::Yes(_)));
-    assert!(matches!(&answers[4], Answer::Unsure(_)));
+    assert!(matches!(&answers[4], Answer::NobodyKnows(_)));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod admin_replace;
 mod admin_retries;
 mod admin_shards;
 mod admin_sweep;
+mod answers;
 mod cluster;
 mod election;
 mod etcd;

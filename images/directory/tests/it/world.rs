@@ -21,7 +21,7 @@ use wire::rpc::acquire_lease_reply::Result as Lease;
 use wire::rpc::confirmation::What;
 use wire::rpc::{
     Account, AccountEntry, AccountState, AcquireLeaseRequest, AddAccountRequest, AddDomainRequest,
-    AddShardRequest, ConfirmRequest, Confirmation, LockFile, Volume, WatchRequest,
+    AddShardRequest, ConfirmRequest, Confirmation, LockFile, ResolveRequest, Volume, WatchRequest,
 };
 
 /// A running directory.
@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) authority: Authority,
     pub(crate) endpoint: String,
+    instance: String,
     pub(crate) shutdown: Shutdown,
     serving: JoinHandle<Result<(), buzonera_directory::Error>>,
 }
@@ -46,18 +47,35 @@ impl World {
         let mut config = config(&authority, folder.path());
         change(&mut config);
         let directory = Directory::open(config).await.unwrap();
-        Self::serve(folder, authority, directory)
+        Self::serve(folder, authority, directory).await
+    }
+
+    /// Serves what was opened, and returns once it answers.
+    pub(crate) async fn serve(folder: TempDir, authority: Authority, directory: Directory) -> Self {
+        let world = Self::serve_unasked(folder, authority, directory);
+        until("the replica answers", || async {
+            let nothing = ResolveRequest::default();
+            world.lookups().resolve(nothing).await.ok()
+        })
+        .await;
+        world
     }
 
     /// Serves what was opened.
-    pub(crate) fn serve(folder: TempDir, authority: Authority, directory: Directory) -> Self {
+    pub(crate) fn serve_unasked(
+        folder: TempDir,
+        authority: Authority,
+        directory: Directory,
+    ) -> Self {
         let endpoint = directory.addr().to_string();
+        let instance = directory.identity().instance().to_owned();
         let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         let serving = tokio::spawn(directory.serve(shutdown.clone()));
         Self {
             folder,
             authority,
             endpoint,
+            instance,
             shutdown,
             serving,
         }
@@ -75,13 +93,13 @@ impl World {
         let folder = self.stop().await;
         let authority = Authority::open(&folder.path().join("ca")).unwrap();
         let directory = Directory::open(config(&authority, folder.path())).await;
-        Self::serve(folder, authority, directory.unwrap())
+        Self::serve(folder, authority, directory.unwrap()).await
     }
 
     /// A channel to the directory from a process of this tier.
     pub(crate) fn channel(&self, tier: Tier, instance: &str) -> Channel {
         let credentials = issue(&self.authority, self.folder.path(), tier, instance);
-        let expect = credentials.peer(Tier::Directory, "directory-0").unwrap();
+        let expect = credentials.peer(Tier::Directory, &self.instance).unwrap();
         channel(
             &self.endpoint,
             &expect,

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
+use wire::answer::Answer;
 use wire::identity::Identity;
-use wire::rpc::resolve_answer::Answer;
 use wire::rpc::{
-    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, ResolveAnswer,
-    ResolveQuery, ResolveRequest,
+    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, ResolveQuery,
+    ResolveRequest,
 };
 
 use super::channel::ChannelOptions;
+use super::unanswered::is_not_me;
 use crate::services::admin_client::AdminClient;
 use crate::services::directory_client;
 use crate::services::registry_client::RegistryClient;
@@ -32,7 +34,7 @@ pub struct DirectoryOptions {
     /// A replica that has not answered, or is not connected, after this gets company: the question
     /// goes to the next one too.
     pub fail_over: Duration,
-    /// When no replica has answered a question after this, the answer is "unsure".
+    /// When no replica has answered a question after this, the answer is "not me".
     pub resolve_deadline: Duration,
     /// For a password, connecting included.
     pub authenticate_deadline: Duration,
@@ -43,7 +45,7 @@ pub struct DirectoryOptions {
 }
 
 impl Default for DirectoryOptions {
-    /// A replica answers within 200 ms, if only "unsure": 250 ms is a lost one. Two seconds were
+    /// A replica answers within 200 ms, if only "nobody knows": 250 ms is a lost one. Two seconds were
     /// the paper's patience and are the ceiling here. A password costs 30 ms of a busy pool; 5 s
     /// covers the pool's queue.
     fn default() -> Self {
@@ -69,16 +71,6 @@ pub struct DirectoryClient {
     options: Arc<DirectoryOptions>,
 }
 
-/// What the directory answered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resolved {
-    /// One per question, in order.
-    pub answers: Vec<ResolveAnswer>,
-    /// Whether a replica answered. If not, every answer is "unsure", and only then may a caller go
-    /// by a yes that it remembers.
-    pub reached: bool,
-}
-
 impl DirectoryClient {
     /// A client of these replicas, at least one. It connects with the first question.
     pub fn new(
@@ -93,42 +85,50 @@ impl DirectoryClient {
         })
     }
 
-    /// Asks where addresses and accounts are. Never fails: what no replica answers is unsure.
-    /// An unsure answer of a replica that was reached stands, and is not asked elsewhere.
-    pub async fn resolve(&self, queries: Vec<ResolveQuery>) -> Resolved {
-        let mut resolved = Resolved {
-            answers: Vec::with_capacity(queries.len()),
-            reached: true,
-        };
+    /// Asks where addresses and accounts are; one answer per question, in order. Never fails: what
+    /// no replica answers is "not me". "Nobody knows" stands, and is not asked elsewhere.
+    pub async fn resolve(&self, queries: Vec<ResolveQuery>) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(queries.len());
         for batch in queries.chunks(MAX_BATCH) {
             match self.resolve_batch(batch).await {
-                Some(answers) => resolved.answers.extend(answers),
-                None => {
-                    resolved.reached = false;
-                    resolved.answers.extend(batch.iter().map(|_| unreached()));
-                }
+                Some(answered) => answers.extend(answered),
+                None => answers.extend(batch.iter().map(|_| Answer::NotMe)),
             }
         }
-        resolved
+        answers
     }
 
-    /// Checks a password: at one replica, sent once. Errors are temporary failures.
+    /// Checks a password: at one replica, sent once, and to the next one only after "not me", since
+    /// then nothing was checked. Errors are temporary failures.
     pub async fn authenticate(
         &self,
         request: AuthenticateRequest,
     ) -> Result<AuthenticateReply, Status> {
         let deadline = self.options.authenticate_deadline;
-        let mut request = tonic::Request::new(request);
-        request.set_timeout(deadline);
-        let channel = DirectoryChannel::new(self.replicas.clone(), First::InTurn);
-        let mut client = directory_client::DirectoryClient::new(channel);
         // The channel keeps the deadline for the reply's head; the rest comes right after it.
         let limit = deadline + self.options.fail_over;
-        match tokio::time::timeout(limit, client.authenticate(request)).await {
-            Ok(answered) => Ok(answered?.into_inner()),
-            Err(_) => Err(Status::deadline_exceeded(
-                "the directory did not answer in time",
-            )),
+        let asked = self.ask_password(request, Instant::now() + deadline);
+        let late = || Status::deadline_exceeded("the directory did not answer in time");
+        let answered = tokio::time::timeout(limit, asked).await;
+        answered.map_err(|_| late())?
+    }
+
+    /// A replica that says "not me" is avoided from then on, so that the next round asks another.
+    async fn ask_password(
+        &self,
+        request: AuthenticateRequest,
+        end: Instant,
+    ) -> Result<AuthenticateReply, Status> {
+        let channel = DirectoryChannel::new(self.replicas.clone(), First::InTurn);
+        let mut client = directory_client::DirectoryClient::new(channel);
+        let mut rounds = 1..self.replicas.count();
+        loop {
+            let mut request = tonic::Request::new(request.clone());
+            request.set_timeout(end.saturating_duration_since(Instant::now()));
+            match client.authenticate(request).await {
+                Err(status) if is_not_me(&status) && rounds.next().is_some() => {}
+                answered => return Ok(answered?.into_inner()),
+            }
         }
     }
 
@@ -157,7 +157,7 @@ impl DirectoryClient {
     }
 
     /// `None`: no replica answered.
-    async fn resolve_batch(&self, queries: &[ResolveQuery]) -> Option<Vec<ResolveAnswer>> {
+    async fn resolve_batch(&self, queries: &[ResolveQuery]) -> Option<Vec<Answer>> {
         let DirectoryOptions {
             fail_over,
             resolve_deadline,
@@ -181,10 +181,4 @@ fn home_of(identity: &Identity) -> usize {
     octets.fold(0, |sum, octet| {
         sum.wrapping_mul(31).wrapping_add(octet.into())
     })
-}
-
-fn unreached() -> ResolveAnswer {
-    ResolveAnswer {
-        answer: Some(Answer::Unsure("no directory replica answered".to_owned())),
-    }
 }

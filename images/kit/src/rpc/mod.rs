@@ -11,12 +11,14 @@ pub mod deadline;
 pub mod directory;
 pub mod server;
 mod shards;
+mod unanswered;
 
 pub use caller::{Caller, caller, method, peer};
 pub use channel::{Channel, ChannelOptions, channel, is_unsent};
 pub use connect::{BadEndpoint, ConnectError};
-pub use directory::{DirectoryClient, Replica, Resolved};
+pub use directory::{DirectoryClient, Replica};
 pub use shards::ShardChannels;
+pub use unanswered::{unanswered, word_of};
 
 /// HTTP/2 window of one stream, both ways: a few 256 KiB chunks of a body in flight.
 pub const STREAM_WINDOW: u32 = 1 << 20;

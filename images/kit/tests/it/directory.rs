@@ -7,6 +7,7 @@ use buzonera_kit::rpc::directory::{DirectoryOptions, MAX_BATCH, Replica as Confi
 use buzonera_kit::services::directory_client::DirectoryClient as RawClient;
 use tokio::net::TcpListener;
 use tonic::Code;
+use wire::answer::{Answer, NotMe, Word};
 use wire::identity::Tier;
 use wire::rpc::{AuthenticateRequest, ResolveQuery};
 
@@ -75,9 +76,8 @@ fn login() -> AuthenticateRequest {
 async fn questions_are_spread_and_answered_in_order() {
     let setup = Setup::new(2);
     until("both have answered", async || {
-        let resolved = setup.client.resolve(questions(3)).await;
-        assert!(resolved.reached);
-        assert_eq!(resolved.answers.len(), 3);
+        let answers = setup.client.resolve(questions(3)).await;
+        assert_eq!(answers.iter().map(text).count(), 3);
         setup.replicas.iter().all(|replica| replica.calls() > 0)
     })
     .await;
@@ -86,8 +86,8 @@ async fn questions_are_spread_and_answered_in_order() {
 #[tokio::test]
 async fn more_than_a_batch_goes_in_several() {
     let setup = Setup::new(1);
-    let resolved = setup.client.resolve(questions(MAX_BATCH * 2 + 1)).await;
-    assert_eq!(resolved.answers.len(), MAX_BATCH * 2 + 1);
+    let answers = setup.client.resolve(questions(MAX_BATCH * 2 + 1)).await;
+    assert_eq!(answers.len(), MAX_BATCH * 2 + 1);
     assert_eq!(setup.calls(), 3);
 }
 
@@ -99,9 +99,8 @@ async fn a_replica_that_hangs_costs_one_fail_over_then_nothing() {
     hanging.hang();
     until("the hanging one was asked", async || {
         let asked = Instant::now();
-        let resolved = setup.client.resolve(questions(1)).await;
-        assert_eq!(text(&resolved.answers[0]), "directory-1 to proxy-0");
-        assert!(resolved.reached);
+        let answers = setup.client.resolve(questions(1)).await;
+        assert_eq!(text(&answers[0]), "directory-1 to proxy-0");
         assert!(asked.elapsed() < FAIL_OVER * 6, "{:?}", asked.elapsed());
         asked.elapsed() >= FAIL_OVER
     })
@@ -109,7 +108,7 @@ async fn a_replica_that_hangs_costs_one_fail_over_then_nothing() {
     // It is avoided now: nobody waits for it again.
     let asked_of_hanging = hanging.calls();
     for _ in 0..10 {
-        assert!(setup.client.resolve(questions(1)).await.reached);
+        assert_ne!(setup.client.resolve(questions(1)).await, [Answer::NotMe]);
     }
     assert_eq!(hanging.calls(), asked_of_hanging);
 }
@@ -119,30 +118,52 @@ async fn a_replica_that_fails_costs_nothing() {
     let setup = Setup::new(2);
     setup.replicas[0].fail();
     for _ in 0..4 {
-        let resolved = setup.client.resolve(questions(1)).await;
-        assert!(resolved.reached);
-        assert_eq!(text(&resolved.answers[0]), "directory-1 to proxy-0");
+        let answers = setup.client.resolve(questions(1)).await;
+        assert_eq!(text(&answers[0]), "directory-1 to proxy-0");
     }
 }
 
 #[tokio::test]
-async fn unsure_is_an_answer_and_not_asked_elsewhere() {
+async fn an_answer_is_not_asked_for_elsewhere() {
     let setup = Setup::new(2);
-    let resolved = setup.client.resolve(questions(1)).await;
-    assert!(resolved.reached);
+    setup.client.resolve(questions(1)).await;
     assert_eq!(setup.calls(), 1);
 }
 
 #[tokio::test]
-async fn when_none_answers_all_is_unsure_and_says_so() {
+async fn not_me_sends_a_question_and_a_password_to_the_next() {
+    let setup = Setup::new(2);
+    setup.replicas[0].say_not_me();
+    for _ in 0..4 {
+        let answers = setup.client.resolve(questions(1)).await;
+        assert_eq!(text(&answers[0]), "directory-1 to proxy-0");
+        setup.client.authenticate(login()).await.unwrap();
+    }
+    // It was asked once, and is avoided since.
+    assert!(setup.replicas[0].calls() <= 1);
+}
+
+#[tokio::test]
+async fn when_all_say_not_me_so_does_the_client() {
+    let setup = Setup::new(2);
+    setup.replicas.iter().for_each(Replica::say_not_me);
+    let answers = setup.client.resolve(questions(1)).await;
+    assert_eq!(answers, [Answer::NotMe]);
+    let before = setup.calls();
+    let status = setup.client.authenticate(login()).await.unwrap_err();
+    let word = buzonera_kit::rpc::word_of(&status);
+    assert_eq!(word, Some(Word::NotMe(NotMe::Loading)));
+    assert_eq!(setup.calls() - before, 2);
+}
+
+#[tokio::test]
+async fn when_none_answers_it_is_not_me() {
     let setup = Setup::new(2);
     for replica in setup.replicas {
         replica.stop().await;
     }
-    let resolved = setup.client.resolve(questions(2)).await;
-    assert!(!resolved.reached);
-    assert_eq!(resolved.answers.len(), 2);
-    assert!(text(&resolved.answers[1]).contains("no directory replica"));
+    let answers = setup.client.resolve(questions(2)).await;
+    assert_eq!(answers, [Answer::NotMe, Answer::NotMe]);
     drop(setup.cluster);
 }
 
@@ -150,8 +171,7 @@ async fn when_none_answers_all_is_unsure_and_says_so() {
 async fn when_all_hang_the_deadline_holds() {
     let setup = Setup::new(2);
     setup.replicas.iter().for_each(Replica::hang);
-    let resolved = setup.client.resolve(questions(1)).await;
-    assert!(!resolved.reached);
+    assert_eq!(setup.client.resolve(questions(1)).await, [Answer::NotMe]);
 }
 
 #[tokio::test]

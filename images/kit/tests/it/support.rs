@@ -23,8 +23,8 @@ use wire::identity::{Identity, Tier};
 use wire::ids::ClusterId;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::{
-    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, ResolveAnswer,
-    ResolveReply, ResolveRequest,
+    AuthenticateReply, AuthenticateRequest, FollowShardsReply, FollowShardsRequest, Recipient,
+    Recipients, ResolveAnswer, ResolveReply, ResolveRequest,
 };
 
 /// No test waits longer for anything.
@@ -93,9 +93,11 @@ pub(crate) struct Behaviour {
     pub(crate) go_on: Notify,
     /// Calls fail with UNAVAILABLE while it is not 0.
     pub(crate) fails: AtomicUsize,
+    /// Calls are told "not me" while it is not 0.
+    pub(crate) not_me: AtomicUsize,
 }
 
-/// A directory replica in this process. It answers "unsure" with its own name.
+/// A directory replica in this process. It answers yes, with its own name.
 pub(crate) struct Replica {
     pub(crate) instance: String,
     pub(crate) address: SocketAddr,
@@ -157,6 +159,10 @@ impl Replica {
         self.behaviour.fails.store(1, Ordering::SeqCst);
     }
 
+    pub(crate) fn say_not_me(&self) {
+        self.behaviour.not_me.store(1, Ordering::SeqCst);
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.trigger_now();
         self.serving.await.unwrap();
@@ -171,6 +177,10 @@ struct Service {
 impl Service {
     async fn behave(&self) -> Result<(), Status> {
         self.behaviour.calls.fetch_add(1, Ordering::SeqCst);
+        if self.behaviour.not_me.load(Ordering::SeqCst) > 0 {
+            let word = wire::answer::Word::NotMe(wire::answer::NotMe::Loading);
+            return Err(buzonera_kit::rpc::unanswered(word));
+        }
         if self.behaviour.fails.load(Ordering::SeqCst) > 0 {
             return Err(Status::unavailable("told to fail"));
         }
@@ -191,7 +201,12 @@ impl Directory for Service {
         let caller = buzonera_kit::rpc::caller(&request)?;
         let answer = format!("{} to {}", self.name, caller.instance());
         let answers = request.get_ref().queries.iter().map(|_| ResolveAnswer {
-            answer: Some(Answer::Unsure(answer.clone())),
+            answer: Some(Answer::Yes(Recipients {
+                recipients: vec![Recipient {
+                    address: answer.clone(),
+                    ..Recipient::default()
+                }],
+            })),
         });
         Ok(Response::new(ResolveReply {
             answers: answers.collect(),
@@ -224,12 +239,14 @@ pub(crate) async fn ask(channel: &Channel) -> Result<String, Status> {
     let reply = DirectoryClient::new(channel.clone())
         .resolve(request)
         .await?;
-    Ok(text(&reply.get_ref().answers[0]))
+    let answer = reply.into_inner().answers.remove(0);
+    Ok(text(&wire::answer::Answer::read(answer).unwrap()))
 }
 
-pub(crate) fn text(answer: &ResolveAnswer) -> String {
-    match &answer.answer {
-        Some(Answer::Unsure(text)) => text.clone(),
+/// The replica's own words, which it says as a recipient's address.
+pub(crate) fn text(answer: &wire::answer::Answer) -> String {
+    match answer {
+        wire::answer::Answer::Yes(recipients) => recipients[0].address.clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -5,10 +5,10 @@ mod known;
 use kit::rpc::DirectoryClient;
 use parking_lot::Mutex;
 use wire::address::Canonical;
+use wire::answer::Answer;
 use wire::ids::{AccountId, Epoch};
-use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
-use wire::rpc::{self, No, ResolveAnswer, ResolveQuery};
+use wire::rpc::{self, No, ResolveQuery};
 use wire::smtp::ForwardPath;
 
 use crate::session::{Resolved, Target};
@@ -28,9 +28,9 @@ pub enum Located {
     At(Target),
     /// It is removed, or was never.
     Gone,
-    /// The directory cannot say.
+    /// Nobody knows.
     Unsure,
-    /// No replica of the directory answers.
+    /// No replica of the directory could be asked that may know.
     Unasked,
 }
 
@@ -47,20 +47,21 @@ impl Recipients {
     /// what is remembered will do; its mail may only go to the spool.
     pub async fn resolve(&self, paths: &[ForwardPath], or_recall: bool) -> Vec<Resolved> {
         let queries = paths.iter().map(query).collect();
-        let resolved = self.directory.resolve(queries).await;
+        let answers = self.directory.resolve(queries).await;
         let mut known = self.known.lock();
-        let answers = paths.iter().zip(resolved.answers);
-        let each = answers.map(|(path, answer)| match understand(answer) {
-            Resolved::Unsure if or_recall && !resolved.reached => known.recall(&key(path)),
-            Resolved::Known(targets) => {
-                known.remember(key(path), &targets);
-                Resolved::Known(targets)
+        let each = paths.iter().zip(answers).map(|(path, answer)| {
+            let Some(understood) = understand(answer) else {
+                return match or_recall {
+                    true => known.recall(&key(path)),
+                    false => Resolved::Unsure,
+                };
+            };
+            match &understood {
+                Resolved::Known(targets) => known.remember(key(path), targets),
+                Resolved::Unknown | Resolved::Foreign => known.forget(key(path)),
+                Resolved::OverQuota | Resolved::Unsure => {}
             }
-            no @ (Resolved::Unknown | Resolved::Foreign) => {
-                known.forget(key(path));
-                no
-            }
-            other => other,
+            understood
         });
         each.collect()
     }
@@ -71,14 +72,9 @@ impl Recipients {
             subject: Some(Subject::Account(account.to_field())),
             at_least_epoch: epoch.0,
         };
-        let resolved = self
-            .directory
-            .resolve(accounts.iter().map(query).collect())
-            .await;
-        if !resolved.reached {
-            return vec![Located::Unasked; accounts.len()];
-        }
-        resolved.answers.into_iter().map(locate).collect()
+        let queries = accounts.iter().map(query).collect();
+        let answers = self.directory.resolve(queries).await;
+        answers.into_iter().map(locate).collect()
     }
 }
 
@@ -101,34 +97,36 @@ fn key(path: &ForwardPath) -> Option<Box<str>> {
     }
 }
 
-fn understand(answer: ResolveAnswer) -> Resolved {
-    match answer.answer {
-        Some(Answer::Yes(yes)) => {
-            // The quota is advisory: an alias is refused only when nobody behind it has room.
-            if !yes.recipients.is_empty() && yes.recipients.iter().all(|one| one.over_quota) {
-                return Resolved::OverQuota;
-            }
-            let targets: Option<Vec<_>> = yes.recipients.into_iter().map(target).collect();
-            match targets {
-                Some(targets) if !targets.is_empty() => Resolved::Known(targets),
-                _ => Resolved::Unsure,
-            }
-        }
-        Some(Answer::No(no)) => match No::try_from(no) {
-            Ok(No::Unknown | No::Removed) => Resolved::Unknown,
-            Ok(No::Foreign) => Resolved::Foreign,
-            Ok(No::Unspecified) | Err(_) => Resolved::Unsure,
-        },
-        Some(Answer::Unsure(_)) | None => Resolved::Unsure,
+/// None: nobody was asked that may know.
+fn understand(answer: Answer) -> Option<Resolved> {
+    Some(match answer {
+        Answer::Yes(recipients) => yes(recipients),
+        Answer::No(No::Unknown | No::Removed) => Resolved::Unknown,
+        Answer::No(No::Foreign) => Resolved::Foreign,
+        Answer::No(No::Unspecified) | Answer::NobodyKnows(_) => Resolved::Unsure,
+        Answer::NotMe => return None,
+    })
+}
+
+fn yes(recipients: Vec<rpc::Recipient>) -> Resolved {
+    // The quota is advisory: an alias is refused only when nobody behind it has room.
+    if !recipients.is_empty() && recipients.iter().all(|one| one.over_quota) {
+        return Resolved::OverQuota;
+    }
+    let targets: Option<Vec<_>> = recipients.into_iter().map(target).collect();
+    match targets {
+        Some(targets) if !targets.is_empty() => Resolved::Known(targets),
+        _ => Resolved::Unsure,
     }
 }
 
-fn locate(answer: ResolveAnswer) -> Located {
+fn locate(answer: Answer) -> Located {
     match understand(answer) {
-        Resolved::Unknown => Located::Gone,
-        Resolved::Known(mut targets) => targets.pop().map_or(Located::Unsure, Located::At),
+        None => Located::Unasked,
+        Some(Resolved::Unknown) => Located::Gone,
+        Some(Resolved::Known(mut targets)) => targets.pop().map_or(Located::Unsure, Located::At),
         // A message that was accepted is not refused for a quota.
-        Resolved::OverQuota | Resolved::Foreign | Resolved::Unsure => Located::Unsure,
+        Some(Resolved::OverQuota | Resolved::Foreign | Resolved::Unsure) => Located::Unsure,
     }
 }
 

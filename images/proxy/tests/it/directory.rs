@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tonic::codegen::BoxStream;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
+use wire::answer::NobodyKnows;
 use wire::rpc::authenticate_reply::Result as Answer;
 use wire::rpc::resolve_answer::Answer as Resolution;
 use wire::rpc::resolve_query::Subject;
@@ -114,7 +115,7 @@ impl directory_server::Directory for Directory {
                     ..Recipient::default()
                 }],
             }),
-            None => Resolution::Unsure("behind".to_owned()),
+            None => Resolution::NobodyKnows(NobodyKnows::Epoch.into()),
         };
         let answers = vec![ResolveAnswer {
             answer: Some(answer),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use buzonera_proxy::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use wire::answer::NobodyKnows;
 use wire::ids::Epoch;
 use wire::rpc::authenticate_reply::Result as Answer;
 use wire::rpc::{self, Busy};
@@ -75,7 +76,7 @@ async fn only_the_directory_says_no() {
     assert_eq!(client.login().await, CHECK_LATER);
     world
         .directory
-        .answers(Some(Answer::Unsure("behind".to_owned())));
+        .answers(Some(Answer::NobodyKnows(NobodyKnows::Unproven.into())));
     assert_eq!(client.login().await, CHECK_LATER);
     world.directory.answers(None);
     assert_eq!(client.login().await, "+OK 0 messages");

@@ -61,7 +61,7 @@ impl Stage {
         let settings = config(&authority, folder.path());
         let directory = Directory::open_over(settings, Arc::clone(&store)).unwrap();
         let map = directory.map();
-        let world = World::serve(folder, authority, directory);
+        let world = World::serve(folder, authority, directory).await;
         let stage = Self {
             world,
             store,

@@ -11,6 +11,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::{Code, Status};
+use wire::answer::Answer;
 use wire::identity::Tier;
 use wire::rpc::{ResolveAnswer, ResolveRequest};
 
@@ -59,6 +60,10 @@ impl Replicas {
             fail_over: options.fail_over,
             deadline: options.channel.deadline,
         })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
     }
 
     /// All, best first, beginning with another one each time: questions are spread.
@@ -144,7 +149,7 @@ impl Known {
         &self,
         request: tonic::Request<ResolveRequest>,
         patience: Duration,
-    ) -> Result<Vec<ResolveAnswer>, Status> {
+    ) -> Result<Vec<Answer>, Status> {
         let asked = request.get_ref().queries.len();
         let mut client = DirectoryClient::new(self.channel.clone());
         let call = client.resolve(request);
@@ -196,14 +201,15 @@ impl Known {
 }
 
 /// A reply with too few or too many answers answers nothing.
-fn one_each(asked: usize, answers: Vec<ResolveAnswer>) -> Result<Vec<ResolveAnswer>, Status> {
-    if answers.len() == asked && answers.iter().all(|answer| answer.answer.is_some()) {
-        return Ok(answers);
+fn one_each(asked: usize, answers: Vec<ResolveAnswer>) -> Result<Vec<Answer>, Status> {
+    let read: Vec<_> = answers.into_iter().filter_map(Answer::read).collect();
+    match read.len() == asked {
+        true => Ok(read),
+        false => Err(Status::internal(format!(
+            "{asked} questions, {} answers",
+            read.len()
+        ))),
     }
-    Err(Status::internal(format!(
-        "{asked} questions, {} answers",
-        answers.len()
-    )))
 }
 
 /// Calls to whichever replica is well; each is sent once, to one that is connected.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
+use wire::answer::{NobodyKnows, NotMe, Word};
 use wire::ids::AccountId;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::resolve_query::Subject;
@@ -79,7 +80,7 @@ impl FakeDirectory {
         self.state.lock().unsure = unsure;
     }
 
-    /// Calls fail from here on, as if no replica were there.
+    /// The only replica says "not me" from here on: nobody could be asked.
     pub(crate) fn vanish(&self, vanished: bool) {
         self.state.lock().vanished = vanished;
     }
@@ -118,7 +119,7 @@ impl FakeDirectory {
 impl State {
     fn answer(&self, query: ResolveQuery) -> Answer {
         if self.unsure {
-            return Answer::Unsure("told so".into());
+            return Answer::NobodyKnows(NobodyKnows::Unproven.into());
         }
         match query.subject {
             Some(Subject::Postmaster(_)) => self.lookup("postmaster"),
@@ -130,7 +131,7 @@ impl State {
                 }
                 self.yes(&[account])
             }
-            None => Answer::Unsure("no question".into()),
+            None => Answer::NobodyKnows(NobodyKnows::Question.into()),
         }
     }
 
@@ -162,7 +163,7 @@ impl Directory for FakeDirectory {
         let queries = request.into_inner().queries;
         let mut state = self.state.lock();
         if state.vanished {
-            return Err(Status::unavailable("told so"));
+            return Err(kit::rpc::unanswered(Word::NotMe(NotMe::Loading)));
         }
         state.batches.push(queries.len());
         let answer = |query| ResolveAnswer {
