@@ -40,6 +40,12 @@ pub fn some_of(pause: Duration) -> Duration {
     spread(pause, chance())
 }
 
+/// A time of this length, shortened by chance to between three quarters and all of it: for what
+/// comes round again and again.
+pub fn most_of(time: Duration) -> Duration {
+    time / 2 + spread(time / 2, chance())
+}
+
 /// `chance` is from 0 up to 1.
 fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(0.5 + chance / 2.0)
@@ -68,6 +74,14 @@ mod tests {
         }
         pauses.reset();
         assert!(pauses.after_failure() <= FIRST);
+    }
+
+    #[test]
+    fn most_is_not_much_less() {
+        for _ in 0..100 {
+            let most = most_of(LONGEST);
+            assert!(LONGEST * 3 / 4 <= most && most <= LONGEST, "{most:?}");
+        }
     }
 
     #[test]

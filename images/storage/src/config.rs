@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::moves;
 use crate::pop3::Times;
-use crate::registry::reporter;
+use crate::registry::{self, reporter};
 use crate::service::Limits;
 use crate::shard;
 
@@ -73,6 +73,9 @@ pub struct Config {
     /// See [`SPACE_EVERY`].
     #[serde(skip)]
     pub space_every: Duration,
+    /// See [`registry::SILENCE`].
+    #[serde(skip)]
+    pub watch_silence: Duration,
     /// See [`reporter::EVERY`].
     #[serde(skip)]
     pub report_every: Duration,
@@ -101,6 +104,7 @@ impl Default for Config {
             lock_patience: LOCK_PATIENCE,
             boot_id: None,
             space_every: SPACE_EVERY,
+            watch_silence: registry::SILENCE,
             report_every: reporter::EVERY,
             heap: segments::Options::default(),
         }

@@ -257,6 +257,7 @@ impl Storage {
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
         self.credentials.watch(&shutdown);
         let lease = Lease::new(Arc::new(kit::clock::boottime), self.config.lease_patience);
+        let directory = self.directory.clone();
         let shard = match self.open(lease.clone(), volume::open).await {
             Err(Error::Volume(VolumeError::Lost(lost))) => {
                 self.let_go(&lease, lost, &shutdown).await?;
@@ -265,7 +266,11 @@ impl Storage {
             opened => opened?,
         };
         let served = self.serve_shard(shard.clone(), shutdown).await;
-        kit::task::blocking(move || shard.close()).await?;
+        let closing = shard.clone();
+        kit::task::blocking(move || closing.close()).await?;
+        if served.is_ok() {
+            keeper::release(&shard, &directory).await;
+        }
         served
     }
 
@@ -337,8 +342,11 @@ impl Storage {
             claim,
             self.cluster,
             self.lock,
-            space,
-            self.config.report_every,
+            Told {
+                space,
+                report_every: self.config.report_every,
+                watch_silence: self.config.watch_silence,
+            },
             shutdown.clone(),
         );
         tokio::select! {
@@ -389,6 +397,13 @@ impl Storage {
     }
 }
 
+/// What the directory is told, how often, and how long it may be silent.
+struct Told {
+    space: Space,
+    report_every: Duration,
+    watch_silence: Duration,
+}
+
 /// Gets the lease, and follows the directory under it until `shutdown` closes.
 async fn begin(
     shard: Shard,
@@ -396,10 +411,14 @@ async fn begin(
     claim: Claim,
     cluster: ClusterId,
     lock: VolumeLock,
-    space: Space,
-    report_every: Duration,
+    told: Told,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
+    let Told {
+        space,
+        report_every,
+        watch_silence,
+    } = told;
     let granted = keeper::acquire(shard.lease(), &directory, &claim, &shutdown).await?;
     if granted.cluster != cluster || granted.incarnation.0 <= claim.volume.opened {
         let text = format!(
@@ -437,7 +456,7 @@ async fn begin(
         }
     };
     tokio::join!(
-        registry::follow(shard, directory, followed, shutdown.clone()),
+        registry::follow(shard, directory, followed, watch_silence, shutdown.clone()),
         ready
     );
     // Answers under way still need the lease.

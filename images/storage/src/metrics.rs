@@ -32,6 +32,8 @@ pub struct Metrics {
     pub missing_accounts: Counter,
     /// Orders of the directory that do not fit what the shard holds: faults.
     pub faults: Counter,
+    /// Orders of the directory that failed and are tried again.
+    pub orders_waiting: Gauge,
     /// Reports of load and quota states that the directory did not record.
     pub reports_failed: Counter,
     /// Messages that moves brought.
@@ -63,6 +65,7 @@ impl Metrics {
             expunged,
             missing_accounts,
             faults,
+            orders_waiting,
             reports_failed,
             imported,
             accounts,
@@ -89,6 +92,8 @@ impl Metrics {
         registry.register("missing_accounts", help, missing_accounts);
         let help = "Orders of the directory that do not fit what the shard holds: faults";
         registry.register("faults", help, faults);
+        let help = "Orders of the directory that failed and are tried again";
+        registry.register("orders_waiting", help, orders_waiting);
         let help = "Reports of load and quota states that the directory did not record";
         registry.register("reports_failed", help, reports_failed);
         registry.register("imported", "Messages that moves brought", imported);

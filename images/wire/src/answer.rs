@@ -91,6 +91,7 @@ impl fmt::Display for NobodyKnows {
             Self::Epoch => "the directory does not know the epoch that was asked for",
             Self::Changing => "the account changed just now",
             Self::Question => "the question cannot be read",
+            Self::Unchecked => "the check of the password broke off",
         })
     }
 }

@@ -5,9 +5,10 @@
 //! for one batch of lookups (microseconds), the writer for one transaction; a reload is built aside
 //! and swapped in. The guards are not `Send`, so no task can hold one while it waits.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{broadcast, watch};
 
 use crate::store::{Changes, Revision};
@@ -16,6 +17,32 @@ use super::{AccountChange, ApplyError, Map};
 
 /// Transactions that a follower may be behind before it has to start again.
 const NEWS_KEPT: usize = 4096;
+
+/// The last transactions that changed accounts, for followers that come back.
+#[derive(Default)]
+struct Kept {
+    /// All after this one are here.
+    after: Revision,
+    changes: VecDeque<(Revision, Arc<[AccountChange]>)>,
+}
+
+impl Kept {
+    fn add(&mut self, revision: Revision, accounts: Arc<[AccountChange]>) {
+        self.changes.push_back((revision, accounts));
+        if self.changes.len() > NEWS_KEPT
+            && let Some((oldest, _)) = self.changes.pop_front()
+        {
+            self.after = oldest;
+        }
+    }
+
+    /// None: they are not all here.
+    fn since(&self, after: Revision) -> Option<Vec<AccountChange>> {
+        let later = self.changes.iter().filter(|(at, _)| *at > after);
+        let accounts = later.flat_map(|(_, accounts)| accounts.iter().cloned());
+        (after >= self.after).then(|| accounts.collect())
+    }
+}
 
 /// What became known.
 #[derive(Debug, Clone)]
@@ -38,6 +65,8 @@ pub struct Shared {
     news: broadcast::Sender<News>,
     /// Goes up whenever the word on a shard changed.
     words: watch::Sender<u64>,
+    /// Changed under the map's lock only.
+    kept: Mutex<Kept>,
 }
 
 impl Default for Shared {
@@ -47,6 +76,7 @@ impl Default for Shared {
             reached: watch::Sender::new(Revision(0)),
             news: broadcast::Sender::new(NEWS_KEPT),
             words: watch::Sender::new(0),
+            kept: Mutex::default(),
         }
     }
 }
@@ -82,6 +112,24 @@ impl Shared {
         (look(&map), self.revision(), self.news.subscribe())
     }
 
+    /// What changed after a revision, the revision now, and all the news after exactly that. None: it
+    /// is no longer known, or that revision is not reached.
+    pub fn resume(
+        &self,
+        after: Revision,
+    ) -> Option<(Vec<AccountChange>, Revision, broadcast::Receiver<News>)> {
+        let _map = self.read();
+        let missed = self.kept.lock().since(after)?;
+        let revision = self.revision();
+        (after <= revision).then(|| (missed, revision, self.news.subscribe()))
+    }
+
+    /// The revision now, if `news` has nothing more up to it.
+    pub fn all_told(&self, news: &broadcast::Receiver<News>) -> Option<Revision> {
+        let _map = self.read();
+        news.is_empty().then(|| self.revision())
+    }
+
     /// Applies one transaction. After an error the map is to be loaded again.
     pub fn apply(&self, transaction: &Changes) -> Result<(), ApplyError> {
         let mut map = self.map.write();
@@ -95,10 +143,9 @@ impl Shared {
             self.words.send_modify(|count| *count += 1);
         }
         if !accounts.is_empty() {
-            let news = News::Changed {
-                revision: transaction.revision,
-                accounts: accounts.into(),
-            };
+            let (revision, accounts) = (transaction.revision, Arc::from(accounts));
+            self.kept.lock().add(revision, Arc::clone(&accounts));
+            let news = News::Changed { revision, accounts };
             // Nobody may be listening.
             drop(self.news.send(news));
         }
@@ -110,6 +157,10 @@ impl Shared {
         let mut map = self.map.write();
         let old = std::mem::replace(&mut *map, loaded);
         self.advance(revision);
+        *self.kept.lock() = Kept {
+            after: self.revision(),
+            ..Kept::default()
+        };
         drop(self.news.send(News::Reloaded));
         self.words.send_modify(|count| *count += 1);
         drop(map);
@@ -123,5 +174,40 @@ impl Shared {
             *reached = revision.max(*reached);
             more
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::ids::AccountId;
+
+    use super::*;
+
+    fn change(octet: u8) -> AccountChange {
+        AccountChange {
+            account: AccountId::from_bytes([octet; 16]),
+            before: None,
+            after: None,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_nothing_is_left_out() {
+        let mut kept = Kept {
+            after: Revision(10),
+            ..Kept::default()
+        };
+        assert_eq!(kept.since(Revision(10)), Some(Vec::new()));
+        assert_eq!(kept.since(Revision(9)), None);
+        kept.add(Revision(12), [change(1)].into());
+        kept.add(Revision(15), [change(2), change(3)].into());
+        assert_eq!(kept.since(Revision(11)).unwrap().len(), 3);
+        assert_eq!(kept.since(Revision(12)), Some(vec![change(2), change(3)]));
+        for number in 0..NEWS_KEPT as u64 {
+            kept.add(Revision(100 + number), [change(4)].into());
+        }
+        assert_eq!(kept.changes.len(), NEWS_KEPT);
+        assert_eq!(kept.since(Revision(12)), None);
+        assert_eq!(kept.since(Revision(15)).unwrap().len(), NEWS_KEPT);
     }
 }

@@ -82,7 +82,6 @@ impl Registry {
         standing: &Standing,
         incarnation: Incarnation,
     ) -> Result<Option<LeaseGranted>, Status> {
-        let earlier = standing.record.as_ref().map(|found| found.record.clone());
         let volume = request.volume.clone().unwrap_or_default();
         let record = ShardRecord {
             incarnation: incarnation.0,
@@ -92,7 +91,6 @@ impl Registry {
             rpc_endpoint: request.rpc_endpoint.clone(),
             pop3_endpoint: request.pop3_endpoint.clone(),
             copy_format: request.copy_format,
-            ..earlier.unwrap_or_default()
         };
         // Names the state too: a shard that is being retired meanwhile gets nothing.
         let state = standing.state.as_ref();

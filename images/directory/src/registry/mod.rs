@@ -5,6 +5,7 @@
 mod acquire;
 mod confirm;
 mod records;
+mod release;
 mod renew;
 mod report;
 mod serving;
@@ -15,13 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
+use kit::rpc::directory::WATCH_BEAT;
 use kit::services::registry_server;
 use tonic::{Request, Response, Status};
 use wire::ids::{ClusterId, ShardName};
 use wire::rpc::{
-    AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, RenewLeaseReply,
-    RenewLeaseRequest, ReportReply, ReportRequest, TellVolumeReply, TellVolumeRequest,
-    WatchRequest,
+    AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, ReleaseLeaseReply,
+    ReleaseLeaseRequest, RenewLeaseReply, RenewLeaseRequest, ReportReply, ReportRequest,
+    TellVolumeReply, TellVolumeRequest, WatchRequest,
 };
 
 use crate::map::Shared;
@@ -34,8 +36,8 @@ const TTL: Duration = Duration::from_secs(20);
 /// A shard's load is written at most so often.
 const LOAD_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a watch may wait until this replica is current.
-const PROOF: Duration = Duration::from_secs(2);
+/// How long a watch may wait until this replica is current: a store whose disk is slow needs seconds.
+const PROOF: Duration = Duration::from_secs(5);
 
 /// Leases and the rest of what concerns shards.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ pub struct RegistryConfig {
     pub load_interval: Duration,
     /// How long a watch may wait until this replica is current.
     pub proof: Duration,
+    /// How often a watch that has nothing to tell says that it lives.
+    pub watch_beat: Duration,
 }
 
 impl Default for RegistryConfig {
@@ -54,6 +58,7 @@ impl Default for RegistryConfig {
             ttl: TTL,
             load_interval: LOAD_INTERVAL,
             proof: PROOF,
+            watch_beat: WATCH_BEAT,
         }
     }
 }
@@ -102,6 +107,15 @@ impl registry_server::Registry for Registry {
         let shard = shard(&request)?;
         self.record_volume(&shard, &request.into_inner()).await?;
         Ok(Response::new(TellVolumeReply {}))
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<ReleaseLeaseRequest>,
+    ) -> Result<Response<ReleaseLeaseReply>, Status> {
+        let shard = shard(&request)?;
+        let reply = self.release(&shard, &request.into_inner()).await?;
+        Ok(Response::new(reply))
     }
 
     async fn report(

@@ -8,6 +8,7 @@ use wire::rpc::{LeaseGranted, RenewLeaseReply, RenewLeaseRequest};
 use super::Registry;
 use super::records::{ATTEMPTS, Standing, busy, status};
 use crate::lease::{Renewal, renew};
+use crate::model::records::ShardRecord;
 use crate::store::{Error, LeaseId, Txn};
 
 impl Registry {

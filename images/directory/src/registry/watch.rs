@@ -1,12 +1,14 @@
-//! A shard follows its accounts: all of them, then every change.
+//! A shard follows its accounts: all of them or what it missed, then every change.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
+use kit::pause::some_of;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, interval_at};
 use tonic::Status;
 use wire::answer::NotMe;
 use wire::ids::{AccountId, Incarnation, ShardName};
@@ -15,7 +17,7 @@ use wire::rpc::{AccountEntry, Route, WatchReply, WatchRequest};
 use super::Registry;
 use crate::contact::refused;
 use crate::map::{Account, AccountChange, Map, News, Shared};
-use crate::store::Revision;
+use crate::store::{Freshness, Revision};
 
 /// Accounts in one reply.
 const PAGE: usize = 1000;
@@ -36,20 +38,18 @@ impl Registry {
             .prove_current(Instant::now() + self.config.proof)
             .await;
         current.map_err(|_| refused(NotMe::OutOfTouch))?;
-        let all = |map: &Map| {
-            map.accounts_of(&shard)
-                .map(|account| account.id())
-                .collect()
-        };
-        let (accounts, revision, news) = self.shared.follow(all);
+        let (to_tell, revision, news) = self.begin(&shard, Revision(request.after));
         let watch = Watch {
             shared: Arc::clone(&self.shared),
+            freshness: Arc::clone(&self.freshness),
             shard,
             incarnation,
             revision,
-            accounts,
-            complete: false,
+            to_tell,
             news,
+            beat: beats(self.config.watch_beat),
+            proof: self.config.proof,
+            owed: None,
             ended: false,
         };
         let shutdown = self.shutdown.clone();
@@ -57,20 +57,59 @@ impl Registry {
         let replies = stream::unfold(watch, Watch::next).take_until(closing);
         Ok(replies.boxed())
     }
+
+    /// What the shard missed, if that is known; else everything.
+    fn begin(&self, shard: &ShardName, after: Revision) -> (ToTell, Revision, Receiver<News>) {
+        if after > Revision(0)
+            && let Some((missed, revision, news)) = self.shared.resume(after)
+        {
+            let mine = missed.iter().filter(|change| concerns(shard, change));
+            let accounts: BTreeSet<_> = mine.map(|change| change.account).collect();
+            return (
+                ToTell::Missed(accounts.into_iter().collect()),
+                revision,
+                news,
+            );
+        }
+        let all = |map: &Map| {
+            let accounts = map.accounts_of(shard);
+            accounts.map(|account| account.id()).collect()
+        };
+        let (accounts, revision, news) = self.shared.follow(all);
+        (ToTell::All(accounts), revision, news)
+    }
+}
+
+fn beats(beat: Duration) -> Interval {
+    interval_at(Instant::now() + some_of(beat), beat)
 }
 
 /// One shard's watch.
 struct Watch {
     shared: Arc<Shared>,
+    freshness: Arc<Freshness>,
     shard: ShardName,
     incarnation: Incarnation,
     revision: Revision,
-    /// Of the snapshot, those that are still to be told. Their state is read when they are: one that
-    /// changed since is told as it is then, and again as a change.
-    accounts: VecDeque<AccountId>,
-    complete: bool,
+    to_tell: ToTell,
     news: Receiver<News>,
+    /// When to tell that the watch lives.
+    beat: Interval,
+    /// How long a proof may take.
+    proof: Duration,
+    /// This was proven to be the newest; it is told once all the news up to it are.
+    owed: Option<Revision>,
     ended: bool,
+}
+
+/// What is still to be told before the news. The accounts' state is read when they are told: one that
+/// changed since is told as it is then, and again as a change.
+enum ToTell {
+    /// The shard's accounts.
+    All(VecDeque<AccountId>),
+    /// Those that changed since the shard last heard.
+    Missed(VecDeque<AccountId>),
+    Nothing,
 }
 
 impl Watch {
@@ -78,54 +117,106 @@ impl Watch {
         if self.ended {
             return None;
         }
-        let reply = match self.complete {
-            false => Ok(self.page()),
-            true => self.change().await,
+        let reply = match std::mem::replace(&mut self.to_tell, ToTell::Nothing) {
+            ToTell::All(accounts) => Ok(self.page(accounts)),
+            ToTell::Missed(accounts) => Ok(self.missed(accounts)),
+            ToTell::Nothing => self.news().await,
         };
         self.ended = reply.is_err();
         Some((reply, self))
     }
 
     /// The next page of the snapshot; the last one says so.
-    fn page(&mut self) -> WatchReply {
-        let count = self.accounts.len().min(PAGE);
-        let page: Vec<_> = self.accounts.drain(..count).collect();
-        self.complete = self.accounts.is_empty();
-        let map = self.shared.read();
+    fn page(&mut self, mut accounts: VecDeque<AccountId>) -> WatchReply {
+        let entries = self.first_of(&mut accounts);
+        let snapshot_complete = accounts.is_empty();
+        if !snapshot_complete {
+            self.to_tell = ToTell::All(accounts);
+        }
         WatchReply {
-            entries: entries(&map, page),
-            snapshot_complete: self.complete,
+            entries,
+            snapshot_complete,
             revision: self.revision.0,
+            resumed: false,
         }
     }
 
-    /// The next transaction that concerns this shard.
-    async fn change(&mut self) -> Result<WatchReply, Status> {
+    /// A page of what was missed. Only the last one says up to where: whoever heard less of it comes
+    /// back for all of it.
+    fn missed(&mut self, mut accounts: VecDeque<AccountId>) -> WatchReply {
+        let entries = self.first_of(&mut accounts);
+        let is_last = accounts.is_empty();
+        if !is_last {
+            self.to_tell = ToTell::Missed(accounts);
+        }
+        WatchReply {
+            entries,
+            snapshot_complete: true,
+            revision: if is_last { self.revision.0 } else { 0 },
+            resumed: true,
+        }
+    }
+
+    fn first_of(&self, accounts: &mut VecDeque<AccountId>) -> Vec<AccountEntry> {
+        let count = accounts.len().min(PAGE);
+        let page: Vec<_> = accounts.drain(..count).collect();
+        entries(&self.shared.read(), page)
+    }
+
+    /// The next transaction that concerns this shard, or that there is none.
+    async fn news(&mut self) -> Result<WatchReply, Status> {
         loop {
-            let (revision, accounts) = match self.news.recv().await {
-                Ok(News::Changed { revision, accounts }) => (revision, accounts),
-                Ok(News::Reloaded) => return Err(again("the directory has loaded anew")),
-                Err(RecvError::Lagged(_)) => return Err(again("this shard has fallen behind")),
-                Err(RecvError::Closed) => return Err(again("the directory stops")),
-            };
-            let mine = accounts.iter().filter(|change| self.concerns(change));
-            let mine: Vec<_> = mine.map(|change| change.account).collect();
-            if mine.is_empty() {
-                continue;
+            tokio::select! {
+                news = self.news.recv() => {
+                    if let Some(reply) = self.read(news)? {
+                        return Ok(reply);
+                    }
+                }
+                _ = self.beat.tick() => {
+                    if let Some(reply) = self.prove().await? {
+                        return Ok(reply);
+                    }
+                }
             }
-            let map = self.shared.read();
-            self.check(&map)?;
-            return Ok(WatchReply {
-                entries: entries(&map, mine),
-                snapshot_complete: true,
-                revision: revision.0,
-            });
         }
     }
 
-    fn concerns(&self, change: &AccountChange) -> bool {
-        let here = Some(&self.shard);
-        change.before.as_ref() == here || change.after.as_ref() == here
+    fn read(&mut self, news: Result<News, RecvError>) -> Result<Option<WatchReply>, Status> {
+        let (revision, accounts) = match news {
+            Ok(News::Changed { revision, accounts }) => (revision, accounts),
+            Ok(News::Reloaded) => return Err(again("the directory has loaded anew")),
+            Err(RecvError::Lagged(_)) => return Err(again("this shard has fallen behind")),
+            Err(RecvError::Closed) => return Err(again("the directory stops")),
+        };
+        let mine = accounts
+            .iter()
+            .filter(|change| concerns(&self.shard, change));
+        let mine: Vec<_> = mine.map(|change| change.account).collect();
+        let is_owed = self.owed.is_some_and(|owed| owed <= revision);
+        if mine.is_empty() && !is_owed {
+            return Ok(None);
+        }
+        self.owed = self.owed.filter(|_| !is_owed);
+        let map = self.shared.read();
+        self.check(&map)?;
+        Ok(Some(told(entries(&map, mine), revision)))
+    }
+
+    /// Proves that this replica is current: else the shard is to watch another one.
+    async fn prove(&mut self) -> Result<Option<WatchReply>, Status> {
+        let deadline = Instant::now() + self.proof;
+        let proof = self.freshness.prove_current(deadline).await;
+        proof.map_err(|_| refused(NotMe::OutOfTouch))?;
+        match self.shared.all_told(&self.news) {
+            Some(revision) => {
+                self.check(&self.shared.read())?;
+                Ok(Some(told(Vec::new(), revision)))
+            }
+            None => {
+                self.owed = Some(self.shared.revision());
+                Ok(None)
+            }
+        }
     }
 
     /// A process that was taken over from follows no longer.
@@ -138,6 +229,20 @@ impl Watch {
             ))),
             false => Ok(()),
         }
+    }
+}
+
+fn concerns(shard: &ShardName, change: &AccountChange) -> bool {
+    let here = Some(shard);
+    change.before.as_ref() == here || change.after.as_ref() == here
+}
+
+fn told(entries: Vec<AccountEntry>, revision: Revision) -> WatchReply {
+    WatchReply {
+        entries,
+        snapshot_complete: true,
+        revision: revision.0,
+        resumed: false,
     }
 }
 

@@ -46,7 +46,7 @@ async fn a_move_that_is_over_is_forgotten_and_an_open_one_is_not() {
     settings.admin.keep_outcomes = Duration::from_secs(60);
     settings.admin.sweep = Duration::from_millis(20);
     let directory = Directory::open_over(settings, Arc::clone(&store)).unwrap();
-    let world = World::serve(folder, authority, directory);
+    let world = World::serve(folder, authority, directory).await;
     until("the move is forgotten", || async {
         value(&store, &over).await.is_none().then_some(())
     })

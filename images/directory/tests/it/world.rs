@@ -241,7 +241,10 @@ async fn follow(
     incarnation: u64,
     told: Arc<Mutex<Vec<AccountEntry>>>,
 ) {
-    let request = WatchRequest { incarnation };
+    let request = WatchRequest {
+        incarnation,
+        after: 0,
+    };
     let mut stream = registry.watch(request).await.unwrap().into_inner();
     while let Ok(Some(reply)) = stream.message().await {
         let confirmations: Vec<_> = reply.entries.iter().filter_map(confirmation).collect();

@@ -17,6 +17,7 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Registry/AcquireLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/RenewLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/TellVolume", &[Tier::Storage]),
+    ("/buzonera.v1.Registry/ReleaseLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Report", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Watch", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Confirm", &[Tier::Storage]),

@@ -59,6 +59,10 @@ impl Default for DirectoryOptions {
     }
 }
 
+/// A shard's watch at the directory is never silent for longer than this, as long as the replica is
+/// in touch with its store; the proof for it may take as long again.
+pub const WATCH_BEAT: Duration = Duration::from_secs(5);
+
 /// The most questions in one batch, as the directory takes them.
 pub const MAX_BATCH: usize = 256;
 

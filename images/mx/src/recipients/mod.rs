@@ -145,7 +145,8 @@ fn target(recipient: rpc::Recipient) -> Option<Target> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use wire::rpc::{Recipients as Yes, Route};
+    use wire::answer::NobodyKnows;
+    use wire::rpc::Route;
 
     use super::*;
 
@@ -164,46 +165,43 @@ mod tests {
         }
     }
 
-    fn yes(recipients: Vec<rpc::Recipient>) -> ResolveAnswer {
-        ResolveAnswer {
-            answer: Some(Answer::Yes(Yes { recipients })),
-        }
-    }
-
-    fn no(no: No) -> ResolveAnswer {
-        ResolveAnswer {
-            answer: Some(Answer::No(no.into())),
-        }
-    }
-
     #[test]
     fn answers_are_understood() {
-        assert_eq!(understand(no(No::Unknown)), Resolved::Unknown);
-        assert_eq!(understand(no(No::Foreign)), Resolved::Foreign);
-        assert_eq!(understand(no(No::Unspecified)), Resolved::Unsure);
-        assert_eq!(understand(ResolveAnswer::default()), Resolved::Unsure);
-        assert_eq!(understand(yes(vec![])), Resolved::Unsure);
-        assert_eq!(understand(yes(vec![recipient(true)])), Resolved::OverQuota);
-        let alias = understand(yes(vec![recipient(true), recipient(false)]));
-        assert!(matches!(alias, Resolved::Known(targets) if targets.len() == 2));
+        let nobody_knows = Answer::NobodyKnows(NobodyKnows::Unproven);
+        for (answer, understood) in [
+            (Answer::No(No::Unknown), Some(Resolved::Unknown)),
+            (Answer::No(No::Foreign), Some(Resolved::Foreign)),
+            (Answer::No(No::Unspecified), Some(Resolved::Unsure)),
+            (nobody_knows, Some(Resolved::Unsure)),
+            (Answer::NotMe, None),
+            (Answer::Yes(vec![]), Some(Resolved::Unsure)),
+            (
+                Answer::Yes(vec![recipient(true)]),
+                Some(Resolved::OverQuota),
+            ),
+        ] {
+            assert_eq!(understand(answer), understood);
+        }
+        let alias = understand(Answer::Yes(vec![recipient(true), recipient(false)]));
+        assert!(matches!(alias, Some(Resolved::Known(targets)) if targets.len() == 2));
         let mut broken = recipient(false);
         broken.route = Some(Route {
             account: Bytes::from_static(b"short"),
             ..Route::default()
         });
         assert_eq!(
-            understand(yes(vec![recipient(false), broken])),
-            Resolved::Unsure
+            understand(Answer::Yes(vec![recipient(false), broken])),
+            Some(Resolved::Unsure)
         );
     }
 
     #[test]
     fn accounts_are_located() {
         assert!(matches!(
-            locate(yes(vec![recipient(false)])),
+            locate(Answer::Yes(vec![recipient(false)])),
             Located::At(_)
         ));
-        assert_eq!(locate(no(No::Removed)), Located::Gone);
-        assert_eq!(locate(ResolveAnswer::default()), Located::Unsure);
+        assert_eq!(locate(Answer::No(No::Removed)), Located::Gone);
+        assert_eq!(locate(Answer::NotMe), Located::Unasked);
     }
 }

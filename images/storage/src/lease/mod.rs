@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::pause::most_of;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use wire::ids::Incarnation;
@@ -91,7 +92,7 @@ impl Lease {
 
     /// When the lease is to be renewed, or a wish of [`Lease::for_write`] before.
     pub async fn renewal_due(&self) {
-        let due = self.clock().renew_at().saturating_sub(self.now());
+        let due = most_of(self.clock().renew_at().saturating_sub(self.now()));
         tokio::select! {
             () = tokio::time::sleep(due) => {}
             () = self.shared.ask.notified() => {}

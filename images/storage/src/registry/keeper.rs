@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use kit::lifecycle::Shutdown;
+use kit::pause::some_of;
 use kit::rpc::DirectoryClient;
 use tokio::sync::watch;
 use tonic::{Request, Status};
 use wire::ids::{ClusterId, Incarnation};
 use wire::rpc::acquire_lease_reply::Result as Acquired;
 use wire::rpc::renew_lease_reply::Result as Renewed;
-use wire::rpc::{AcquireLeaseRequest, LeaseGranted, LockFile, RenewLeaseRequest, Volume};
+use wire::rpc::{
+    AcquireLeaseRequest, LeaseGranted, LockFile, ReleaseLeaseRequest, RenewLeaseRequest, Volume,
+};
 
 use crate::lease::Lease;
 use crate::moves::COPY_FORMAT;
@@ -141,7 +144,7 @@ async fn ask(
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(some_of(wait)) => {}
             () = shutdown.triggered() => return Err(NoLease::Stopped),
         }
     }
@@ -179,10 +182,23 @@ pub async fn keep(shard: Shard, directory: DirectoryClient, mut followed: watch:
     }
 }
 
+/// Gives the lease back, once nothing more can be written under it. Should it be lost on the way, the
+/// lease ends by itself.
+pub async fn release(shard: &Shard, directory: &DirectoryClient) {
+    if !shard.lease().is_held() {
+        return;
+    }
+    let incarnation = shard.incarnation().0;
+    let request = question(ReleaseLeaseRequest { incarnation });
+    if let Err(status) = directory.registry().release_lease(request).await {
+        tracing::info!(%status, "the lease was not given back; it ends by itself");
+    }
+}
+
 async fn unanswered(lease: &Lease, sent: Duration, status: Option<Status>) {
     tracing::warn!(?status, "the lease could not be renewed; asking again");
     lease.unanswered(sent);
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(some_of(PAUSE)).await;
 }
 
 fn read_granted(granted: &LeaseGranted) -> Option<Granted> {

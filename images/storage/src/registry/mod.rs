@@ -1,34 +1,34 @@
 //! Follows the directory: what this shard is to have, and makes it so.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use kit::lifecycle::Shutdown;
+use kit::pause::Pauses;
 use kit::rpc::DirectoryClient;
+use kit::rpc::directory::WATCH_BEAT;
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
 use wire::ids::AccountId;
-use wire::rpc::confirmation::What;
-use wire::rpc::{AccountEntry, ConfirmRequest, Confirmation, WatchReply, WatchRequest};
+use wire::rpc::{AccountEntry, WatchReply, WatchRequest};
 
-use crate::shard::{Shard, Unready};
+use crate::shard::Shard;
 
 pub mod keeper;
+mod orders;
 pub mod reconcile;
 pub mod reporter;
 pub mod witness;
 
-use self::reconcile::{Order, Word};
-
-/// Orders carried out at a time: they share the heap's syncs.
-const AT_ONCE: usize = 256;
-
-/// Confirmations in one call.
-const CONFIRM_BATCH: usize = 1000;
+use self::orders::Orders;
+use self::reconcile::Word;
 
 /// Between two attempts to follow the directory: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// A watch that is silent for longer is lost: a beat, its proof, and one more for the way.
+pub const SILENCE: Duration = Duration::from_secs(3 * WATCH_BEAT.as_secs());
 
 /// Why the watch ended.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +37,8 @@ enum Lost {
     Directory(#[from] Box<Status>),
     #[error("the stream ended")]
     Ended,
-    #[error("an order could not be carried out: {0}")]
-    Order(#[from] Unready),
+    #[error("the stream was silent for {} s", .0.as_secs())]
+    Silent(Duration),
 }
 
 impl From<Status> for Lost {
@@ -48,79 +48,116 @@ impl From<Status> for Lost {
 }
 
 /// Follows the directory until `shutdown` closes. `followed` becomes true with the first complete
-/// word on all accounts.
+/// word on all accounts; a watch that is silent for longer than `silence` is lost.
 pub async fn follow(
     shard: Shard,
     directory: DirectoryClient,
     followed: watch::Sender<bool>,
+    silence: Duration,
     shutdown: Shutdown,
 ) {
-    let mut pause = PAUSES.0;
+    let mut follower = Follower {
+        orders: Orders::new(shard.clone(), directory.clone()),
+        shard,
+        directory,
+        silence,
+        heeded: 0,
+    };
+    let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
     loop {
         let lost = tokio::select! {
-            lost = follow_once(&shard, &directory, &followed, &mut pause) => lost,
+            lost = follower.follow(&followed, &mut pauses) => lost,
             () = shutdown.closing() => return,
         };
         tracing::warn!(reason = %lost, "the directory's watch is lost; trying again");
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pauses.after_failure()) => {}
             () = shutdown.closing() => return,
         }
-        pause = (pause * 2).min(PAUSES.1);
     }
 }
 
-async fn follow_once(
-    shard: &Shard,
-    directory: &DirectoryClient,
-    followed: &watch::Sender<bool>,
-    pause: &mut Duration,
-) -> Lost {
-    let follower = Follower { shard, directory };
-    let followed_from = async {
-        let incarnation = shard.incarnation().0;
-        let mut registry = directory.registry();
-        let watch = registry.watch(WatchRequest { incarnation });
-        let mut stream = watch.await?.into_inner();
-        let words = snapshot(shard, &mut stream).await?;
-        let assigned = words.iter().map(|(id, word)| (*id, word.assigned()));
-        shard.assign_all(assigned.collect());
-        follower.carry_out(words.into_values().collect()).await?;
+struct Follower {
+    shard: Shard,
+    directory: DirectoryClient,
+    orders: Orders,
+    silence: Duration,
+    /// Everything up to this revision was heeded: the next watch goes on from here.
+    heeded: u64,
+}
+
+impl Follower {
+    async fn follow(&mut self, followed: &watch::Sender<bool>, pauses: &mut Pauses) -> Lost {
+        match self.try_follow(followed, pauses).await {
+            Ok(never) => match never {},
+            Err(lost) => lost,
+        }
+    }
+
+    async fn try_follow(
+        &mut self,
+        followed: &watch::Sender<bool>,
+        pauses: &mut Pauses,
+    ) -> Result<Infallible, Lost> {
+        let request = WatchRequest {
+            incarnation: self.shard.incarnation().0,
+            after: self.heeded,
+        };
+        let watch = self.directory.registry().watch(request).await;
+        let mut stream = watch?.into_inner();
+        let first = next(&mut stream, self.silence).await?;
+        match first.resumed {
+            true => self.heed(first).await,
+            false => self.heed_all(first, &mut stream).await?,
+        }
         followed.send_replace(true);
-        *pause = PAUSES.0;
+        pauses.reset();
         loop {
-            let reply = next(&mut stream).await?;
-            let words = read(shard, &reply.entries);
-            for word in words.values() {
-                shard.assign(word.account, word.assigned());
+            tokio::select! {
+                reply = next(&mut stream, self.silence) => self.heed(reply?).await,
+                () = self.orders.due() => self.orders.try_again().await,
             }
-            follower.carry_out(words.into_values().collect()).await?;
         }
-    };
-    let result: Result<std::convert::Infallible, Lost> = followed_from.await;
-    match result {
-        Ok(never) => match never {},
-        Err(lost) => lost,
+    }
+
+    /// Everything up to `snapshot_complete`; what is not in it is not this shard's.
+    async fn heed_all(
+        &mut self,
+        first: WatchReply,
+        stream: &mut Streaming<WatchReply>,
+    ) -> Result<(), Lost> {
+        let mut reply = first;
+        let mut words = HashMap::new();
+        loop {
+            words.extend(read(&self.shard, &reply.entries));
+            if reply.snapshot_complete {
+                break;
+            }
+            reply = next(stream, self.silence).await?;
+        }
+        let assigned = words.iter().map(|(id, word)| (*id, word.assigned()));
+        self.shard.assign_all(assigned.collect());
+        self.orders.replace(words).await;
+        self.heeded = reply.revision;
+        Ok(())
+    }
+
+    async fn heed(&mut self, reply: WatchReply) {
+        let words = read(&self.shard, &reply.entries);
+        for word in words.values() {
+            self.shard.assign(word.account, word.assigned());
+        }
+        self.orders.carry_out(words).await;
+        // A page of what was missed tells none: only the last one is a place to go on from.
+        self.heeded = self.heeded.max(reply.revision);
     }
 }
 
-/// Everything up to `snapshot_complete`.
-async fn snapshot(
-    shard: &Shard,
-    stream: &mut Streaming<WatchReply>,
-) -> Result<HashMap<AccountId, Word>, Lost> {
-    let mut words = HashMap::new();
-    loop {
-        let reply = next(stream).await?;
-        words.extend(read(shard, &reply.entries));
-        if reply.snapshot_complete {
-            return Ok(words);
-        }
+async fn next(stream: &mut Streaming<WatchReply>, silence: Duration) -> Result<WatchReply, Lost> {
+    match tokio::time::timeout(silence, stream.message()).await {
+        Ok(reply) => reply?.ok_or(Lost::Ended),
+        Err(_) => Err(Lost::Silent(silence)),
     }
-}
-
-async fn next(stream: &mut Streaming<WatchReply>) -> Result<WatchReply, Lost> {
-    stream.message().await?.ok_or(Lost::Ended)
 }
 
 /// The last word on each account. One that cannot be read is a fault of its own.
@@ -138,91 +175,4 @@ fn read(shard: &Shard, entries: &[AccountEntry]) -> HashMap<AccountId, Word> {
         }
     }
     words
-}
-
-struct Follower<'a> {
-    shard: &'a Shard,
-    directory: &'a DirectoryClient,
-}
-
-impl Follower<'_> {
-    /// Makes everything so, and confirms it.
-    async fn carry_out(&self, words: Vec<Word>) -> Result<(), Lost> {
-        let words = self.only_to_do(words).await?;
-        let done: Vec<Result<Option<Confirmation>, Unready>> =
-            futures::stream::iter(words.into_iter().map(|word| self.carry_out_one(word)))
-                .buffer_unordered(AT_ONCE)
-                .collect()
-                .await;
-        let mut confirmations = Vec::new();
-        let mut failed = None;
-        for result in done {
-            match result {
-                Ok(confirmation) => confirmations.extend(confirmation),
-                Err(unready) => failed = Some(unready),
-            }
-        }
-        for batch in confirmations.chunks(CONFIRM_BATCH) {
-            let request = ConfirmRequest {
-                incarnation: self.shard.incarnation().0,
-                confirmations: batch.to_vec(),
-            };
-            self.directory.registry().confirm(request).await?;
-        }
-        match failed {
-            Some(unready) => Err(unready.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Those that ask for something, by a look at the index off the runtime's threads.
-    async fn only_to_do(&self, words: Vec<Word>) -> Result<Vec<Word>, Lost> {
-        let index = self.shard.index().clone();
-        let look = move || {
-            words
-                .into_iter()
-                .filter_map(|word| match index.account(word.account) {
-                    Ok(held) if word.order(held.as_ref()) == Order::Nothing => None,
-                    Ok(_) => Some(Ok(word)),
-                    Err(error) => Some(Err(error)),
-                })
-                .collect::<Result<Vec<Word>, _>>()
-        };
-        let looked = kit::task::blocking(look).await.map_err(Unready::from)?;
-        Ok(looked.map_err(Unready::from)?)
-    }
-
-    async fn carry_out_one(&self, word: Word) -> Result<Option<Confirmation>, Unready> {
-        let mut confirm: Option<What> = None;
-        let mut fault = None;
-        let decided = self
-            .shard
-            .change(word.account, |held| match word.order(held) {
-                Order::Nothing => Ok(None),
-                Order::Write(change, what) => {
-                    confirm = what;
-                    Ok(Some(change))
-                }
-                Order::Confirm(what) => {
-                    confirm = Some(what);
-                    Ok(None)
-                }
-                Order::Fault(text, what) => {
-                    fault = Some(text);
-                    confirm = what;
-                    Ok(None)
-                }
-            });
-        let decided: Result<(), Unready> = decided.await;
-        decided?;
-        if let Some(fault) = fault {
-            self.shard.metrics().faults.inc();
-            tracing::error!(account = %word.account, fault, "directory and shard disagree");
-        }
-        Ok(confirm.map(|what| Confirmation {
-            account: word.account.to_field(),
-            epoch: word.epoch.0,
-            what: what.into(),
-        }))
-    }
 }

@@ -29,9 +29,9 @@ use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::{
     AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
-    ConfirmRequest, Confirmation, GoOn, LeaseGranted, RenewLeaseReply, RenewLeaseRequest,
-    ReportReply, ReportRequest, Route, TellVolumeReply, TellVolumeRequest, WatchReply,
-    WatchRequest, acquire_lease_reply, renew_lease_reply,
+    ConfirmRequest, Confirmation, GoOn, LeaseGranted, ReleaseLeaseReply, ReleaseLeaseRequest,
+    RenewLeaseReply, RenewLeaseRequest, ReportReply, ReportRequest, Route, TellVolumeReply,
+    TellVolumeRequest, WatchReply, WatchRequest, acquire_lease_reply, renew_lease_reply,
 };
 
 use crate::rig::SOON;
@@ -44,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) ttl_ms: AtomicU64,
     /// Renewals are refused: a higher incarnation exists.
     pub(crate) superseded: AtomicBool,
+    /// So many confirmations more fail.
+    pub(crate) unconfirmed: AtomicU64,
     /// Reports are refused: the store takes no writes.
     pub(crate) full: AtomicBool,
     /// Leases and renewals are not answered.
@@ -62,6 +64,9 @@ struct State {
     confirmed: Vec<Confirmation>,
     renewals: Vec<RenewLeaseRequest>,
     reports: Vec<ReportRequest>,
+    /// The revisions that watches went on from.
+    watches: Vec<u64>,
+    released: Vec<u64>,
 }
 
 impl Script {
@@ -133,6 +138,15 @@ impl Registry for Script {
         }))
     }
 
+    async fn release_lease(
+        &self,
+        request: Request<ReleaseLeaseRequest>,
+    ) -> Result<Response<ReleaseLeaseReply>, Status> {
+        let incarnation = request.into_inner().incarnation;
+        self.state.lock().released.push(incarnation);
+        Ok(Response::new(ReleaseLeaseReply {}))
+    }
+
     async fn report(
         &self,
         request: Request<ReportRequest>,
@@ -149,6 +163,7 @@ impl Registry for Script {
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let shard = kit::rpc::caller(&request)?.instance().to_owned();
+        let after = request.get_ref().after;
         let (sender, receiver) = mpsc::channel(1000);
         let mut state = self.state.lock();
         let mine = |entry: &&AccountEntry| entry.route.as_ref().unwrap().shard == shard;
@@ -157,8 +172,10 @@ impl Registry for Script {
             entries,
             snapshot_complete: true,
             revision: 1,
+            resumed: after > 0,
         };
         sender.try_send(Ok(snapshot)).unwrap();
+        state.watches.push(after);
         state.watchers.push(sender);
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -167,6 +184,11 @@ impl Registry for Script {
         &self,
         request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmReply>, Status> {
+        let left = self.unconfirmed.load(Ordering::SeqCst);
+        if left > 0 {
+            self.unconfirmed.store(left - 1, Ordering::SeqCst);
+            return Err(Status::unavailable("told so"));
+        }
         let confirmations = request.into_inner().confirmations;
         self.state.lock().confirmed.extend(confirmations);
         Ok(Response::new(ConfirmReply {}))
@@ -199,6 +221,7 @@ impl Cluster {
         let script = Arc::new(Script {
             ttl_ms: AtomicU64::new(20_000),
             superseded: AtomicBool::new(false),
+            unconfirmed: AtomicU64::new(0),
             full: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             go_on: AtomicBool::new(false),
@@ -250,12 +273,15 @@ impl Cluster {
     }
 
     pub(crate) fn start(&self, shard: &str) -> Running {
-        let config = self.config(shard);
+        self.start_with(self.config(shard))
+    }
+
+    pub(crate) fn start_with(&self, config: Config) -> Running {
         let data = config.data.clone();
         let storage = Storage::bind(config).unwrap();
         let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         Running {
-            name: shard.to_owned(),
+            name: storage.name().to_string(),
             data,
             rpc: storage.rpc_addr(),
             shutdown: shutdown.clone(),
@@ -292,8 +318,9 @@ impl Cluster {
         state.entries.insert(id.as_bytes().to_vec(), entry.clone());
         let change = WatchReply {
             entries: vec![entry],
-            snapshot_complete: false,
+            snapshot_complete: true,
             revision: 2,
+            resumed: false,
         };
         state
             .watchers
@@ -315,6 +342,16 @@ impl Cluster {
 
     pub(crate) fn renewals(&self) -> Vec<RenewLeaseRequest> {
         self.script.state.lock().renewals.clone()
+    }
+
+    /// The revisions that watches went on from, in order.
+    pub(crate) fn watches(&self) -> Vec<u64> {
+        self.script.state.lock().watches.clone()
+    }
+
+    /// The incarnations whose leases were given back.
+    pub(crate) fn released(&self) -> Vec<u64> {
+        self.script.state.lock().released.clone()
     }
 
     pub(crate) fn reports(&self) -> Vec<ReportRequest> {

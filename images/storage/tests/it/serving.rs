@@ -222,6 +222,57 @@ async fn says_how_much_it_holds_and_who_is_over_quota() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_not_confirmed_is_tried_again_by_itself() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    create(&cluster, &shard, account(1)).await;
+    cluster.script.unconfirmed.store(2, Ordering::SeqCst);
+    let (a, b) = (account(2), account(3));
+    cluster.says(a, "shard-1", 1, AccountState::Creating);
+    until("the confirmation fails", || {
+        cluster.script.unconfirmed.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    // Others are not held up, and the watch goes on.
+    cluster.says(b, "shard-1", 1, AccountState::Creating);
+    for id in [a, b] {
+        cluster.confirmed(id, 1, What::Created.into()).await;
+    }
+    assert_eq!(cluster.watches(), [0]);
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_watch_is_lost_and_goes_on_where_it_was() {
+    let cluster = Cluster::new().await;
+    let mut config = cluster.config("shard-1");
+    config.watch_silence = Duration::from_millis(100);
+    let shard = cluster.start_with(config);
+    until("the watch is resumed", || cluster.watches().contains(&1)).await;
+    assert_eq!(cluster.watches()[0], 0);
+    // What was assigned before stays so.
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    let watches = cluster.watches().len();
+    until("it is resumed once more", || {
+        cluster.watches().len() > watches + 1
+    })
+    .await;
+    deliver(&cluster, &shard, a, 1, 1).await.unwrap();
+    shard.stop().await;
+}
+
+#[tokio::test]
+async fn an_orderly_end_gives_the_lease_back() {
+    let cluster = Cluster::new().await;
+    let shard = cluster.start("shard-1");
+    create(&cluster, &shard, account(1)).await;
+    assert!(cluster.released().is_empty());
+    shard.stop().await;
+    assert_eq!(cluster.released(), [1]);
+}
+
+#[tokio::test]
 async fn a_report_that_fails_takes_no_lease_along() {
     let cluster = Cluster::new().await;
     cluster.script.ttl_ms.store(600, Ordering::SeqCst);

@@ -75,8 +75,9 @@ impl Pair {
 
     /// Asks the second replica by itself.
     async fn login_at_second(&self, password: &str) -> Result<Login, Status> {
-        let asked = self.second.lookups().authenticate(login(ANA, password));
-        Ok(asked.await?.into_inner().result.unwrap())
+        let mut second = self.second.lookups();
+        let reply = second.authenticate(login(ANA, password)).await?;
+        Ok(reply.into_inner().result.unwrap())
     }
 }
 

@@ -84,7 +84,7 @@ async fn keep_asking(client: &DirectoryClient, accounts: u64, asked: &AtomicU64)
         let address = address(number.wrapping_mul(7919) % accounts);
         let answer = resolve(client, &address).await;
         assert!(matches!(answer, Answer::Yes(_)), "{address}: {answer:?}");
-        if number % LOGINS == 0 {
+        if number.is_multiple_of(LOGINS) {
             let reply = client.authenticate(login(&address, PASSWORD)).await;
             let result = reply.unwrap().result;
             assert!(matches!(result, Some(Login::Granted(_))), "{result:?}");

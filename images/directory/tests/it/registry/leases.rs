@@ -9,7 +9,7 @@ use tonic::Code;
 use wire::identity::Tier;
 use wire::rpc::acquire_lease_reply::Result as Lease;
 use wire::rpc::renew_lease_reply::Result as Renewed;
-use wire::rpc::{AcquireLeaseRequest, ShardState};
+use wire::rpc::{AcquireLeaseRequest, ReleaseLeaseRequest, ShardState};
 
 use super::{World, from, from_tier, renewal};
 use crate::etcd::shared;
@@ -105,4 +105,25 @@ async fn what_never_gets_a_lease_is_told_why() {
         .await
         .unwrap_err();
     assert_eq!(unknown.code(), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_given_back_is_another_machines_at_once() {
+    let world = World::embedded().await;
+    let first = world.granted("shard-1", 0, "boot-a").await;
+    let release = |incarnation| from("shard-1", ReleaseLeaseRequest { incarnation });
+    // Only the incarnation that holds it gives it back.
+    world
+        .registry
+        .release_lease(release(first + 1))
+        .await
+        .unwrap();
+    assert!(matches!(
+        world.acquire("shard-1", 1, "boot-b").await,
+        Lease::Held(_)
+    ));
+    for _twice in 0..2 {
+        world.registry.release_lease(release(first)).await.unwrap();
+    }
+    assert_eq!(world.granted("shard-1", 1, "boot-b").await, first + 1);
 }

@@ -89,12 +89,22 @@ impl World {
     }
 
     async fn with_leases_of(ttl: Duration, store: SharedStore, folder: Option<TempDir>) -> Self {
+        Self::with_times(ttl, PATIENCE, store, folder).await
+    }
+
+    async fn with_times(
+        ttl: Duration,
+        watch_beat: Duration,
+        store: SharedStore,
+        folder: Option<TempDir>,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
         let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&shared)));
         let config = RegistryConfig {
             ttl,
             load_interval: Duration::ZERO,
             proof: PATIENCE,
+            watch_beat,
         };
         let registry = Registry {
             store: Arc::clone(&store),
@@ -157,7 +167,11 @@ impl World {
     }
 
     async fn watch(&self, incarnation: u64) -> Result<Replies, Status> {
-        let request = from("shard-1", WatchRequest { incarnation });
+        self.watch_after(incarnation, 0).await
+    }
+
+    async fn watch_after(&self, incarnation: u64, after: u64) -> Result<Replies, Status> {
+        let request = from("shard-1", WatchRequest { incarnation, after });
         Ok(self.registry.watch(request).await?.into_inner())
     }
 

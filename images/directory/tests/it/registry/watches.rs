@@ -1,17 +1,24 @@
 //! A shard's watch: all its accounts, then every change.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use buzonera_directory::model::Key;
-use buzonera_directory::store::Txn;
+use buzonera_directory::store::embedded::{Embedded, Options};
+use buzonera_directory::store::lagging::Lagging;
+use buzonera_directory::store::{SharedStore, Txn};
 use futures::StreamExt as _;
 use kit::services::registry_server::Registry as _;
 use prost::Message as _;
+use tempfile::TempDir;
 use tonic::Code;
+use wire::answer::{NotMe, Word};
 use wire::ids::AccountId;
 use wire::rpc::confirmation::What;
 use wire::rpc::{AccountState, ConfirmRequest, Confirmation};
 
 use super::{World, account, from, next};
-use crate::store_suite::{PATIENCE, committed};
+use crate::store_suite::{PATIENCE, committed, share};
 
 #[tokio::test]
 async fn a_watch_tells_all_accounts_in_pages_and_then_each_change() {
@@ -125,4 +132,70 @@ async fn a_process_that_was_taken_over_from_neither_watches_nor_confirms() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_it_was() {
+    let world = World::embedded().await;
+    let incarnation = world.granted("shard-1", 0, "boot-a").await;
+    let (before, missed) = (AccountId::random(), AccountId::random());
+    let active = account("shard-1", AccountState::Active, 1);
+    world.put(&Key::Account(before), &active).await;
+    let mut watch = world.watch(incarnation).await.unwrap();
+    let heeded = next(&mut watch).await.revision;
+    drop(watch);
+    for epoch in [1, 2] {
+        let record = account("shard-1", AccountState::Creating, epoch);
+        world.put(&Key::Account(missed), &record).await;
+    }
+    let mut watch = world.watch_after(incarnation, heeded).await.unwrap();
+    let first = next(&mut watch).await;
+    assert!(first.resumed && first.revision > heeded, "{first:?}");
+    let [entry] = &first.entries[..] else {
+        panic!("{first:?}");
+    };
+    let route = entry.route.as_ref().unwrap();
+    assert_eq!((&route.account, route.epoch), (&missed.to_field(), 2));
+    // Nothing was missed, and that is said too.
+    let mut watch = world
+        .watch_after(incarnation, first.revision)
+        .await
+        .unwrap();
+    let nothing = next(&mut watch).await;
+    assert!(nothing.resumed && nothing.entries.is_empty(), "{nothing:?}");
+    // A revision of another history is none to go on from.
+    let mut watch = world.watch_after(incarnation, u64::MAX).await.unwrap();
+    let all = next(&mut watch).await;
+    assert!(!all.resumed && all.snapshot_complete, "{all:?}");
+    assert_eq!(all.entries.len(), 2);
+}
+
+const BEAT: Duration = Duration::from_millis(20);
+
+#[tokio::test]
+async fn a_watch_is_never_silent_while_its_replica_is_in_touch() {
+    let folder = TempDir::new().unwrap();
+    let store = Embedded::open(folder.path(), Options::default()).await;
+    let lagging = Arc::new(Lagging::new(share(store.unwrap())));
+    let store: SharedStore = lagging.clone();
+    let world = World::with_times(PATIENCE, BEAT, store, Some(folder)).await;
+    let incarnation = world.granted("shard-1", 0, "boot-a").await;
+    let mut watch = world.watch(incarnation).await.unwrap();
+    assert!(next(&mut watch).await.snapshot_complete);
+    let other = account("shard-2", AccountState::Active, 1);
+    world.put(&Key::Account(AccountId::random()), &other).await;
+    let head = world.store.head().await.unwrap();
+    // What concerns another shard is not told, but that it is known.
+    while next(&mut watch).await.revision < head.0 {}
+    lagging.cut_off();
+    let end = async {
+        loop {
+            if let Err(status) = watch.next().await.unwrap() {
+                return status;
+            }
+        }
+    };
+    let end = tokio::time::timeout(PATIENCE, end).await.unwrap();
+    let not_me = Some(Word::NotMe(NotMe::OutOfTouch));
+    assert_eq!(kit::rpc::word_of(&end), not_me, "{end}");
 }
