@@ -4,33 +4,25 @@
 use std::io::{self, BufRead};
 
 use clap::Args;
+use wire::secret::{MAX_PASSWORD, Secret};
 
 use crate::failure::Failure;
 use crate::terminal::{self, Unseen};
 
-/// The longest password, in octets; the directory has the same cap.
-pub const MAX_PASSWORD: usize = 1024;
+/// A password that can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Password(Secret);
 
-/// A password that does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
+impl Password {
     /// The password's octets, for a message's field.
     pub fn to_octets(&self) -> Vec<u8> {
-        self.0.clone().into_bytes()
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
+        self.0.expose().to_vec()
     }
 }
 
 /// A password that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SecretError {
+pub enum PasswordError {
     /// No character at all.
     #[error("the password is empty")]
     Empty,
@@ -42,15 +34,15 @@ pub enum SecretError {
     Control,
 }
 
-impl TryFrom<String> for Secret {
-    type Error = SecretError;
+impl TryFrom<String> for Password {
+    type Error = PasswordError;
 
-    fn try_from(text: String) -> Result<Self, SecretError> {
+    fn try_from(text: String) -> Result<Self, PasswordError> {
         match text {
-            text if text.is_empty() => Err(SecretError::Empty),
-            text if text.len() > MAX_PASSWORD => Err(SecretError::TooLong),
-            text if text.chars().any(char::is_control) => Err(SecretError::Control),
-            text => Ok(Self(text)),
+            text if text.is_empty() => Err(PasswordError::Empty),
+            text if text.len() > MAX_PASSWORD => Err(PasswordError::TooLong),
+            text if text.chars().any(char::is_control) => Err(PasswordError::Control),
+            text => Ok(Self(Secret::new(text))),
         }
     }
 }
@@ -65,14 +57,14 @@ pub struct PasswordSource {
 
 impl PasswordSource {
     /// Asks twice on the terminal, or reads one line.
-    pub fn read(&self, address: &str) -> Result<Secret, Failure> {
+    pub fn read(&self, address: &str) -> Result<Password, Failure> {
         let text = if self.password_stdin {
             first_line(&mut io::stdin().lock())?
         } else {
             ask(address)?
         };
-        let refuse = |error: SecretError| Failure::Usage(format!("Not set: {error}."));
-        Secret::try_from(text).map_err(refuse)
+        let refuse = |error: PasswordError| Failure::Usage(format!("Not set: {error}."));
+        Password::try_from(text).map_err(refuse)
     }
 }
 
@@ -115,18 +107,18 @@ mod tests {
 
     #[test]
     fn bad_passwords_are_refused() {
-        let refused = |text: String| Secret::try_from(text).unwrap_err();
-        assert_eq!(refused(String::new()), SecretError::Empty);
-        assert_eq!(refused("a\0b".into()), SecretError::Control);
-        assert_eq!(refused("x".repeat(1025)), SecretError::TooLong);
+        let refused = |text: String| Password::try_from(text).unwrap_err();
+        assert_eq!(refused(String::new()), PasswordError::Empty);
+        assert_eq!(refused("a\0b".into()), PasswordError::Control);
+        assert_eq!(refused("x".repeat(1025)), PasswordError::TooLong);
         let endless = "x".repeat(5000);
         let read = first_line(&mut endless.as_bytes()).unwrap();
-        assert_eq!(refused(read), SecretError::TooLong);
+        assert_eq!(refused(read), PasswordError::TooLong);
     }
 
     #[test]
-    fn a_secret_does_not_print() {
-        let secret = Secret::try_from("letter".to_owned()).unwrap();
-        assert_eq!(format!("{secret:?}"), "(secret)");
+    fn a_password_does_not_print() {
+        let password = Password::try_from("letter".to_owned()).unwrap();
+        assert_eq!(format!("{password:?}"), "Password(Secret(…))");
     }
 }

@@ -11,10 +11,10 @@ use wire::rpc::authenticate_reply::Result as Outcome;
 use wire::rpc::{
     AuthenticateReply, AuthenticateRequest, FollowShardsRequest, ResolveReply, ResolveRequest,
 };
+use wire::secret::Secret;
 
 use crate::authenticate::Authenticator;
 use crate::contact::{Contact, refused};
-use crate::credential::Secret;
 use crate::map::Shared;
 use crate::metrics::Metrics;
 use crate::resolve::{MAX_QUERIES, answer};
@@ -73,7 +73,7 @@ impl Directory for Lookups {
         })?;
         let began = Instant::now();
         let request = request.into_inner();
-        let password = Secret::new(&request.password);
+        let password = Secret::new(request.password);
         let outcome = self.authenticator.check(&request.login, password).await;
         let label = self.metrics.authenticated(&outcome);
         tracing::info!(

@@ -1,10 +1,9 @@
-//! What a directory counts.
+//! What a directory counts. The doc comment is the metric's help text.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
 use wire::rpc::authenticate_reply::Result as Outcome;
 use wire::rpc::resolve_answer::Answer;
 use wire::rpc::{No, ResolveAnswer};
@@ -23,33 +22,25 @@ struct Login {
     outcome: &'static str,
 }
 
-/// A directory's counters and gauges.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Metrics {
-    resolved: Family<Answered, Counter>,
-    logins: Family<Login, Counter>,
-    accounts: Gauge,
-    map_bytes: Gauge,
-    revision: Gauge,
-    unknown_keys: Gauge,
+kit::metrics! {
+    /// A directory's counters and gauges.
+    pub(crate) struct Metrics {
+        /// Queries answered.
+        resolved: Family<Answered, Counter>,
+        /// Passwords checked.
+        logins: Family<Login, Counter>,
+        /// Accounts in the map.
+        accounts: Gauge,
+        /// Memory of the map.
+        map_bytes: Gauge,
+        /// Revision of the map.
+        revision: Gauge,
+        /// Keys of the store that this version does not know.
+        unknown_keys: Gauge,
+    }
 }
 
 impl Metrics {
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        registry.register("resolved", "Queries answered", self.resolved.clone());
-        registry.register("logins", "Passwords checked", self.logins.clone());
-        registry.register("accounts", "Accounts in the map", self.accounts.clone());
-        registry.register_with_unit(
-            "map",
-            "Memory of the map",
-            Unit::Bytes,
-            self.map_bytes.clone(),
-        );
-        registry.register("revision", "Revision of the map", self.revision.clone());
-        let help = "Keys of the store that this version does not know";
-        registry.register("unknown_keys", help, self.unknown_keys.clone());
-    }
-
     pub(crate) fn resolved(&self, answers: &[ResolveAnswer]) {
         for answer in answers {
             let answer = match &answer.answer {

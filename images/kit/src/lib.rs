@@ -7,7 +7,7 @@ pub mod config;
 pub mod frame;
 pub mod lifecycle;
 pub mod listener;
-mod names;
+pub mod metrics;
 pub mod net;
 pub mod pause;
 pub mod process;

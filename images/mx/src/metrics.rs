@@ -7,8 +7,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
-
 use wire::ids::ShardName;
 
 use crate::spool::Spool;
@@ -27,46 +25,34 @@ pub(crate) struct OfShard {
     pub(crate) shard: String,
 }
 
-/// Counters of an MX; cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Metrics {
-    /// Sessions open now.
-    pub(crate) sessions: Gauge,
-    /// Recipients asked for: known, unknown, foreign, over_quota, unsure.
-    pub(crate) recipients: Family<Became, Counter>,
-    /// Recipients after the body: stored, duplicate, queued, deferred, gone, refused.
-    pub(crate) outcomes: Family<Became, Counter>,
-    /// Octets of messages taken in, refused ones too.
-    pub(crate) octets: Counter,
-    /// Recipients whose mail went to the spool, by the shard that it was for.
-    pub(crate) spooled: Family<OfShard, Counter>,
-    /// Messages for a shard that had just gone: waited for it in memory; no_room: did not.
-    pub(crate) waited: Family<Became, Counter>,
-    /// Messages that the spool did not take: full, no_room, failed, busy, slow, body.
-    pub(crate) not_spooled: Family<Became, Counter>,
-    /// Seconds from the end of the body to the answer.
-    pub(crate) seconds: Histogram,
+kit::metrics! {
+    /// Counters of an MX; cheap to clone.
+    pub(crate) struct Metrics {
+        /// Sessions open now.
+        pub(crate) sessions: Gauge,
+        /// Recipients asked for: known, unknown, foreign, over_quota, unsure.
+        pub(crate) recipients: Family<Became, Counter>,
+        /// Recipients after the body: stored, duplicate, queued, deferred, gone, refused.
+        pub(crate) outcomes: Family<Became, Counter>,
+        /// Octets of messages taken in, refused ones too.
+        pub(crate) octets: Counter,
+        /// Recipients whose mail went to the spool, by the shard that it was for.
+        pub(crate) spooled: Family<OfShard, Counter>,
+        /// Messages for a shard that had just gone: waited for it in memory; no_room: did not.
+        pub(crate) waited: Family<Became, Counter>,
+        /// Messages that the spool did not take: full, no_room, failed, busy, slow, body.
+        pub(crate) not_spooled: Family<Became, Counter>,
+        /// From the end of the body to the answer.
+        pub(crate) answer_seconds: Histogram = Histogram::new(ANSWER_BUCKETS),
+    }
 }
 
-impl Metrics {
-    /// Counters at zero.
-    pub(crate) fn new() -> Self {
-        // From one quick sync to what the spool waits for.
-        let buckets = [
-            0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0,
-        ];
-        Self {
-            sessions: Gauge::default(),
-            recipients: Family::default(),
-            outcomes: Family::default(),
-            octets: Counter::default(),
-            spooled: Family::default(),
-            waited: Family::default(),
-            not_spooled: Family::default(),
-            seconds: Histogram::new(buckets),
-        }
-    }
+/// From one quick sync to what the spool waits for.
+const ANSWER_BUCKETS: [f64; 12] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0,
+];
 
+impl Metrics {
     /// Counts one recipient's answer.
     pub(crate) fn recipient(&self, result: &'static str) {
         self.recipients.get_or_create(&Became { result }).inc();
@@ -91,56 +77,6 @@ impl Metrics {
     /// Counts one message that the spool did not take.
     pub(crate) fn not_spooled(&self, result: &'static str) {
         self.not_spooled.get_or_create(&Became { result }).inc();
-    }
-
-    /// Adds the counters to the tier's registry.
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        let Self {
-            sessions,
-            recipients,
-            outcomes,
-            octets,
-            spooled,
-            waited,
-            not_spooled,
-            seconds,
-        } = self.clone();
-        registry.register("sessions", "Sessions open now", sessions);
-        registry.register(
-            "recipients",
-            "Recipients asked for: known, unknown, foreign, over_quota, unsure",
-            recipients,
-        );
-        registry.register(
-            "outcomes",
-            "Recipients after the body: stored, duplicate, queued, deferred, gone, refused",
-            outcomes,
-        );
-        registry.register(
-            "octets",
-            "Octets of messages taken in, refused ones too",
-            octets,
-        );
-        registry.register(
-            "spooled",
-            "Recipients whose mail went to the spool, by the shard that it was for",
-            spooled,
-        );
-        registry.register(
-            "waited",
-            "Messages for a shard that had just gone: waited for it in memory; no_room: did not",
-            waited,
-        );
-        registry.register(
-            "not_spooled",
-            "Messages that the spool did not take: full, no_room, failed, busy, slow, body",
-            not_spooled,
-        );
-        registry.register(
-            "answer_seconds",
-            "From the end of the body to the answer",
-            seconds,
-        );
     }
 }
 

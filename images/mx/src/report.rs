@@ -63,7 +63,9 @@ impl Server {
     /// A message that was accepted, or put off.
     pub(crate) fn log_delivered(&self, message: &Message, outcome: &Outcome, replies: &[Reply]) {
         self.metrics.octets.inc_by(message.size);
-        self.metrics.seconds.observe(outcome.took.as_secs_f64());
+        self.metrics
+            .answer_seconds
+            .observe(outcome.took.as_secs_f64());
         for (index, delivered) in outcome.delivered.iter().enumerate() {
             self.metrics.outcome(label(*delivered));
             let reply = replies.get(index).or(replies.first());

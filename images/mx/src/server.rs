@@ -307,7 +307,7 @@ impl Server {
             max_calls: config.limits.max_deliveries,
             max_follows: config.limits.max_follows,
         };
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         Ok(Self {
             policy: Arc::new(policy(config)),
             timeouts: Arc::new(config.timeouts.clone()),

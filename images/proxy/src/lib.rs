@@ -103,7 +103,7 @@ impl Proxy {
         Ok(Self {
             pop3: bind("pop3", "--pop3-listen", config.pop3_listen)?,
             pop3s: bind("pop3s", "--pop3s-listen", config.pop3s_listen)?,
-            metrics: Metrics::new(),
+            metrics: Metrics::default(),
             credentials,
             public,
             directory,

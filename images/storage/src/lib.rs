@@ -249,7 +249,8 @@ impl Storage {
         self.rpc.metrics().register(registry);
         self.pop3.metrics().register(registry);
         self.credentials.reloads().register("identity", registry);
-        self.pop3_metrics.register(registry);
+        self.pop3_metrics
+            .register(registry.sub_registry_with_prefix("pop3"));
     }
 
     /// Opens the volume and serves until `shutdown` closes, or the shard has to end. Calls are
@@ -294,8 +295,7 @@ impl Storage {
             let volume = open_volume(heap, options, &data.join("index"), Some(&lock))?;
             let replayed = volume.replayed;
             let shard = Shard::start(name, volume, lease, settings, metrics.clone())?;
-            // Opened once a process: there is nothing to replace.
-            let _first = metrics.heap.set(shard.log().counters());
+            metrics.heap.opened(shard.log().counters());
             let totals = shard.totals();
             tracing::info!(shard = %shard.name(), replayed, ?totals, "the volume is open");
             Ok::<_, Error>(shard)

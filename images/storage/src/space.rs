@@ -47,7 +47,7 @@ impl Space {
             let set = |gauge: &prometheus_client::metrics::gauge::Gauge, value: u64| {
                 gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
             };
-            set(&metrics.volume_free, self.seen.lock().free);
+            set(&metrics.volume_free_octets, self.seen.lock().free);
             set(&metrics.accounts, totals.accounts);
             set(&metrics.octets, totals.octets);
             set(&metrics.messages, totals.messages);

@@ -201,7 +201,7 @@ impl fmt::Display for TransactionId {
 }
 
 /// Whether `text` is a lower-case DNS label (RFC 1123 section 2.1).
-pub(crate) fn is_label(text: &str) -> bool {
+pub fn is_label(text: &str) -> bool {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     (1..=63).contains(&text.len())
         && text.bytes().all(inner)

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use wire::address::Canonical;
 
 use crate::quantity::Size;
-use crate::secret::Secret;
+use crate::secret::Password;
 use columns::Columns;
 
 /// The largest file that is read.
@@ -31,7 +31,7 @@ pub struct User {
     /// The account's address.
     pub address: Canonical,
     /// None: no login until a password is set.
-    pub password: Option<Secret>,
+    pub password: Option<Password>,
     /// Bytes.
     pub quota: Size,
     /// Addresses that lead to it.
@@ -174,7 +174,7 @@ mod tests {
         let expected = User {
             line: 2,
             address: "ana@b.c".parse().unwrap(),
-            password: Some(Secret::try_from("p,\"w ".to_owned()).unwrap()),
+            password: Some(Password::try_from("p,\"w ".to_owned()).unwrap()),
             quota: Size(1 << 30),
             aliases: vec!["x@b.c".parse().unwrap(), "y@b.c".parse().unwrap()],
         };

@@ -7,7 +7,7 @@ use super::cells::cells;
 use super::columns::{Column, Columns};
 use crate::output::text::count;
 use crate::quantity::Size;
-use crate::secret::Secret;
+use crate::secret::Password;
 
 /// The most aliases of a row; the directory has the same cap.
 pub(super) const MAX_ALIASES: usize = 20;
@@ -36,11 +36,11 @@ fn address(cell: &str) -> Result<Canonical, String> {
 }
 
 /// A password keeps its spaces.
-fn password(cell: &str) -> Result<Option<Secret>, String> {
+fn password(cell: &str) -> Result<Option<Password>, String> {
     if cell.is_empty() {
         return Ok(None);
     }
-    let secret = Secret::try_from(cell.to_owned()).map_err(|error| error.to_string())?;
+    let secret = Password::try_from(cell.to_owned()).map_err(|error| error.to_string())?;
     Ok(Some(secret))
 }
 

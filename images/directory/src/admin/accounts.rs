@@ -9,12 +9,13 @@ use wire::rpc::{
     Account, AccountState, AddAccountRequest, Quota, SetPasswordRequest, SetQuotaRequest,
     ShardState,
 };
+use wire::secret::Secret;
 
 use super::aliases::address_key;
 use super::shown::describe;
 use super::write::{Found, Plan, Request, value};
 use super::{Admin, refuse};
-use crate::credential::{HashError, Secret};
+use crate::credential::HashError;
 use crate::map::Map;
 use crate::model::Key;
 use crate::model::records::{
@@ -41,7 +42,7 @@ impl Admin {
         mut message: AddAccountRequest,
     ) -> Result<Account, Status> {
         let id = std::mem::take(&mut message.request_id);
-        let password = Secret::new(&std::mem::take(&mut message.password));
+        let password = Secret::new(std::mem::take(&mut message.password));
         let request = Request::new(&id, "Admin.AddAccount", &message)?;
         let address = refuse::address("address", &message.address)?;
         let shard = match message.shard.as_str() {
@@ -160,7 +161,7 @@ impl Admin {
         mut message: SetPasswordRequest,
     ) -> Result<Account, Status> {
         let id = std::mem::take(&mut message.request_id);
-        let password = Secret::new(&std::mem::take(&mut message.password));
+        let password = Secret::new(std::mem::take(&mut message.password));
         let request = Request::new(&id, "Admin.SetPassword", &message)?;
         let address = refuse::address("address", &message.address)?;
         if password.is_empty() {

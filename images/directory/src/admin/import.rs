@@ -12,12 +12,12 @@ use tonic::{Code, Status};
 use wire::address::Canonical;
 use wire::ids::{AccountId, RequestId, ShardName};
 use wire::rpc::{ImportAccountsReply, ImportAccountsRequest, ImportResult, ImportRow, Quota};
+use wire::secret::Secret;
 
 use super::accounts::{New, put_account, record_of};
 use super::aliases::{address_key, alias_record};
 use super::write::{Plan, Request, value};
 use super::{Admin, refuse};
-use crate::credential::Secret;
 use crate::map::{LeadsTo, Map};
 use crate::placement::{Candidate, candidates};
 use crate::store::{Expect, Txn};
@@ -67,7 +67,7 @@ impl Admin {
             return Err(refuse::invalid("rows", why));
         }
         let id = std::mem::take(&mut message.request_id);
-        let take = |row: &mut ImportRow| Secret::new(&std::mem::take(&mut row.password));
+        let take = |row: &mut ImportRow| Secret::new(std::mem::take(&mut row.password));
         let passwords: Vec<_> = message.rows.iter_mut().map(take).collect();
         let request = Request::new(&id, "Admin.ImportAccounts", &message)?;
         if let Some(reply) = self.earlier(&request).await? {

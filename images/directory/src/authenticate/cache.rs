@@ -9,8 +9,7 @@ use std::time::Duration;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use wire::ids::AccountId;
-
-use crate::credential::Secret;
+use wire::secret::Secret;
 
 /// The cache. Times are since any fixed moment, and only rise.
 pub(super) struct Cache {
@@ -107,7 +106,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1000);
 
     fn secret(text: &str) -> Secret {
-        Secret::from(text)
+        Secret::new(text)
     }
 
     #[test]

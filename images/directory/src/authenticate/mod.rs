@@ -14,8 +14,9 @@ use wire::answer::NobodyKnows;
 use wire::ids::AccountId;
 use wire::rpc::authenticate_reply::Result as Outcome;
 use wire::rpc::{AccountState, Busy, Denied, Granted};
+use wire::secret::Secret;
 
-use crate::credential::{self, Cost, HashError, Scratch, Secret};
+use crate::credential::{self, Cost, HashError, Scratch};
 use crate::map::{Map, Shared};
 use crate::resolve;
 use crate::store::Freshness;
@@ -110,7 +111,7 @@ impl Authenticator {
         config: &AuthenticateConfig,
     ) -> Result<Self, SetupError> {
         let nobody = credential::hash(
-            &Secret::from("nobody's"),
+            &Secret::new("nobody's"),
             pool.cost(),
             &mut Scratch::default(),
         )?;

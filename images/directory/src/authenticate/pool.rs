@@ -5,8 +5,9 @@ use std::sync::Arc;
 use kit::task::NoAnswer;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use wire::secret::Secret;
 
-use crate::credential::{self, Cost, HashError, Scratch, Secret};
+use crate::credential::{self, Cost, HashError, Scratch};
 
 /// The pool.
 #[derive(Clone)]
@@ -94,24 +95,24 @@ mod tests {
     #[tokio::test]
     async fn is_full_at_once_when_all_places_are_taken() {
         let pool = Pool::new(1, 1, CHEAP);
-        let phc = pool.hash(Secret::from("a")).await.unwrap();
+        let phc = pool.hash(Secret::new("a")).await.unwrap();
         let core = Arc::clone(&pool.running).acquire_owned().await.unwrap();
         let waiting = [(); 2].map(|()| {
             let (pool, phc) = (pool.clone(), phc.clone());
-            tokio::spawn(async move { pool.verify(Secret::from("a"), phc).await })
+            tokio::spawn(async move { pool.verify(Secret::new("a"), phc).await })
         });
         while pool.admitted.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(
-            pool.verify(Secret::from("a"), phc.clone()).await,
+            pool.verify(Secret::new("a"), phc.clone()).await,
             Err(NotVerified::Full)
         );
         drop(core);
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap(), Ok(true));
         }
-        assert_eq!(pool.verify(Secret::from("b"), phc).await, Ok(false));
+        assert_eq!(pool.verify(Secret::new("b"), phc).await, Ok(false));
         assert_eq!(lock(&pool.idle).len(), 1, "one core needs memory once");
     }
 }

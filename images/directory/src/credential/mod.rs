@@ -2,17 +2,16 @@
 
 mod packed;
 mod scratch;
-mod secret;
 
 use argon2::password_hash::phc::{PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use kit::task::NoAnswer;
 use serde::{Deserialize, Serialize};
+use wire::secret::Secret;
 
 pub use packed::fuzz;
 pub(crate) use packed::{pack, unpack};
 pub use scratch::Scratch;
-pub use secret::Secret;
 
 /// What one hash costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     fn hash(password: &str, cost: Cost) -> String {
-        super::hash(&Secret::from(password), cost, &mut Scratch::default()).unwrap()
+        super::hash(&Secret::new(password), cost, &mut Scratch::default()).unwrap()
     }
 
     #[test]
@@ -113,9 +112,9 @@ mod tests {
         let phc = hash("pässword", CHEAP);
         assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
         let mut scratch = Scratch::default();
-        assert!(verify(&Secret::from("pässword"), &phc, &mut scratch));
-        assert!(!verify(&Secret::from("password"), &phc, &mut scratch));
-        assert!(!verify(&Secret::from(""), "not a hash", &mut scratch));
+        assert!(verify(&Secret::new("pässword"), &phc, &mut scratch));
+        assert!(!verify(&Secret::new("password"), &phc, &mut scratch));
+        assert!(!verify(&Secret::new(""), "not a hash", &mut scratch));
     }
 
     #[test]
@@ -127,9 +126,9 @@ mod tests {
         let (cheap, costly) = (hash("a", CHEAP), hash("b", costly));
         let mut scratch = Scratch::default();
         for _ in 0..2 {
-            assert!(verify(&Secret::from("a"), &cheap, &mut scratch));
-            assert!(verify(&Secret::from("b"), &costly, &mut scratch));
-            assert!(!verify(&Secret::from("a"), &costly, &mut scratch));
+            assert!(verify(&Secret::new("a"), &cheap, &mut scratch));
+            assert!(verify(&Secret::new("b"), &costly, &mut scratch));
+            assert!(!verify(&Secret::new("a"), &costly, &mut scratch));
         }
     }
 

@@ -8,10 +8,9 @@ use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use wire::identity::Identity;
-use wire::ids::ClusterId;
+use wire::ids::{ClusterId, is_label};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::names::is_label;
 use crate::tls::{CA, CERT, KEY, SERVER_NAME, peer};
 
 mod files;
@@ -186,8 +185,8 @@ fn public_name(host: &str) -> Result<SanType, AuthorityError> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(SanType::IpAddress(address));
     }
-    let labels = || host.split('.').all(is_label);
-    if host.len() > MAX_HOST || !labels() || host.eq_ignore_ascii_case(SERVER_NAME) {
+    let host = host.to_ascii_lowercase();
+    if host.len() > MAX_HOST || !host.split('.').all(is_label) || host == SERVER_NAME {
         return Err(bad());
     }
     Ok(SanType::DnsName(host.try_into().map_err(|_| bad())?))

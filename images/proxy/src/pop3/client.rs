@@ -239,8 +239,7 @@ impl Client<'_> {
         let traffic = &mut self.record.traffic;
         let end = pump(client, shard, self.front.limits.pump, traffic).await;
         metrics.sessions.dec();
-        metrics.from_clients.inc_by(traffic.from_client);
-        metrics.to_clients.inc_by(traffic.to_client);
+        metrics.pumped(traffic);
         drop(place);
         Ok(end)
     }

@@ -52,7 +52,7 @@ async fn tell_once(
         let shard = shard.clone();
         move || shard.volume()
     };
-    let volume = tokio::task::spawn_blocking(look).await;
+    let volume = kit::task::blocking(look).await;
     let volume = volume.map_err(|error| error.to_string())?;
     let volume = volume.map_err(|error| error.to_string())?;
     if told.as_ref() == Some(&volume) {

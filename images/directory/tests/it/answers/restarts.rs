@@ -1,6 +1,6 @@
 //! One of two replicas restarts again and again, with so many accounts that each load takes a while.
 
-use buzonera_directory::credential::{Scratch, Secret, hash};
+use buzonera_directory::credential::{Scratch, hash};
 use buzonera_directory::model::Key;
 use buzonera_directory::model::records::{
     AccountRecord, AddressRecord, ClusterRecord, CredentialRecord, DomainRecord, ShardRecord,
@@ -20,6 +20,7 @@ use wire::answer::Answer;
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::authenticate_reply::Result as Login;
 use wire::rpc::{AccountState, Quota, ShardState};
+use wire::secret::Secret;
 
 use super::{A_MINUTE, PASSWORD, client, login, resolve, settings};
 use crate::etcd::Server;
@@ -121,7 +122,7 @@ async fn populate(server: &Server, cluster: ClusterId, accounts: usize) {
         memory: 8,
         passes: 1,
     };
-    let phc = hash(&Secret::from(PASSWORD), cost, &mut Scratch::default()).unwrap();
+    let phc = hash(&Secret::new(PASSWORD), cost, &mut Scratch::default()).unwrap();
     let numbers: Vec<_> = (0..accounts as u64).collect();
     let batches: Vec<Txn> = numbers
         .chunks(BATCH)

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use wire::identity::IdentityError;
+use wire::ids::is_label;
 
-use crate::names::is_label;
 use crate::rpc::connect::{BadEndpoint, parse_endpoint};
 
 /// Where a replica is, and which one it is; written `INSTANCE=HOST:PORT`.
