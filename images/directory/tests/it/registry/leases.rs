@@ -6,12 +6,11 @@ use buzonera_directory::model::Key;
 use buzonera_directory::model::records::ShardRecord;
 use kit::services::registry_server::Registry as _;
 use tonic::Code;
-use wire::identity::Tier;
 use wire::rpc::acquire_lease_reply::Result as Lease;
 use wire::rpc::renew_lease_reply::Result as Renewed;
-use wire::rpc::{AcquireLeaseRequest, ReleaseLeaseRequest, ShardState};
+use wire::rpc::{ReleaseLeaseRequest, ShardState};
 
-use super::{World, from, from_tier, renewal};
+use super::{World, from, renewal};
 use crate::etcd::shared;
 use crate::store_suite::{share, value};
 
@@ -95,9 +94,6 @@ async fn what_never_gets_a_lease_is_told_why() {
             other => panic!("{other:?}"),
         }
     }
-    let request = from_tier(Tier::Mx, "shard-1", AcquireLeaseRequest::default());
-    let status = world.registry.acquire_lease(request).await.unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied);
     // An incarnation that the directory never gave out: its store is older than the shard.
     let unknown = world
         .registry
