@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use kit::pause::Pauses;
 use kit::rpc::DirectoryClient;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::Request;
 use wire::rpc::TellVolumeRequest;
 
@@ -16,27 +18,36 @@ use crate::shard::Shard;
 /// Between two words: as often as a lease of 20 s is renewed.
 const EVERY: Duration = Duration::from_secs(7);
 
-/// Between two attempts that failed.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Between two attempts that failed: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// How long one question may take.
-const QUESTION: Duration = Duration::from_secs(3);
+/// How long one word may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A directory whose store is slow is told so much less often than a word takes: renewals of leases
+/// wait for the same disk.
+const SHARE: u32 = 10;
 
 /// Tells for ever. `recorded` becomes true with the first word that the directory has recorded.
 pub async fn tell(shard: Shard, directory: DirectoryClient, recorded: watch::Sender<bool>) {
-    let mut told = None;
+    let (mut told, mut failing) = (None, false);
+    let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
     loop {
+        let began = Instant::now();
         let pause = match tell_once(&shard, &directory, &mut told).await {
             Ok(()) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("the directory records the volume again");
+                }
                 recorded.send_replace(true);
-                EVERY
+                pauses.reset();
+                EVERY.max(began.elapsed() * SHARE)
             }
             Err(error) => {
-                tracing::warn!(
-                    error,
-                    "the directory does not record the volume; telling again"
-                );
-                PAUSE
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(error, "the directory does not record the volume");
+                }
+                pauses.after_failure()
             }
         };
         tokio::time::sleep(pause).await;
@@ -62,7 +73,7 @@ async fn tell_once(
         incarnation: shard.incarnation().0,
         volume: Some(volume.clone()),
     });
-    request.set_timeout(QUESTION);
+    request.set_timeout(PATIENCE);
     let answer = directory.registry().tell_volume(request).await;
     answer.map_err(|status| status.to_string())?;
     *told = Some(volume);
