@@ -4,6 +4,7 @@ mod admin;
 mod etcd;
 mod member;
 mod places;
+mod sick;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use self::admin::Admin;
 pub use self::etcd::Etcd;
 pub use self::member::Member;
 pub use self::places::Places;
+pub use self::sick::{SlowDisk, fill};
 use crate::errors::Announced;
 use crate::site::feed;
 use crate::{binaries, pop3, ports, wait};

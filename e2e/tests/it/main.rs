@@ -29,5 +29,6 @@ mod remote;
 mod restart;
 mod restart_shard;
 mod rfcs;
+mod sick_store;
 mod spool;
 mod support;
