@@ -137,7 +137,7 @@ fn calls() -> Vec<Call> {
             "a service that is none",
             "/buzonera.v1.Teapot/Brew",
             Vec::new(),
-            Code::Unimplemented,
+            Code::PermissionDenied,
             "",
         ),
         admin(
