@@ -77,18 +77,10 @@ impl Member {
         Ok(())
     }
 
-    /// A second process with the same flags, but ports that are free, and with `more` of them; its
-    /// log is called `name`.
-    pub fn second(&self, name: &str, more: &[(&str, &str)]) -> Result<Process> {
-        let mut flags = self.flags.clone();
-        for index in 1..flags.len() {
-            if flags[index - 1].ends_with("-listen") {
-                flags[index] = "127.0.0.1:0".to_owned();
-            }
-        }
-        let more = more.iter().flat_map(|(flag, value)| [*flag, *value]);
-        flags.extend(more.map(str::to_owned));
-        self.spawn(name, &flags)
+    /// A second process with the same flags, but ports that are free, and with those of `other`
+    /// instead of its own; its log is called `name`.
+    pub fn second(&self, name: &str, other: &[(&str, &str)]) -> Result<Process> {
+        self.spawn(name, &flags_of_second(&self.flags, other))
     }
 
     /// The folder of everything that is its own.
@@ -198,6 +190,23 @@ impl Member {
     }
 }
 
+/// Each flag is there once: given twice, it is refused.
+fn flags_of_second(own: &[String], other: &[(&str, &str)]) -> Vec<String> {
+    let mut flags = own.to_vec();
+    for pair in flags.chunks_exact_mut(2) {
+        if pair[0].ends_with("-listen") {
+            "127.0.0.1:0".clone_into(&mut pair[1]);
+        }
+    }
+    for (flag, value) in other {
+        match flags.chunks_exact_mut(2).find(|pair| pair[0] == *flag) {
+            Some(pair) => (*value).clone_into(&mut pair[1]),
+            None => flags.extend([(*flag).to_owned(), (*value).to_owned()]),
+        }
+    }
+    flags
+}
+
 /// The whole answer to a GET, as text.
 pub(crate) async fn http_get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
@@ -206,4 +215,24 @@ pub(crate) async fn http_get(address: SocketAddr, path: &str) -> Result<String> 
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_has_its_own_ports_and_each_flag_once() {
+        let own = ["--data", "a", "--pop3-listen", "127.0.0.1:110"].map(str::to_owned);
+        let flags = flags_of_second(&own, &[("--data", "b"), ("--boot-id", "c")]);
+        let expected = [
+            "--data",
+            "b",
+            "--pop3-listen",
+            "127.0.0.1:0",
+            "--boot-id",
+            "c",
+        ];
+        assert_eq!(flags, expected);
+    }
 }

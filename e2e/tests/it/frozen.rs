@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::Cluster;
-use e2e::ledger::Answer;
-use e2e::message::{compose, number};
-use e2e::{pop3, smtp, wait};
+use e2e::{pop3, wait};
 
-use crate::support::on_cluster;
+use crate::mail::{deliver, numbers};
+use crate::support::{ANA, PASSWORD, on_cluster};
 
-const ANA: &str = "ana@example.org";
-const PASSWORD: &str = "knock knock";
-const FROM: &str = "keeper@example.net";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +21,7 @@ async fn freeze(cluster: &mut Cluster) -> Result<()> {
     let admin = cluster.admin(0)?;
     admin.add_domain("example.org").await?;
     admin.add_account(ANA, PASSWORD, "shard-1").await?;
-    deliver(cluster, 1).await?;
+    deliver(cluster, 1, ANA).await?;
     let tls = cluster.trust()?;
     let mut session = pop3::Client::login(cluster.pop3s, &tls, ANA, PASSWORD).await?;
     session.ask("DELE 1").await?;
@@ -38,7 +34,7 @@ async fn freeze(cluster: &mut Cluster) -> Result<()> {
         Ok(())
     })
     .await?;
-    deliver(cluster, 2)
+    deliver(cluster, 2, ANA)
         .await
         .context("mail for a frozen shard is spooled")?;
 
@@ -57,7 +53,7 @@ async fn freeze(cluster: &mut Cluster) -> Result<()> {
     }
 
     wait::until("all mail is there, once", PATIENCE, || async {
-        let numbers = read(cluster).await?;
+        let numbers = numbers(cluster, ANA).await?;
         ensure!(numbers == [1, 2], "{numbers:?}");
         Ok(())
     })
@@ -100,26 +96,4 @@ async fn crash(cluster: &mut Cluster) -> Result<()> {
         },
     )
     .await
-}
-
-async fn deliver(cluster: &Cluster, mark: u64) -> Result<()> {
-    let mut client = smtp::Client::connect(cluster.smtp, "EHLO client.example.net").await?;
-    let text = compose(mark, FROM, ANA, 1_000);
-    let (answer, reply) = client.send(FROM, ANA, &text).await?;
-    ensure!(answer == Answer::Accepted, "{} {}", reply.code, reply.text);
-    client.quit().await;
-    Ok(())
-}
-
-async fn read(cluster: &Cluster) -> Result<Vec<u64>> {
-    let tls = cluster.trust()?;
-    let mut client = pop3::Client::login(cluster.pop3s, &tls, ANA, PASSWORD).await?;
-    let all = client.read_all().await?;
-    client.quit().await?;
-    let mut numbers: Vec<u64> = all
-        .iter()
-        .filter_map(|(_, octets)| number(octets))
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
 }

@@ -5,17 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::cluster::Cluster;
-use e2e::ledger::Answer;
-use e2e::message::{compose, number};
-use e2e::{binaries, pop3, smtp, terminal, wait};
+use e2e::{binaries, terminal, wait};
 use serde_json::Value;
 
 use crate::documented::Document;
-use crate::support::on_cluster;
+use crate::mail::{deliver, numbers};
+use crate::support::{ANA, FROM, PASSWORD, on_cluster};
 
-const ANA: &str = "ana@example.org";
-const PASSWORD: &str = "knock knock";
-const FROM: &str = "keeper@example.net";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,7 +30,7 @@ async fn remove(cluster: &mut Cluster) -> Result<()> {
     admin.add_account(ANA, PASSWORD, "shard-1").await?;
     cluster.member("shard-1")?.kill()?;
     for mark in [1, 2] {
-        deliver(cluster, mark).await?;
+        deliver(cluster, mark, ANA).await?;
     }
     let list = ask(cluster, &["spool", "list"])?;
     let [entry, other] = [0, 1].map(|at: usize| list[at]["entry"].to_string());
@@ -101,7 +97,7 @@ async fn spool(cluster: &mut Cluster) -> Result<()> {
     ensure!(text(cluster, &["spool", "list"])? == "The spool is empty.\n");
 
     cluster.member("shard-1")?.kill()?;
-    deliver(cluster, 1).await?;
+    deliver(cluster, 1, ANA).await?;
     let list = ask(cluster, &["spool", "list"])?;
     document.fit(&list, "Entry", &[])?;
     ensure!(list.as_array().map(Vec::len) == Some(1), "{list}");
@@ -165,27 +161,14 @@ async fn arrives_when_asked(cluster: &Cluster) -> Result<()> {
         Ok(())
     })
     .await?;
-    let tls = cluster.trust()?;
-    let mut client = pop3::Client::login(cluster.pop3s, &tls, ANA, PASSWORD).await?;
-    let all = client.read_all().await?;
-    let numbers: Vec<_> = all.iter().map(|(_, octets)| number(octets)).collect();
-    ensure!(numbers == [Some(1)], "{numbers:?}");
-    client.quit().await
+    let numbers = numbers(cluster, ANA).await?;
+    ensure!(numbers == [1], "{numbers:?}");
+    Ok(())
 }
 
 fn attempts(entry: &Value) -> Result<u64> {
     let attempts = entry["targets"][0]["attempts"].as_u64();
     attempts.with_context(|| entry.to_string())
-}
-
-async fn deliver(cluster: &Cluster, mark: u64) -> Result<()> {
-    let mut client = smtp::Client::connect(cluster.smtp, "EHLO client.example.net").await?;
-    let (answer, reply) = client
-        .send(FROM, ANA, &compose(mark, FROM, ANA, 1_000))
-        .await?;
-    ensure!(answer == Answer::Accepted, "{} {}", reply.code, reply.text);
-    client.quit().await;
-    Ok(())
 }
 
 fn ask(cluster: &Cluster, words: &[&str]) -> Result<Value> {

@@ -1,10 +1,12 @@
 //! A site per test, in a folder that goes with it.
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e::cluster::{Cluster, Places};
 use e2e::ledger::Answer;
 use e2e::message::compose;
@@ -51,6 +53,13 @@ async fn on(mut cluster: Cluster, work: impl AsyncFnOnce(&mut Cluster) -> Result
 /// An ERROR line asks a person to look: whoever provokes one in a test announces it.
 pub(crate) fn no_surprise(lines: &[String]) {
     assert!(lines.is_empty(), "nobody announced:\n{}", lines.join("\n"));
+}
+
+/// Copies a folder as it is, its times and rights too: a volume, as a backup does.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("cp").arg("-a").args([from, to]).status()?;
+    ensure!(status.success(), "cp: {status}");
+    Ok(())
 }
 
 /// A `buzonera local` of its own; a failing test shows its log.
@@ -116,7 +125,7 @@ impl TestSite {
     ) -> Result<()> {
         for number in numbers {
             let (answer, reply) = self.send(number, to).await?;
-            anyhow::ensure!(answer == Answer::Accepted, "{number}: {reply:?}");
+            ensure!(answer == Answer::Accepted, "{number}: {reply:?}");
             if reply.text.ends_with("queued") {
                 self.spool_is_empty().await?;
             }
@@ -128,7 +137,7 @@ impl TestSite {
         wait::until("the spool is empty", PATIENCE, || async {
             self.ask(&["spool", "retry", "--all"], "")?;
             let list = self.ask(&["spool", "list"], "")?;
-            anyhow::ensure!(list.as_array().is_some_and(Vec::is_empty), "{list}");
+            ensure!(list.as_array().is_some_and(Vec::is_empty), "{list}");
             Ok(())
         })
         .await
