@@ -46,7 +46,8 @@ impl Admin {
         self.write(&request, || self.plan_await(&name, state)).await
     }
 
-    /// When this began: what was done since counts, should it have been interrupted.
+    /// What every account is to be asked for, at least: those that have it already were done before
+    /// an interruption.
     async fn replacing_since(&self, name: &ShardName) -> Result<u64, Status> {
         for _ in 0..ATTEMPTS {
             let (txn, known) = self.volume(name).await?;
@@ -54,7 +55,7 @@ impl Admin {
                 return Ok(known.replacing);
             }
             let record = VolumeRecord {
-                replacing: u64::try_from(kit::clock::unix_ms() / 1000).unwrap_or(0),
+                replacing: self.begins_at(name),
                 ..known
             };
             let txn = txn.put(Key::Volume(name.clone()).to_string(), value(&record));
@@ -63,6 +64,15 @@ impl Admin {
             }
         }
         Err(busy())
+    }
+
+    /// Seconds since 1970, and later than the last replacement asked of any account: two may begin
+    /// within one second, and a clock may go back.
+    fn begins_at(&self, name: &ShardName) -> u64 {
+        let now = u64::try_from(kit::clock::unix_ms() / 1000).unwrap_or(0);
+        let map = self.shared.read();
+        let earlier = map.accounts_of(name).map(|account| account.replaced());
+        earlier.max().map_or(now, |last| now.max(last + 1))
     }
 
     /// What was told of the volume, while the shard serves nothing.

@@ -1,14 +1,17 @@
 //! Another volume in place of the one that a shard served.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use buzonera_directory::Config;
+use bytes::Bytes;
 use tonic::Code;
 use wire::rpc::{
-    AccountState, AddressName, ReplaceVolumeRequest, SetShardStateRequest, ShardInfo, ShardState,
+    AccountEntry, AccountState, AddressName, ReplaceVolumeRequest, SetShardStateRequest, ShardInfo,
+    ShardState,
 };
 
-use crate::world::{World, id, until};
+use crate::world::{Shard, World, id, until};
 
 fn quick(config: &mut Config) {
     config.registry.ttl = Duration::from_secs(1);
@@ -31,6 +34,13 @@ async fn shown(world: &World, address: &str) -> (AccountState, u64) {
     (account.state(), account.route.unwrap().epoch)
 }
 
+/// What the shard was told last of each account.
+fn uid_validities(shard: &Shard) -> HashMap<Bytes, u64> {
+    let told = shard.told.lock();
+    let of = |entry: &AccountEntry| (entry.route.clone().unwrap().account, entry.uid_validity);
+    told.iter().map(of).collect()
+}
+
 #[tokio::test]
 async fn every_account_begins_anew_at_a_later_epoch() {
     let world = World::start_with(quick).await;
@@ -39,7 +49,7 @@ async fn every_account_begins_anew_at_a_later_epoch() {
     for n in 0..120 {
         world.account(&format!("a{n}@example.org"), "").await;
     }
-    let first = shard.told.lock().iter().map(|it| it.uid_validity).max();
+    let first = uid_validities(&shard);
     assert_eq!(
         shown(&world, "a7@example.org").await,
         (AccountState::Active, 1)
@@ -59,11 +69,30 @@ async fn every_account_begins_anew_at_a_later_epoch() {
         (now == (AccountState::Active, 2)).then_some(())
     })
     .await;
-    let told = shard.told.lock().clone();
-    assert!(
-        told.iter().all(|it| Some(it.uid_validity) > first),
-        "{first:?}"
-    );
+    let later = uid_validities(&shard);
+    assert_eq!(later.len(), 120);
+    let is_later = |(id, uid_validity)| first.get(id).is_some_and(|first| uid_validity > first);
+    assert!(later.iter().all(is_later), "{first:?} {later:?}");
+}
+
+/// A second disk breaks right after the first: the accounts of the first replacement are no newer
+/// than the second.
+#[tokio::test]
+async fn each_replacement_is_a_later_one() {
+    let world = World::start_with(quick).await;
+    world.domain("example.org").await;
+    let shard = world.shard("shard-1").await;
+    world.account("ana@example.org", "").await;
+    drop(shard);
+    until("the lease has ended", || async {
+        replace(&world, "shard-1").await.ok()
+    })
+    .await;
+    for epoch in 3..=5 {
+        replace(&world, "shard-1").await.unwrap();
+        let now = shown(&world, "ana@example.org").await;
+        assert_eq!(now, (AccountState::Creating, epoch));
+    }
 }
 
 #[tokio::test]
