@@ -70,7 +70,7 @@ pub enum Command {
     Import(ImportArgs),
     /// Every shard with its accounts, bytes and phase.
     Shards,
-    /// One shard: replace its volume.
+    /// One shard: replace its volume, or declare it lost.
     #[command(subcommand)]
     Shard(ShardCommand),
     /// Move an account to another shard.

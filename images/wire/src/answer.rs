@@ -92,6 +92,7 @@ impl fmt::Display for NobodyKnows {
             Self::Changing => "the account changed just now",
             Self::Question => "the question cannot be read",
             Self::Unchecked => "the check of the password broke off",
+            Self::Lost => "the account's shard is lost",
         })
     }
 }

@@ -23,7 +23,6 @@ pub struct MoveView {
     bytes: u64,
     total_messages: u64,
     total_bytes: u64,
-    settled: bool,
     started_at: Option<String>,
     changed_at: Option<String>,
     #[serde(skip)]
@@ -49,7 +48,6 @@ impl From<rpc::Move> for MoveView {
             bytes: shown.bytes,
             total_messages: shown.total_messages,
             total_bytes: shown.total_bytes,
-            settled: shown.settled,
             started_at: rfc3339(shown.started_at_ms),
             changed_at: rfc3339(shown.changed_at_ms),
             at,
@@ -65,8 +63,6 @@ fn phase_name(phase: MovePhase) -> &'static str {
         MovePhase::Copying => "copying",
         MovePhase::Fencing => "fencing",
         MovePhase::Verified => "verified",
-        MovePhase::Switched => "switched",
-        MovePhase::Serving => "serving",
         MovePhase::Done => "done",
         MovePhase::Aborted => "aborted",
     }

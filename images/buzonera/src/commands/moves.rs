@@ -100,8 +100,13 @@ async fn watch(
             session.output.progress(&line)?;
             said = line;
         }
-        if matches!(seen.phase(), MovePhase::Done | MovePhase::Aborted) {
-            return Ok(seen);
+        match seen.phase() {
+            MovePhase::Done | MovePhase::Aborted => return Ok(seen),
+            MovePhase::Planned
+            | MovePhase::Copying
+            | MovePhase::Fencing
+            | MovePhase::Verified
+            | MovePhase::Unspecified => {}
         }
         tokio::time::sleep(POLL).await;
         seen = show(admin, &seen).await?;

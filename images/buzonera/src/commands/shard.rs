@@ -1,7 +1,7 @@
-//! `buzonera shard replace-volume`.
+//! `buzonera shard replace-volume` and `buzonera shard lost`.
 
 use clap::Subcommand;
-use wire::rpc::ReplaceVolumeRequest;
+use wire::rpc::{ReplaceVolumeRequest, SetShardStateRequest, ShardState};
 
 use crate::client::{ask, request_id};
 use crate::commands::session::Session;
@@ -24,12 +24,24 @@ pub enum ShardCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Declare a shard lost that will never come back, for good.
+    ///
+    /// Its accounts get temporary errors from then on, until they are removed; it keeps no other
+    /// shard from being drained and retired. Its name is not used again.
+    Lost {
+        /// The shard's name.
+        name: String,
+        /// Do not ask for the name again.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Runs the command.
 pub async fn run(command: ShardCommand, session: &mut Session) -> Result<(), Failure> {
     match command {
         ShardCommand::ReplaceVolume { name, yes } => replace_volume(name, yes, session).await,
+        ShardCommand::Lost { name, yes } => lost(name, yes, session).await,
     }
 }
 
@@ -47,6 +59,24 @@ async fn replace_volume(name: String, yes: bool, session: &mut Session) -> Resul
         name,
     };
     let shard = ask!(admin.replace_volume(request))?;
+    session.output.show(&ShardView::from(shard))
+}
+
+async fn lost(name: String, yes: bool, session: &mut Session) -> Result<(), Failure> {
+    if !yes {
+        confirm(
+            &name,
+            "declare the shard lost",
+            "This gives up all mail on the shard, for good. The shard's name again: ",
+        )?;
+    }
+    let admin = session.admin()?;
+    let request = SetShardStateRequest {
+        request_id: request_id(),
+        name,
+        state: ShardState::Lost.into(),
+    };
+    let shard = ask!(admin.set_shard_state(request))?;
     session.output.show(&ShardView::from(shard))
 }
 

@@ -44,18 +44,21 @@ pub struct ShardView {
     volume_free: u64,
     moves_in: u64,
     moves_out: u64,
+    debts: u64,
+    #[serde(skip)]
+    state: ShardState,
 }
 
 impl From<rpc::ShardInfo> for ShardView {
     fn from(shard: rpc::ShardInfo) -> Self {
-        let retired = shard.state() == ShardState::Retired;
+        let state = shard.state();
         Self {
             phase: phase_name(shard.state()),
             name: shard.name,
             live: shard.live,
             serving: shard.serving,
             nearly_full: shard.nearly_full,
-            takes_mail: shard.live && !shard.nearly_full && !retired,
+            takes_mail: shard.live && !shard.nearly_full && is_missed(state),
             incarnation: shard.incarnation,
             rpc_endpoint: shard.rpc_endpoint,
             accounts: shard.accounts,
@@ -65,7 +68,20 @@ impl From<rpc::ShardInfo> for ShardView {
             volume_free: shard.volume_free,
             moves_in: shard.moves_in,
             moves_out: shard.moves_out,
+            debts: shard.debts,
+            state,
         }
+    }
+}
+
+/// Whether somebody misses the shard when it is away: not one that has ended.
+fn is_missed(state: ShardState) -> bool {
+    match state {
+        ShardState::Active
+        | ShardState::Cordoned
+        | ShardState::Draining
+        | ShardState::Unspecified => true,
+        ShardState::Retired | ShardState::Lost => false,
     }
 }
 
@@ -76,6 +92,7 @@ fn phase_name(state: ShardState) -> &'static str {
         ShardState::Cordoned => "cordoned",
         ShardState::Draining => "draining",
         ShardState::Retired => "retired",
+        ShardState::Lost => "lost",
     }
 }
 
@@ -103,7 +120,7 @@ impl ShardView {
 
     fn trouble(&self) -> Option<Trouble> {
         match self {
-            _ if self.phase == phase_name(ShardState::Retired) => None,
+            _ if !is_missed(self.state) => None,
             Self { live: false, .. } => Some(Trouble::Away),
             Self {
                 nearly_full: true, ..
@@ -120,12 +137,6 @@ enum Trouble {
     Away,
     /// Its volume has too little room.
     NearlyFull,
-}
-
-impl Show for ShardView {
-    fn text(&self) -> String {
-        format!("{} is {}.\n", self.name, self.phase())
-    }
 }
 
 /// Several shards.
@@ -164,6 +175,12 @@ impl Shards {
             .filter(|shard| shard.trouble() == Some(trouble));
         let names: Vec<&str> = in_it.map(|shard| shard.name.as_str()).collect();
         names.join(", ")
+    }
+}
+
+impl Show for ShardView {
+    fn text(&self) -> String {
+        format!("{} is {}.\n", self.name, self.phase())
     }
 }
 
@@ -237,12 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_retired_shard_is_missed_by_nobody() {
-        let mut gone = shard("shard-1", false, false);
-        gone.state = ShardState::Retired.into();
-        let shards = Shards::from(vec![gone]);
-        assert_eq!(shards.verdict(), Ok(()));
-        let json = serde_json::to_value(&shards).unwrap();
-        assert_eq!(json[0]["takes_mail"], false);
+    fn a_shard_that_has_ended_is_missed_by_nobody() {
+        for state in [ShardState::Retired, ShardState::Lost] {
+            let mut gone = shard("shard-1", false, false);
+            gone.state = state.into();
+            let shards = Shards::from(vec![gone]);
+            assert_eq!(shards.verdict(), Ok(()));
+            let json = serde_json::to_value(&shards).unwrap();
+            assert_eq!(json[0]["takes_mail"], false);
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::model::records::{AccountRecord, AddressRecord, address_record};
 use crate::moves;
 use crate::store::{Expect, Txn};
 
+/// Why the move of an account ends that is removed.
+pub(super) const REMOVED: &str = "the account was removed";
+
 impl Admin {
     pub(super) async fn remove_account(
         &self,
@@ -67,9 +70,8 @@ impl Admin {
         let txn = txn
             .delete(address.key.clone())
             .put(found.key.clone(), value(&record));
-        let txn = self
-            .without_move(id, drop_credential(txn, id, purge))
-            .await?;
+        let txn = drop_credential(txn, id, purge);
+        let txn = self.without_move(txn, id, REMOVED).await?;
         Ok(Plan::Commit(txn, self.described(id, &record)))
     }
 
@@ -85,16 +87,15 @@ impl Admin {
             .ok_or_else(|| unknown(address))
     }
 
-    async fn without_move(&self, id: AccountId, txn: Txn) -> Result<Txn, Status> {
-        let open = moves::abortable(&*self.store, id).await;
-        let open = open.map_err(refuse::again)?;
-        Ok(match open {
-            Some(open) => {
-                let now_ms = kit::clock::unix_ms();
-                moves::abort_within(txn, &open, "the account was removed", now_ms)
-            }
-            None => txn,
-        })
+    /// Whatever gives an account another epoch ends its open move.
+    pub(super) async fn without_move(
+        &self,
+        txn: Txn,
+        id: AccountId,
+        reason: &str,
+    ) -> Result<Txn, Status> {
+        let txn = moves::without_open_move(txn, &*self.store, id, reason).await;
+        txn.map_err(refuse::again)
     }
 
     /// No live account: the one removed last may be purged.
@@ -113,6 +114,7 @@ impl Admin {
             .unchanged(Txn::new())
             .put(found.key.clone(), value(&record));
         let txn = drop_credential(txn, id, true);
+        let txn = self.without_move(txn, id, REMOVED).await?;
         Ok(Plan::Commit(txn, self.described(id, &record)))
     }
 
@@ -190,16 +192,21 @@ impl Admin {
             .when(key.clone(), Expect::Absent)
             .put(key, value(&leads_here))
             .put(found.key.clone(), value(&record));
+        let txn = self
+            .without_move(txn, id, "the account was restored")
+            .await?;
         Ok(Plan::Commit(txn, self.described(id, &record)))
     }
 }
 
-/// The account in another state, at the next epoch, not yet confirmed by its shard.
+/// The account in another state, at the next epoch, not yet confirmed by its shard; its open move
+/// has to be aborted in the same transaction.
 pub(super) fn ordered(record: &AccountRecord, state: AccountState) -> AccountRecord {
     AccountRecord {
         state: state.into(),
         epoch: record.epoch + 1,
         pending: true,
+        move_id: Default::default(),
         ..record.clone()
     }
 }

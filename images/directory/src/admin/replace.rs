@@ -98,6 +98,10 @@ impl Admin {
                 let text = format!("{name} is retired: it has no volume any more");
                 return Err(Status::failed_precondition(text));
             }
+            ShardState::Lost => {
+                let text = format!("{name} was declared lost, for good; add another shard");
+                return Err(Status::failed_precondition(text));
+            }
             ShardState::Unspecified => return Err(unknown(name)),
         }
         self.serves_nothing(name).await?;

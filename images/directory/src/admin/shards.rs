@@ -10,7 +10,7 @@ use super::write::{Found, Plan, Request, value};
 use super::{Admin, page, refuse};
 use crate::map::{Map, Shard};
 use crate::model::Key;
-use crate::model::records::{MoveRecord, ShardStateRecord};
+use crate::model::records::{LeaseRecord, MoveRecord, ShardStateRecord};
 use crate::store::{Expect, Txn};
 
 impl Admin {
@@ -34,9 +34,9 @@ impl Admin {
                 .put(key, value(&state_record(ShardState::Active)));
             return Ok(Plan::Commit(txn, self.info(name, ShardState::Active)));
         };
-        if found.record.state() == ShardState::Retired {
+        if let Some(state) = ended(found.record.state()) {
             return Err(Status::failed_precondition(format!(
-                "{name} is Retired, and names of shards are never used again: choose another name"
+                "{name} is {state}, and names of shards are never used again: choose another name"
             )));
         }
         Ok(Plan::Done(self.info(name, found.record.state())))
@@ -65,10 +65,25 @@ impl Admin {
                 check_empty(&self.shared.read(), &name)?;
             }
             let txn = found.unchanged(Txn::new());
+            let txn = match wanted {
+                ShardState::Lost => self.without_lease(txn, &name).await?,
+                _ => txn,
+            };
             let txn = txn.put(found.key.clone(), value(&state_record(wanted)));
             Ok(Plan::Commit(txn, self.info(&name, wanted)))
         })
         .await
+    }
+
+    /// A shard that holds its lease is not lost, and one that is lost never gets it again.
+    async fn without_lease(&self, txn: Txn, name: &ShardName) -> Result<Txn, Status> {
+        let key = Key::Lease(name.clone());
+        if self.read::<LeaseRecord>(key.clone()).await?.is_some() {
+            return Err(Status::failed_precondition(format!(
+                "{name} holds its lease: it is not lost. Drain it, or stop it for good first"
+            )));
+        }
+        Ok(txn.when(key.to_string(), Expect::Absent))
     }
 
     pub(super) async fn shard_state(
@@ -130,6 +145,7 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
         moves_out: moves(|record| &record.source),
         nearly_full: load.nearly_full,
         serving: shard.is_serving(),
+        debts: map.payable_debts(shard.name()),
     }
 }
 
@@ -140,33 +156,47 @@ fn state_record(state: ShardState) -> ShardStateRecord {
     }
 }
 
+/// In a word, a state that never ends.
+fn ended(state: ShardState) -> Option<&'static str> {
+    match state {
+        ShardState::Retired => Some("Retired"),
+        ShardState::Lost => Some("Lost"),
+        ShardState::Unspecified
+        | ShardState::Active
+        | ShardState::Cordoned
+        | ShardState::Draining => None,
+    }
+}
+
 /// Which change is allowed: anything between Active, Cordoned and Draining; Retired from the last
-/// two, and never back.
+/// two, Lost from all three, and never back from those.
 fn check_change(name: &ShardName, now: ShardState, wanted: ShardState) -> Result<(), Status> {
-    use ShardState::{Active, Cordoned, Draining, Retired, Unspecified};
+    use ShardState::{Active, Cordoned, Draining, Lost, Retired, Unspecified};
+    if let Some(state) = ended(now) {
+        return Err(Status::failed_precondition(format!(
+            "{name} is {state} for good; add a shard of another name"
+        )));
+    }
     match (now, wanted) {
-        (Active | Cordoned | Draining, Active | Cordoned | Draining)
-        | (Cordoned | Draining, Retired) => Ok(()),
+        (_, Active | Cordoned | Draining | Lost) | (Cordoned | Draining, Retired) => Ok(()),
         (_, Unspecified) => {
-            let why = "write ACTIVE, CORDONED, DRAINING or RETIRED";
+            let why = "write ACTIVE, CORDONED, DRAINING, RETIRED or LOST";
             Err(refuse::invalid("state", why))
         }
-        (Retired, _) => Err(Status::failed_precondition(format!(
-            "{name} is Retired for good; add a shard of another name"
-        ))),
-        (_, _) => Err(Status::failed_precondition(format!(
+        (_, Retired) => Err(Status::failed_precondition(format!(
             "{name} still takes accounts: cordon or drain it first"
         ))),
     }
 }
 
-/// No account, in any state, and no open move names the shard.
+/// No account, in any state, and no open move names the shard, and it owes nothing.
 fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
     let accounts = map.shard(name).map_or(0, Shard::accounts);
     let names =
         |record: &MoveRecord| record.source == name.as_str() || record.target == name.as_str();
     let moves = map.open_moves().filter(|(_, record)| names(record)).count() as u64;
-    if accounts == 0 && moves == 0 {
+    let debts = map.payable_debts(name);
+    if accounts == 0 && moves == 0 && debts == 0 {
         return Ok(());
     }
     let has = refuse::counted(&[
@@ -176,6 +206,11 @@ fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
             "accounts (removed ones count)",
         ),
         (moves, "open move", "open moves"),
+        (
+            debts,
+            "account to drop what a move left of it",
+            "accounts to drop what moves left of them",
+        ),
     ]);
     Err(Status::failed_precondition(format!(
         "{name} still has {has}"
@@ -200,10 +235,11 @@ mod tests {
             ShardState::Cordoned,
             ShardState::Draining,
             ShardState::Retired,
+            ShardState::Lost,
         ];
         for now in all {
             for wanted in all.into_iter().filter(|wanted| *wanted != now) {
-                let allowed = now != ShardState::Retired
+                let allowed = ended(now).is_none()
                     && (wanted != ShardState::Retired || now != ShardState::Active);
                 assert_eq!(
                     check_change(&name, now, wanted).is_ok(),

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use tonic::Status;
-use wire::ids::{AccountId, RequestId};
+use wire::ids::{AccountId, RequestId, ShardName};
 use wire::rpc::AccountState;
 
 use super::Admin;
-use super::remove::{drop_credential, ordered};
+use super::remove::{REMOVED, drop_credential, ordered};
 use super::write::{Found, value};
 use crate::model::Key;
-use crate::model::records::{AccountRecord, MoveRecord};
+use crate::model::records::{AccountRecord, DebtRecord, MoveRecord};
 use crate::store::Txn;
 
 /// Outcomes forgotten in one transaction: below the store's bound.
@@ -36,10 +36,49 @@ impl Admin {
             let keys = ids.iter().map(|id| Key::Request(*id).to_string());
             self.step(keys.fold(Txn::new(), Txn::delete)).await?;
         }
+        self.sweep_debts().await?;
         for ids in self.old_moves(now_ms).chunks(BATCH) {
             self.forget_moves(ids, now_ms).await?;
         }
         Ok(())
+    }
+
+    /// A lost shard pays nothing. What is owed of an account that is gone needs nobody's word.
+    async fn sweep_debts(&self) -> Result<(), Status> {
+        let keys: Vec<_> = {
+            let map = self.shared.read();
+            let idle = map.all_debts().filter(|(shard, account, debt)| {
+                map.is_lost(shard) || !debt.due && map.account(*account).is_none()
+            });
+            let keys = idle.map(|(shard, account, _)| Key::Debt(shard.clone(), account));
+            keys.collect()
+        };
+        for keys in keys.chunks(BATCH) {
+            let found = self.read_all::<DebtRecord>(keys.to_vec()).await?;
+            let debts = keys.iter().zip(found);
+            let txn = debts.fold(Txn::new(), |txn, (key, found)| match (key, found) {
+                (Key::Debt(shard, _), Some(found)) => self.settle_debt(txn, shard, &found),
+                _ => txn,
+            });
+            if txn.writes() > 0 {
+                self.step(txn).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_debt(&self, txn: Txn, shard: &ShardName, found: &Found<DebtRecord>) -> Txn {
+        let txn = found.unchanged(txn);
+        match self.shared.read().is_lost(shard) {
+            true => txn.delete(found.key.clone()),
+            false => {
+                let due = DebtRecord {
+                    due: true,
+                    ..found.record.clone()
+                };
+                txn.put(found.key.clone(), value(&due))
+            }
+        }
     }
 
     fn kept_long_enough(&self, now_ms: i64) -> Vec<AccountId> {
@@ -93,7 +132,9 @@ impl Admin {
         let txn = found
             .unchanged(Txn::new())
             .put(found.key.clone(), value(&record));
-        self.step(drop_credential(txn, id, true)).await?;
+        let txn = drop_credential(txn, id, true);
+        let txn = self.without_move(txn, id, REMOVED).await?;
+        self.step(txn).await?;
         tracing::info!(account = %id, address = record.address, "kept for long enough: purged");
         Ok(())
     }

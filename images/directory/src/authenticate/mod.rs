@@ -99,7 +99,8 @@ enum Login {
     Known(AccountId, String),
     /// No such account, or none that may log in.
     Nobody,
-    Creating,
+    /// There is such an account; why it cannot be told whether the password is right.
+    Unsure(NobodyKnows),
 }
 
 impl Authenticator {
@@ -165,7 +166,7 @@ impl Authenticator {
     async fn verify(&self, login: &str, found: &Login, password: &Secret) -> Option<Outcome> {
         let phc = match found {
             Login::Known(_, phc) => phc,
-            Login::Nobody | Login::Creating => &self.nobody,
+            Login::Nobody | Login::Unsure(_) => &self.nobody,
         };
         let right = match self.pool.verify(password.clone(), phc.clone()).await {
             Ok(right) => right,
@@ -178,7 +179,7 @@ impl Authenticator {
             Login::Known(id, phc) if right && !password.is_too_long() => {
                 self.granted(login, *id, phc, password)
             }
-            Login::Creating => Some(nobody_knows(NobodyKnows::Creating)),
+            Login::Unsure(why) => Some(nobody_knows(*why)),
             Login::Known(..) | Login::Nobody => None,
         }
     }
@@ -203,8 +204,9 @@ fn look_up(map: &Map, login: &str) -> Login {
         return Login::Nobody;
     };
     match (account.state(), map.credential(account.id())) {
+        (AccountState::Active, _) if resolve::is_lost(&account) => Login::Unsure(NobodyKnows::Lost),
         (AccountState::Active, Some(phc)) => Login::Known(account.id(), phc),
-        (AccountState::Creating, _) => Login::Creating,
+        (AccountState::Creating, _) => Login::Unsure(NobodyKnows::Creating),
         _ => Login::Nobody,
     }
 }

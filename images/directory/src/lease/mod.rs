@@ -69,6 +69,9 @@ pub enum Refusal {
     /// Its name is not used again.
     #[error("the shard {0} is retired, and its name is not used again: add one with another name")]
     Retired(ShardName),
+    /// An administrator has declared it lost, and its accounts may be made anew since.
+    #[error("the shard {0} was declared lost, for good: add one with another name")]
+    Lost(ShardName),
 }
 
 /// Answers a starting shard.
@@ -105,6 +108,7 @@ fn refusal(
     match known.state {
         None | Some(ShardState::Unspecified) => return Some(Refusal::Unknown(shard.clone())),
         Some(ShardState::Retired) => return Some(Refusal::Retired(shard.clone())),
+        Some(ShardState::Lost) => return Some(Refusal::Lost(shard.clone())),
         Some(ShardState::Active | ShardState::Cordoned | ShardState::Draining) => {}
     }
     let bad = match request.lost {
@@ -273,6 +277,7 @@ mod tests {
         };
         assert!(refused(&with_state(None), &fine).contains("AddShard"));
         assert!(refused(&with_state(Some(ShardState::Retired)), &fine).contains("retired"));
+        assert!(refused(&with_state(Some(ShardState::Lost)), &fine).contains("lost"));
         let mut foreign = request(3, "b", true);
         foreign.cluster_id = ClusterId::from_bytes([8; 16]).to_string();
         assert!(refused(&known(3, None), &foreign).contains("belongs to cluster"));

@@ -22,10 +22,14 @@ pub fn fuzz(data: &[u8]) {
     for (account, record) in map.open_moves() {
         assert!(record.is_open() && map.move_of(account).is_some());
     }
+    for (shard, account, _) in map.all_debts() {
+        assert!(map.debt(shard, account).is_some());
+    }
     let deleted = map.apply(&key.to_string(), None);
     assert!(deleted.is_ok(), "{key}");
     let left = (map.account_count(), map.moves().count(), map.alias_count());
-    assert_eq!((left, map.open_moves().count()), ((0, 0, 0), 0), "{key}");
+    let kept = (map.open_moves().count(), map.all_debts().count());
+    assert_eq!((left, kept), ((0, 0, 0), (0, 0)), "{key}");
 }
 
 fn key(kind: Kind) -> Option<Key> {
@@ -44,6 +48,7 @@ fn key(kind: Kind) -> Option<Key> {
         Kind::Load => Key::Load(shard),
         Kind::Lease => Key::Lease(shard),
         Kind::Move => Key::Move(account),
+        Kind::Debt => Key::Debt(shard, account),
         Kind::Request => Key::Request(RequestId::from_bytes([1; 16])),
         Kind::Quota => Key::Quota(account),
     })

@@ -10,6 +10,7 @@ mod accounts;
 mod addresses;
 mod arena;
 mod codec;
+mod debts;
 mod domains;
 mod entry;
 mod follow;
@@ -40,6 +41,7 @@ pub use shards::Shard;
 pub use shared::{News, Shared};
 
 use self::arena::Arena;
+use self::debts::Debts;
 use self::domains::Domains;
 use self::shards::Shards;
 use self::table::Table;
@@ -61,6 +63,7 @@ pub struct Map {
     moves: HashMap<AccountId, MoveRecord>,
     /// Those whose move is open.
     moving: HashSet<AccountId>,
+    debts: Debts,
     /// When each request that is remembered was done, in milliseconds since 1970.
     requests: HashMap<RequestId, i64>,
     over_quota: HashSet<AccountId>,
@@ -134,6 +137,7 @@ impl Map {
             // Asked of the store when a shard starts; nobody else needs it.
             Key::Volume(_) => {}
             Key::Move(id) => self.set_move(id, read(value)?),
+            Key::Debt(shard, id) => return Ok(self.set_debt(&shard, id, read(value)?)),
             Key::Request(id) => set(&mut self.requests, id, done_at_ms(value)?),
             Key::Quota(id) => self.set_over_quota(id, value.is_some()),
         }

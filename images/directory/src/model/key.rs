@@ -36,6 +36,8 @@ pub enum Key {
     Lease(ShardName),
     /// `moves/<UUID>`: a `MoveRecord`, of that account.
     Move(AccountId),
+    /// `debts/<shard>/<UUID>`: a `DebtRecord`: what that shard owes of that account.
+    Debt(ShardName, AccountId),
     /// `requests/<UUID>`: a `RequestRecord`.
     Request(RequestId),
     /// `quota/<UUID>`: an `OverQuotaRecord`, present while the account is over.
@@ -58,6 +60,7 @@ pub enum Kind {
     Load,
     Lease,
     Move,
+    Debt,
     Request,
     Quota,
 }
@@ -81,6 +84,7 @@ impl Kind {
             Self::Load => "loads/",
             Self::Lease => "leases/",
             Self::Move => "moves/",
+            Self::Debt => "debts/",
             Self::Request => "requests/",
             Self::Quota => "quota/",
         }
@@ -103,6 +107,7 @@ impl Key {
             Self::Load(_) => Kind::Load,
             Self::Lease(_) => Kind::Lease,
             Self::Move(_) => Kind::Move,
+            Self::Debt(..) => Kind::Debt,
             Self::Request(_) => Kind::Request,
             Self::Quota(_) => Kind::Quota,
         }
@@ -123,6 +128,7 @@ impl fmt::Display for Key {
             Self::Account(id) | Self::Credential(id) | Self::Move(id) | Self::Quota(id) => {
                 id.fmt(f)
             }
+            Self::Debt(shard, id) => write!(f, "{shard}/{id}"),
             Self::Request(id) => id.fmt(f),
         }
     }
@@ -166,6 +172,10 @@ fn parse_name(kind: Kind, name: &str) -> Option<Key> {
         Kind::Load => Key::Load(shard()?),
         Kind::Lease => Key::Lease(shard()?),
         Kind::Move => Key::Move(account()?),
+        Kind::Debt => {
+            let (shard, id) = name.split_once('/')?;
+            Key::Debt(shard.parse().ok()?, uuid_text(id)?.parse().ok()?)
+        }
         Kind::Request => Key::Request(uuid_text(name)?.parse().ok()?),
         Kind::Quota => Key::Quota(account()?),
     })
@@ -204,6 +214,7 @@ mod tests {
                 Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Load | Kind::Lease => {
                     "shard-1"
                 }
+                Kind::Debt => "shard-1/6f1f2f5e-7a33-4c53-9a7e-0f3f3d7a8b11",
                 _ => id,
             };
             let text = format!("{}{name}", kind.prefix());
@@ -229,7 +240,9 @@ mod tests {
         }
 
         #[test]
-        fn near_keys(text in "(accounts|leases|loads|domains|quota|mover)/?[0-9a-f-]{0,40}") {
+        fn near_keys(
+            text in "(accounts|leases|loads|domains|quota|mover|debts)/?[0-9a-f/-]{0,40}",
+        ) {
             fuzz(text.as_bytes());
         }
     }

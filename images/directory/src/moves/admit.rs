@@ -17,6 +17,8 @@ pub(crate) struct Situation {
     pub(crate) target_free: Option<u64>,
     /// Octets of the account, when the source has said so.
     pub(crate) account_bytes: Option<u64>,
+    /// The target has still to drop what an earlier move of the account left there.
+    pub(crate) target_owes: bool,
     /// The form of the copy that the source writes.
     pub(crate) source_format: u32,
     /// The newest form that the target reads.
@@ -53,6 +55,9 @@ pub(crate) fn admit(facts: &MoveFacts, situation: &Situation) -> Admission {
     if situation.target_format < situation.source_format {
         return Admission::Wait(format!("{target} runs an older release than {source}"));
     }
+    if situation.target_owes {
+        return Admission::Wait(format!("{target} has not yet dropped what it had before"));
+    }
     match (situation.target_free, situation.account_bytes) {
         (Some(free), Some(bytes)) if free < bytes.saturating_mul(ROOM) => Admission::Abort(
             format!("{target} has {free} bytes free, the account has {bytes}"),
@@ -75,6 +80,7 @@ mod tests {
             source_live: true,
             target_free: Some(1_000),
             account_bytes: Some(100),
+            target_owes: false,
             source_format: 2,
             target_format: 2,
         }
@@ -109,6 +115,10 @@ mod tests {
             },
             Situation {
                 source_live: false,
+                ..free()
+            },
+            Situation {
+                target_owes: true,
                 ..free()
             },
         ] {

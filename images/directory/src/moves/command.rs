@@ -6,10 +6,9 @@ use kit::rpc::Channel;
 use kit::services::mover_client::MoverClient;
 use kit::services::shard_client::ShardClient;
 use tonic::{Code, Request, Response, Status, Streaming};
-use wire::ids::{Epoch, Incarnation};
+use wire::ids::Incarnation;
 use wire::rpc::{
     AccountUsageRequest, DigestReply, FenceReply, ImportProgress, ImportRequest, MoveCommand,
-    MoveReply,
 };
 
 use super::facts::{Fence, MoveFacts};
@@ -47,12 +46,12 @@ impl Copying<'_> {
     }
 }
 
-/// A command that acts at `epoch`.
-pub(crate) fn command(facts: &MoveFacts, epoch: Epoch) -> MoveCommand {
+/// A command, which acts at the source's epoch.
+pub(crate) fn command(facts: &MoveFacts) -> MoveCommand {
     MoveCommand {
         move_id: facts.id.to_field(),
         account: facts.account.to_field(),
-        epoch: epoch.0,
+        epoch: facts.epoch.0,
         source: facts.source.to_string(),
         target: facts.target.to_string(),
     }
@@ -71,32 +70,7 @@ impl Peer<'_> {
 
     pub(crate) async fn prepare(&self, command: MoveCommand) -> Result<(), Failure> {
         let reply = self.mover().prepare(Self::request(command)).await;
-        self.done(Order::Prepare, reply)
-    }
-
-    pub(crate) async fn activate(&self, command: MoveCommand) -> Result<(), Failure> {
-        let reply = self.mover().activate(Self::request(command)).await;
-        self.done(Order::Activate, reply)
-    }
-
-    pub(crate) async fn release(&self, command: MoveCommand) -> Result<(), Failure> {
-        let reply = self.mover().release(Self::request(command)).await;
-        self.done(Order::Release, reply)
-    }
-
-    pub(crate) async fn confirm_owner(&self, command: MoveCommand) -> Result<(), Failure> {
-        let reply = self.mover().confirm_owner(Self::request(command)).await;
-        self.done(Order::Confirm, reply)
-    }
-
-    pub(crate) async fn drop_data(&self, command: MoveCommand) -> Result<(), Failure> {
-        let reply = self.mover().drop(Self::request(command)).await;
-        self.done(Order::Drop, reply)
-    }
-
-    pub(crate) async fn discard(&self, command: MoveCommand) -> Result<(), Failure> {
-        let reply = self.mover().discard(Self::request(command)).await;
-        self.done(Order::Discard, reply)
+        self.answer(Order::Prepare, reply).map(|_| ())
     }
 
     /// Fences the account; what it answered has to be of the incarnation that the store knows.
@@ -147,26 +121,6 @@ impl Peer<'_> {
             .ok()?;
         let usage = reply.into_inner().usages.into_iter().next()?;
         usage.found.then_some(usage.bytes)
-    }
-
-    /// Whether the shard obeyed; or refused what only takes away, since then there is nothing left
-    /// to take.
-    fn done(
-        &self,
-        order: Order,
-        reply: Result<Response<MoveReply>, Status>,
-    ) -> Result<(), Failure> {
-        match self.answer(order, reply) {
-            Err(Failure::Refused(order, why)) if order.is_settled_by_refusal() => {
-                tracing::warn!(
-                    ?order,
-                    why,
-                    "refused by a shard that has nothing of this move"
-                );
-                Ok(())
-            }
-            answer => answer.map(|_| ()),
-        }
     }
 
     fn answer<T>(&self, order: Order, reply: Result<Response<T>, Status>) -> Result<T, Failure> {

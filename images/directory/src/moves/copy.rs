@@ -16,7 +16,7 @@ impl<W: World> Mover<W> {
     pub(super) async fn copy(&self, sight: &mut Sight, fence: Fence) -> Result<Turned, StepError> {
         let (source, target) = (self.peer(&sight.source)?, self.peer(&sight.target)?);
         let current = &mut sight.current;
-        let command = command(&current.facts, current.facts.epoch);
+        let command = command(&current.facts);
         let request = ImportRequest {
             command: Some(command.clone()),
             source_endpoint: source.shard.record.rpc_endpoint.clone(),

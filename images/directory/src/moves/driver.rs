@@ -1,7 +1,7 @@
 //! Drives every open move for as long as this replica is elected: each takes its turns in a task of
 //! its own, until it has to wait for something.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,6 @@ pub async fn drive<W: World>(store: SharedStore, world: W, config: MovesConfig, 
         roster,
         tasks: JoinSet::new(),
         accounts: HashMap::new(),
-        reported: HashSet::new(),
     };
     driver.list();
     loop {
@@ -94,20 +93,20 @@ struct Driver<W> {
     roster: Roster,
     tasks: JoinSet<Ended>,
     accounts: HashMap<tokio::task::Id, AccountId>,
-    /// Those that cannot end, and have been reported.
-    reported: HashSet<AccountId>,
 }
 
 impl<W: World> Driver<W> {
     /// Lists what is open by now.
     fn list(&mut self) {
         let world = &self.mover.world;
-        for (account, phase) in world.open_moves() {
-            self.roster.list(account, phase, || {
-                let (source, target) = world.ends(account)?;
+        let open: HashMap<_, _> = world.open_moves().into_iter().collect();
+        for (account, phase) in &open {
+            self.roster.list(*account, *phase, || {
+                let (source, target) = world.ends(*account)?;
                 Some(Ends { source, target })
             });
         }
+        self.roster.keep(|account| open.contains_key(&account));
         self.roster.ask_leases(|shard| world.holds_lease(shard));
     }
 
@@ -154,7 +153,6 @@ impl<W: World> Driver<W> {
         match turned {
             Ok(Turned::Over) => {
                 self.mover.places.leave(account);
-                self.reported.remove(&account);
                 self.roster.over(account);
             }
             Ok(Turned::Entered | Turned::Again) => self.roster.rests(account, now),
@@ -164,11 +162,8 @@ impl<W: World> Driver<W> {
                 Ok(()) => self.roster.rests(account, now),
                 Err(_) => self.roster.waits_for_places(account, ends),
             },
-            Ok(Turned::BackOff { reason, stuck }) => {
-                match stuck && self.reported.insert(account) {
-                    true => tracing::error!(%account, reason, "the move cannot end"),
-                    false => tracing::info!(%account, reason, "the move waits"),
-                }
+            Ok(Turned::BackOff(reason)) => {
+                tracing::info!(%account, reason, "the move waits");
                 self.roster.backs_off(account, now);
             }
             Err(error) => {

@@ -4,6 +4,7 @@ use prost::Message as _;
 use wire::ids::{AccountId, Epoch, IdError, Incarnation, MoveId, ShardName};
 use wire::rpc::MovePhase;
 
+use crate::model::is_open;
 use crate::model::records::MoveRecord;
 
 /// What the fence answered: nothing is written to the account after this change number, as long as
@@ -58,10 +59,6 @@ pub struct MoveFacts {
     pub started_at_ms: i64,
     /// When the phase was entered, in milliseconds since 1970.
     pub changed_at_ms: i64,
-    /// Aborted: the source serves again.
-    pub source_settled: bool,
-    /// Aborted: the target has dropped what it built.
-    pub target_settled: bool,
 }
 
 /// How much of the account is copied.
@@ -134,8 +131,6 @@ impl MoveFacts {
             reason: record.reason.clone(),
             started_at_ms: record.started_at_ms,
             changed_at_ms: record.changed_at_ms,
-            source_settled: record.source_settled,
-            target_settled: record.target_settled,
         })
     }
 
@@ -169,37 +164,18 @@ impl MoveFacts {
             reason: self.reason.clone(),
             started_at_ms: self.started_at_ms,
             changed_at_ms: self.changed_at_ms,
-            source_settled: self.source_settled,
-            target_settled: self.target_settled,
         }
     }
 
-    /// Whether there is still something to do.
+    /// Whether it is not decided yet where the account is to be: it can be aborted.
     pub fn is_open(&self) -> bool {
-        match self.phase {
-            MovePhase::Done => false,
-            MovePhase::Aborted => !self.is_settled(),
-            _ => true,
-        }
-    }
-
-    /// Aborted, and both shards have confirmed.
-    pub fn is_settled(&self) -> bool {
-        self.source_settled && self.target_settled
+        is_open(self.phase)
     }
 
     /// Copies that broke off, with the one under way.
     pub(crate) fn broken_off_with_this(&self) -> u32 {
         let this = u32::from(self.progress.has_begun());
         self.broken_off.saturating_add(this)
-    }
-
-    /// Whether it can still be aborted: the account is still the source's.
-    pub fn is_before_switch(&self) -> bool {
-        matches!(
-            self.phase,
-            MovePhase::Planned | MovePhase::Copying | MovePhase::Fencing | MovePhase::Verified
-        )
     }
 }
 
@@ -275,14 +251,12 @@ pub(crate) mod tests {
             reason: String::new(),
             started_at_ms: 1_000,
             changed_at_ms: 2_000,
-            source_settled: false,
-            target_settled: false,
         }
     }
 
     #[test]
     fn every_phase_reads_back_as_it_was_written() {
-        for number in 1..=8 {
+        for number in 1..=6 {
             let facts = example(MovePhase::try_from(number).unwrap());
             assert_eq!(MoveFacts::read(facts.account, &facts.record()), Ok(facts));
         }
@@ -296,7 +270,7 @@ pub(crate) mod tests {
 
         #[test]
         fn a_good_record_with_an_octet_changed(
-            number in 1..=8,
+            number in 1..=6,
             place: prop::sample::Index,
             octet: u8,
         ) {
@@ -345,14 +319,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn open_ends_with_done_or_settled() {
-        assert!(example(MovePhase::Serving).is_open());
-        assert!(!example(MovePhase::Done).is_open());
-        let mut aborted = example(MovePhase::Aborted);
-        assert!(aborted.is_open());
-        aborted.source_settled = true;
-        assert!(aborted.is_open());
-        aborted.target_settled = true;
-        assert!(!aborted.is_open());
+    fn open_ends_with_the_decision() {
+        let open = |phase| example(phase).is_open();
+        assert!(open(MovePhase::Planned) && open(MovePhase::Verified));
+        assert!(!open(MovePhase::Done) && !open(MovePhase::Aborted));
     }
 }

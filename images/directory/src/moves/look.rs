@@ -71,6 +71,8 @@ pub(crate) struct Sight {
     pub(crate) account: Option<AccountAt>,
     pub(crate) source: ShardAt,
     pub(crate) target: ShardAt,
+    /// The target has still to drop what an earlier move left there.
+    pub(crate) target_owes: bool,
 }
 
 /// Reads an account's move and all around it; none when there is no such record.
@@ -82,7 +84,8 @@ pub(crate) async fn look(
         return Ok(None);
     };
     let (source, target) = (&first.facts.source, &first.facts.target);
-    let mut keys = vec![Key::Move(account), Key::Account(account)];
+    let debt = Key::Debt(target.clone(), account);
+    let mut keys = vec![Key::Move(account), Key::Account(account), debt];
     keys.extend(shard_keys(source).into_iter().chain(shard_keys(target)));
     let mut entries = get(store, &keys).await?.into_iter();
     let mut next = || entries.next().flatten();
@@ -90,6 +93,7 @@ pub(crate) async fn look(
         return Ok(None);
     };
     let account = account_at(account, next())?;
+    let target_owes = next().is_some();
     let source = shard_at(source, [next(), next(), next(), next()])?;
     let target = shard_at(target, [next(), next(), next(), next()])?;
     Ok(Some(Sight {
@@ -97,6 +101,7 @@ pub(crate) async fn look(
         account,
         source,
         target,
+        target_owes,
     }))
 }
 

@@ -11,26 +11,23 @@
 //!
 //! | phase | step | next | when the step fails |
 //! |---|---|---|---|
-//! | Planned | check: T Active and live and no older release than S, room for the account, free places at S and T | Copying | waits; aborts when T is no longer Active |
+//! | Planned | check: T Active and live and no older release than S, room for the account, nothing of it that T still owes, free places at S and T | Copying | waits; aborts when T is no longer Active |
 //! | Copying | T `Prepare`(e): an empty, invisible account | Fencing | again; aborts when refused, or stalled |
 //! | Fencing | T `Prepare`(e) once more, S `Fence`(e) → incarnation and change number, recorded; T `Import`; `Digest` at both must agree and come from the recorded incarnations | Verified | fences again, since S or T may be a new incarnation; aborts when digests differ, or stalled |
-//! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified | Switched | back to Fencing when an incarnation is another; aborts when T is no longer Active |
-//! | Switched | T `Activate`(e+1) first, then S `Release` | Serving | again, for ever: there is no way back |
-//! | Serving | after the grace: T `ConfirmOwner` under its lease, then S `Drop` | Done | again, for ever |
-//! | Aborted | S `Activate`(e+1), T `Discard`(e+1) unless the move was only Planned, each recorded | settled | again, for ever |
+//! | Verified | one transaction: account (S, e) → (T, e+1), T still Active, incarnations as verified; S owes | Done | back to Fencing when an incarnation is another; aborts when T is no longer Active |
+//!
+//! A decided move, Done or Aborted, is over with the transaction that decides it: the account may be
+//! moved again at once. S and T hear of it by their watches, like of every change of an account: T
+//! serves at e+1, or S does after an abort. What the other one still has is its debt, put in the
+//! same transaction and told by that shard's watch whenever it is back (`registry::debts`).
 //!
 //! A move is stalled when it fails, has been in its phase for `stall_limit`, and either has copied
 //! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each
 //! time, so that whatever it brings is progress, and only their number ends copies that never end.
 //!
-//! A shard without its lease is sent nothing. Moves that wait for one, or for places, or for time to
-//! pass, are set aside (see `roster`), however many they are, and keep no other from its turn.
-//!
-//! Once the account is decided, it may be removed, restored or purged at any time, each with a later
-//! epoch, which S and T hear from the directory too. So `Activate` is sent only while the account is
-//! Active at that shard at e+1, and `Release`, `ConfirmOwner` and `Drop` carry the account's newest
-//! epoch. A purge is over (and the account's record gone) only after its move, which also takes the
-//! data at the other shard.
+//! A shard without its lease is sent nothing. Moves that wait for one, or for places, are set aside
+//! (see `roster`), however many they are, and keep no other from its turn. When T is declared lost
+//! the move is aborted, and when S is, unless it is Verified: then T has all of the account.
 //!
 //! What follows when a shard refuses a command for good (`FAILED_PRECONDITION`); any other error is
 //! "not now" and the step is done again:
@@ -41,24 +38,16 @@
 //! | `Fence`(e) | S has seen a later epoch, or does not have the account | abort |
 //! | `Import`(e) | T does not build it for this move; or S, whom T asks, is not fenced as recorded: it started again | fence again: `Prepare` and `Fence` find out which, and abort or mend it |
 //! | `Digest`(e) | T or S is not complete and still for this move | fence again |
-//! | `Activate`(e+1), T | T lost what was verified: only S has the mail now | again, for ever; nothing is released or dropped, and a person must look |
-//! | `Activate`(e+1), T | the account was removed meanwhile, and T knows | the next look sees that; not sent again |
-//! | `Activate`(e+1), S | S lost the account: only T may have a copy | again, for ever; T's copy is not discarded, and a person must look |
-//! | `Activate`(e+1), S | the account was removed meanwhile, and S knows | the next look sees that; settled without |
-//! | `Release` | S is not fenced by this move: there is nothing to release | done |
-//! | `ConfirmOwner` | T does not have the account (yet) at this epoch | again, for ever; S keeps the data, and a person must look if it lasts |
-//! | `Drop` | S has no released data of this move | done |
-//! | `Discard`(e+1) | T builds nothing for this move | done |
 //!
-//! An abort is one transaction, possible before Switched only: the phase, and account (S, e) →
-//! (S, e+1), so that nothing sent for epoch e can act later. Removing an account aborts its move in
-//! the same transaction that removes it. In this version the fence covers the whole copy.
+//! An abort is one transaction: the phase, account (S, e) → (S, e+1), so that nothing sent for epoch
+//! e can act later, and T's debt, unless the move was only Planned: then T was told nothing. Whatever
+//! else gives the account another epoch (it is removed, restored, purged) aborts its move in the same
+//! transaction. In this version the fence covers the whole copy.
 
 mod admit;
 mod command;
 mod copy;
 mod driver;
-mod end;
 mod facts;
 mod look;
 mod places;
@@ -80,15 +69,15 @@ pub use self::driver::drive;
 pub use self::facts::{Evidence, Fence, MoveFacts, MoveFault, Progress, fuzz};
 pub use self::look::LookError;
 pub use self::replica::Replica;
-pub use self::request::{RequestError, abort_request, abortable, describe, start_request};
+pub use self::request::{
+    RequestError, abort_request, describe, start_request, taken_back, without_open_move,
+};
 pub use self::start::StartError;
-pub use self::transition::{AccountAt, MoveAt, abort_within};
+pub use self::transition::{AccountAt, MoveAt};
 
 /// How moves are driven.
 #[derive(Debug, Clone)]
 pub struct MovesConfig {
-    /// How long a source keeps the data after the switch.
-    pub grace: Duration,
     /// A move that fails before its switch is aborted when it has made no progress for this long, or
     /// only by copies that broke off.
     pub stall_limit: Duration,
@@ -103,8 +92,6 @@ pub struct MovesConfig {
 }
 
 impl MovesConfig {
-    /// Long enough that a request routed just before the switch has arrived.
-    pub const GRACE: Duration = Duration::from_secs(5);
     /// Longer than a shard takes to start again, shorter than senders lose patience.
     pub const STALL_LIMIT: Duration = Duration::from_secs(300);
     /// Two copies keep a disk busy, and leave it to the mail.
@@ -120,7 +107,6 @@ impl MovesConfig {
 impl Default for MovesConfig {
     fn default() -> Self {
         Self {
-            grace: Self::GRACE,
             stall_limit: Self::STALL_LIMIT,
             per_shard: Self::PER_SHARD,
             in_hand: Self::IN_HAND,

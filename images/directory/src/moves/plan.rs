@@ -19,36 +19,18 @@ pub(crate) enum Step {
     Copy(Fence),
     /// Change the map.
     Switch,
-    /// Target serves, then source releases.
-    HandOver,
-    /// Not yet: ask again after this long.
-    Wait(Duration),
-    /// Target confirms, then source drops.
-    Retire,
-    /// Aborted: both sides clean up.
-    Settle,
     /// It is over.
     Nothing,
 }
 
-/// Decides by the record alone; `grace` is how long a source keeps the data after the switch.
-pub(crate) fn step(facts: &MoveFacts, now_ms: i64, grace: Duration) -> Step {
+/// Decides by the record alone.
+pub(crate) fn step(facts: &MoveFacts) -> Step {
     match facts.phase {
         MovePhase::Planned => Step::Admit,
         MovePhase::Copying => Step::Prepare,
         MovePhase::Fencing => facts.fence.map_or(Step::Fence, Step::Copy),
         MovePhase::Verified => Step::Switch,
-        MovePhase::Switched => Step::HandOver,
-        MovePhase::Serving => {
-            let left = grace.saturating_sub(age(facts, now_ms));
-            if left.is_zero() {
-                Step::Retire
-            } else {
-                Step::Wait(left)
-            }
-        }
-        MovePhase::Aborted if !facts.is_settled() => Step::Settle,
-        MovePhase::Aborted | MovePhase::Done | MovePhase::Unspecified => Step::Nothing,
+        MovePhase::Done | MovePhase::Aborted | MovePhase::Unspecified => Step::Nothing,
     }
 }
 
@@ -73,33 +55,6 @@ pub(crate) enum Order {
     Import,
     /// Either: what is there.
     Digest,
-    /// Target after the switch, or source after an abort: serve.
-    Activate,
-    /// Source after the switch: send callers away.
-    Release,
-    /// Target: is the account there, under the lease?
-    Confirm,
-    /// Source at the end: no data.
-    Drop,
-    /// Target after an abort: nothing of this move.
-    Discard,
-}
-
-impl Order {
-    /// Whether a shard that durably refuses has nothing (any more) of what the command is to end:
-    /// these only take away what is this very move's. The others give, or confirm; what refuses
-    /// them does not have the mail that it should.
-    pub(crate) fn is_settled_by_refusal(self) -> bool {
-        match self {
-            Self::Release | Self::Drop | Self::Discard => true,
-            Self::Prepare
-            | Self::Fence
-            | Self::Import
-            | Self::Digest
-            | Self::Activate
-            | Self::Confirm => false,
-        }
-    }
 }
 
 /// Why a step did not succeed.
@@ -132,9 +87,8 @@ pub(crate) enum Consequence {
 /// Each begins from nothing, so one that always breaks off in the same place would always come on.
 const MOST_BROKEN_OFF: u32 = 5;
 
-/// Decides what follows a failed step; a move that is before the switch ends when it has come no
-/// further for `stall_limit`, or only by copies that break off again and again, so that the
-/// account's writes do not wait for ever.
+/// Decides what follows a failed step. A move ends when it has come no further for `stall_limit`, or
+/// only by copies that break off again and again, so that the account's writes do not wait for ever.
 pub(crate) fn after(
     facts: &MoveFacts,
     failure: Failure,
@@ -146,13 +100,10 @@ pub(crate) fn after(
             return Consequence::Abort("source and target differ after the copy".to_owned());
         }
         Failure::Lost(why) => return Consequence::Abort(why),
-        Failure::Away(why) | Failure::Refused(_, why) | Failure::OtherIncarnation(why)
-            if !facts.is_before_switch() =>
-        {
-            return Consequence::Again(why);
-        }
         Failure::Refused(Order::Prepare | Order::Fence, why) => return Consequence::Abort(why),
-        Failure::Away(why) | Failure::Refused(_, why) | Failure::OtherIncarnation(why) => why,
+        Failure::Refused(Order::Import | Order::Digest, why)
+        | Failure::Away(why)
+        | Failure::OtherIncarnation(why) => why,
     };
     if let Some(stall) = stall(facts, now_ms, stall_limit) {
         return Consequence::Abort(format!("{stall}: {why}"));
@@ -178,102 +129,47 @@ fn stall(facts: &MoveFacts, now_ms: i64, limit: Duration) -> Option<String> {
     still.then(|| format!("no progress for {} s", limit.as_secs()))
 }
 
-/// Whether a move whose account is decided has waited so long for a shard that a person must look.
-pub(crate) fn is_stuck(facts: &MoveFacts, now_ms: i64, stall_limit: Duration) -> bool {
-    !facts.is_before_switch() && age(facts, now_ms) >= stall_limit
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::facts::{Progress, tests::example};
     use super::*;
 
-    const GRACE: Duration = Duration::from_secs(5);
     const STALL: Duration = Duration::from_secs(60);
 
     #[test]
     fn each_phase_has_its_step() {
-        let at = |phase| step(&example(phase), 2_000, GRACE);
+        let at = |phase| step(&example(phase));
         assert_eq!(at(MovePhase::Planned), Step::Admit);
         assert_eq!(at(MovePhase::Copying), Step::Prepare);
         assert!(matches!(at(MovePhase::Fencing), Step::Copy(_)));
         assert_eq!(at(MovePhase::Verified), Step::Switch);
-        assert_eq!(at(MovePhase::Switched), Step::HandOver);
-        assert_eq!(at(MovePhase::Serving), Step::Wait(GRACE));
-        assert_eq!(at(MovePhase::Aborted), Step::Settle);
         assert_eq!(at(MovePhase::Done), Step::Nothing);
+        assert_eq!(at(MovePhase::Aborted), Step::Nothing);
         let unfenced = MoveFacts {
             fence: None,
             ..example(MovePhase::Fencing)
         };
-        assert_eq!(step(&unfenced, 2_000, GRACE), Step::Fence);
-        assert_eq!(
-            step(&example(MovePhase::Serving), 7_000, GRACE),
-            Step::Retire
-        );
-        let settled = MoveFacts {
-            source_settled: true,
-            target_settled: true,
-            ..example(MovePhase::Aborted)
-        };
-        assert_eq!(step(&settled, 2_000, GRACE), Step::Nothing);
+        assert_eq!(step(&unfenced), Step::Fence);
     }
 
-    #[test]
-    fn a_clock_that_went_back_lengthens_the_grace_at_most() {
-        assert_eq!(
-            step(&example(MovePhase::Serving), 0, GRACE),
-            Step::Wait(GRACE)
-        );
-    }
-
-    const ORDERS: [Order; 9] = [
-        Order::Prepare,
-        Order::Fence,
-        Order::Import,
-        Order::Digest,
-        Order::Activate,
-        Order::Release,
-        Order::Confirm,
-        Order::Drop,
-        Order::Discard,
-    ];
+    const ORDERS: [Order; 4] = [Order::Prepare, Order::Fence, Order::Import, Order::Digest];
 
     fn refused(order: Order) -> Failure {
         Failure::Refused(order, "x".into())
-    }
-
-    #[test]
-    fn after_the_switch_nothing_aborts() {
-        for phase in [MovePhase::Switched, MovePhase::Serving, MovePhase::Aborted] {
-            let failures = [
-                Failure::Away("x".into()),
-                Failure::OtherIncarnation("x".into()),
-            ];
-            for failure in failures.into_iter().chain(ORDERS.map(refused)) {
-                let consequence = after(&example(phase), failure, i64::MAX, STALL);
-                assert_eq!(consequence, Consequence::Again("x".into()));
-            }
-        }
     }
 
     /// The last column of the module's second table.
     #[test]
     fn every_command_refused() {
         for order in ORDERS {
-            let found = match order.is_settled_by_refusal() {
-                true => "it is done",
-                false => match after(&example(phase_of(order)), refused(order), 2_001, STALL) {
-                    Consequence::Again(_) => "again",
-                    Consequence::FenceAgain(_) => "fence again",
-                    Consequence::Abort(_) => "abort",
-                },
+            let found = match after(&example(phase_of(order)), refused(order), 2_001, STALL) {
+                Consequence::Again(_) => "again",
+                Consequence::FenceAgain(_) => "fence again",
+                Consequence::Abort(_) => "abort",
             };
             let expected = match order {
                 Order::Prepare | Order::Fence => "abort",
                 Order::Import | Order::Digest => "fence again",
-                Order::Activate | Order::Confirm => "again",
-                Order::Release | Order::Drop | Order::Discard => "it is done",
             };
             assert_eq!(found, expected, "{order:?}");
         }
@@ -284,9 +180,6 @@ mod tests {
         match order {
             Order::Prepare => MovePhase::Copying,
             Order::Fence | Order::Import | Order::Digest => MovePhase::Fencing,
-            Order::Activate | Order::Release => MovePhase::Switched,
-            Order::Confirm | Order::Drop => MovePhase::Serving,
-            Order::Discard => MovePhase::Aborted,
         }
     }
 
@@ -362,15 +255,5 @@ mod tests {
         let fourth = copying(900_000, MOST_BROKEN_OFF - 2);
         let again = after(&fourth, Failure::Away("x".into()), 900_001, STALL);
         assert_eq!(again, Consequence::FenceAgain("x".into()));
-    }
-
-    #[test]
-    fn a_person_looks_after_a_decided_move_that_waits_for_long() {
-        let stuck = |phase, now_ms| is_stuck(&example(phase), now_ms, STALL);
-        assert!(!stuck(MovePhase::Serving, 61_999));
-        for phase in [MovePhase::Switched, MovePhase::Serving, MovePhase::Aborted] {
-            assert!(stuck(phase, 62_000), "{phase:?}");
-        }
-        assert!(!stuck(MovePhase::Fencing, 62_000));
     }
 }

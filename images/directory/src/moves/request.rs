@@ -1,12 +1,12 @@
 //! What administrators ask of moves: start one, abort one, describe one.
 
 use wire::ids::{AccountId, MoveId, ShardName};
-use wire::rpc::{Move, ShardState};
+use wire::rpc::{Move, MovePhase, ShardState};
 
 use super::facts::MoveFacts;
 use super::look::{LookError, read_account, read_move, read_shard};
 use super::start::{StartError, start};
-use super::transition::{MoveAt, abort, aborted};
+use super::transition::{abort, abort_within, aborted, rewrite_within};
 use crate::store::{Store, Txn};
 
 /// Why a move is not started or aborted.
@@ -77,6 +77,7 @@ fn not_active(shard: &ShardName, state: ShardState) -> RequestError {
         ShardState::Cordoned => "Cordoned",
         ShardState::Draining => "Draining",
         ShardState::Retired => "Retired",
+        ShardState::Lost => "Lost",
     };
     RequestError::ShardState {
         shard: shard.clone(),
@@ -94,11 +95,14 @@ pub async fn abort_request(
     let current = read_move(store, account)
         .await?
         .ok_or(RequestError::NotMoving)?;
-    if !current.facts.is_open() {
-        return Err(RequestError::NotMoving);
-    }
-    if !current.facts.is_before_switch() {
-        return Err(RequestError::Switched(current.facts.target));
+    match current.facts.phase {
+        MovePhase::Done => return Err(RequestError::Switched(current.facts.target)),
+        MovePhase::Aborted => return Err(RequestError::NotMoving),
+        MovePhase::Planned
+        | MovePhase::Copying
+        | MovePhase::Fencing
+        | MovePhase::Verified
+        | MovePhase::Unspecified => {}
     }
     let found = read_account(store, account)
         .await?
@@ -108,11 +112,40 @@ pub async fn abort_request(
     Ok((aborted(&current.facts, reason, now_ms), txn))
 }
 
-/// The account's move, when it is open and before its switch: removing the account has to abort it
-/// ([`super::abort_within`]).
-pub async fn abortable(store: &dyn Store, account: AccountId) -> Result<Option<MoveAt>, LookError> {
+/// Aborts the account's open move, if there is one, in a transaction that writes the account's record
+/// without it, at the epoch after the one it had.
+pub async fn without_open_move(
+    txn: Txn,
+    store: &dyn Store,
+    account: AccountId,
+    reason: &str,
+) -> Result<Txn, LookError> {
     let found = read_move(store, account).await?;
-    Ok(found.filter(|found| found.facts.is_before_switch()))
+    Ok(match found.filter(|found| found.facts.is_open()) {
+        Some(open) => abort_within(txn, &open, reason.to_owned(), kit::clock::unix_ms()),
+        None => txn,
+    })
+}
+
+/// Takes a move that was done back, in a transaction that gives the account to its source again; a
+/// later move that is open already is aborted.
+pub async fn taken_back(
+    txn: Txn,
+    store: &dyn Store,
+    account: AccountId,
+    move_id: MoveId,
+    reason: &str,
+) -> Result<Txn, LookError> {
+    let now_ms = kit::clock::unix_ms();
+    let found = read_move(store, account).await?;
+    Ok(match found {
+        Some(open) if open.facts.is_open() => abort_within(txn, &open, reason.to_owned(), now_ms),
+        Some(done) if done.facts.id == move_id => {
+            let taken_back = aborted(&done.facts, reason.to_owned(), now_ms);
+            rewrite_within(txn, &done, &taken_back)
+        }
+        _ => txn,
+    })
 }
 
 /// A move as administrators see it.
@@ -132,6 +165,5 @@ pub fn describe(facts: &MoveFacts) -> Move {
         total_bytes: facts.progress.total_bytes,
         started_at_ms: facts.started_at_ms,
         changed_at_ms: facts.changed_at_ms,
-        settled: facts.is_settled(),
     }
 }

@@ -51,7 +51,6 @@ struct Lane {
 
 struct Listed {
     lane: usize,
-    aborted: bool,
     pause: Duration,
     state: State,
 }
@@ -85,30 +84,35 @@ impl Roster {
         }
     }
 
-    /// An open move. What has begun comes before what is planned, and one that is aborted goes on at
-    /// once, whatever it waits for.
+    /// An open move. What has begun comes before what is planned.
     pub(super) fn list(
         &mut self,
         account: AccountId,
         phase: MovePhase,
         ends: impl FnOnce() -> Option<Ends>,
     ) {
-        let aborted = phase == MovePhase::Aborted;
-        if let Some(listed) = self.moves.get_mut(&account) {
-            if aborted && !listed.aborted {
-                listed.aborted = true;
-                self.poke(account);
-            }
+        if self.moves.contains_key(&account) {
             return;
         }
         let listed = Listed {
             lane: self.lane(ends()),
-            aborted,
             pause: self.first_pause,
             state: State::InHand { poked: false },
         };
         self.moves.insert(account, listed);
         self.ready(account, phase == MovePhase::Planned);
+    }
+
+    /// Those that were decided by another than the driver have their last turn at once, whatever they
+    /// wait for. All that are open are listed.
+    pub(super) fn keep(&mut self, is_open: impl Fn(AccountId) -> bool) {
+        let accounts = self.moves.keys().copied();
+        for account in accounts
+            .filter(|account| !is_open(*account))
+            .collect::<Vec<_>>()
+        {
+            self.poke(account);
+        }
     }
 
     fn lane(&mut self, ends: Option<Ends>) -> usize {

@@ -110,8 +110,6 @@ fn planned(
         reason: String::new(),
         started_at_ms: now_ms,
         changed_at_ms: now_ms,
-        source_settled: false,
-        target_settled: false,
     })
 }
 
@@ -152,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_plan_replaces_only_a_move_that_is_over() {
-        let error = plan(&account(), Some(&at(MovePhase::Serving))).unwrap_err();
+        let error = plan(&account(), Some(&at(MovePhase::Verified))).unwrap_err();
         assert!(matches!(error, StartError::AlreadyMoving { .. }));
         let (_, txn) = plan(&account(), Some(&at(MovePhase::Done))).unwrap();
         assert!(expects(&txn, "moves/", Expect::At(Revision(30))));

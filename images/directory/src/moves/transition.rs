@@ -4,12 +4,12 @@
 //! conflict, and the driver reads again.
 
 use prost::Message as _;
-use wire::ids::{AccountId, Epoch};
+use wire::ids::{AccountId, Epoch, ShardName};
 use wire::rpc::MovePhase;
 
 use super::facts::{Evidence, Fence, MoveFacts, Progress};
 use crate::model::Key;
-use crate::model::records::{AccountRecord, MoveRecord};
+use crate::model::records::{AccountRecord, DebtRecord, MoveRecord};
 use crate::store::{Expect, Revision, Txn};
 
 /// A move as it stands in the store.
@@ -109,11 +109,17 @@ impl MoveFacts {
 
 /// Writes a move that changed alone.
 pub(crate) fn rewrite(current: &MoveAt, next: &MoveFacts) -> Txn {
-    put_move(unchanged(Txn::new(), current), next)
+    rewrite_within(Txn::new(), current, next)
 }
 
-/// The commit point: the account is the target's, one epoch later. `witnesses` are the target's
-/// state and both shards' records, seen to be Active and of the incarnations verified.
+/// Writes a move in a transaction that writes more.
+pub(crate) fn rewrite_within(txn: Txn, current: &MoveAt, next: &MoveFacts) -> Txn {
+    put_move(unchanged(txn, current), next)
+}
+
+/// The commit point: the account is the target's, one epoch later, and the source owes. `witnesses`
+/// are the target's state and both shards' records, seen to be Active and of the incarnations
+/// verified.
 pub(crate) fn switch(
     current: &MoveAt,
     account: &AccountAt,
@@ -125,6 +131,7 @@ pub(crate) fn switch(
         shard: facts.target.to_string(),
         epoch: facts.epoch.next().0,
         placement: format!("moved from {}", facts.source),
+        move_id: Default::default(),
         ..account.record.clone()
     };
     let txn = witnesses
@@ -132,58 +139,66 @@ pub(crate) fn switch(
         .fold(unchanged(Txn::new(), current), |txn, (key, revision)| {
             txn.when(key.to_string(), Expect::At(revision))
         });
-    put_account(
-        put_move(txn, &facts.enter(MovePhase::Switched, now_ms)),
-        account,
-        switched,
-    )
+    let txn = put_move(txn, &facts.enter(MovePhase::Done, now_ms));
+    let txn = put_account(txn, account, switched);
+    let debt = DebtRecord {
+        peer: facts.target.to_string(),
+        whole: true,
+        ..debt(facts, now_ms)
+    };
+    put_debt(txn, &facts.source, facts.account, &debt)
 }
 
-/// Ends a move before its switch: the account stays, one epoch later.
+/// Ends an open move: the account stays, one epoch later.
 pub(crate) fn abort(current: &MoveAt, account: &AccountAt, reason: String, now_ms: i64) -> Txn {
-    let aborted = aborted(&current.facts, reason, now_ms);
     let stays = AccountRecord {
         epoch: Epoch(account.record.epoch).next().0,
+        move_id: Default::default(),
         ..account.record.clone()
     };
-    put_account(
-        put_move(unchanged(Txn::new(), current), &aborted),
-        account,
-        stays,
-    )
+    let txn = abort_within(Txn::new(), current, reason, now_ms);
+    put_account(txn, account, stays)
 }
 
-/// Aborts the move in a transaction that also writes the account's record, with the epoch after
-/// the one it had: for the removal of an account that is being moved.
-pub fn abort_within(txn: Txn, current: &MoveAt, reason: &str, now_ms: i64) -> Txn {
-    let aborted = aborted(&current.facts, reason.to_owned(), now_ms);
-    put_move(unchanged(txn, current), &aborted)
+/// Aborts an open move in a transaction that also writes the account's record, without the move and
+/// with the epoch after the one it had. A target that was never told to prepare owes nothing.
+pub(crate) fn abort_within(txn: Txn, current: &MoveAt, reason: String, now_ms: i64) -> Txn {
+    let facts = &current.facts;
+    let txn = rewrite_within(txn, current, &aborted(facts, reason, now_ms));
+    if facts.phase == MovePhase::Planned {
+        return txn;
+    }
+    let debt = DebtRecord {
+        peer: facts.source.to_string(),
+        whole: false,
+        ..debt(facts, now_ms)
+    };
+    put_debt(txn, &facts.target, facts.account, &debt)
 }
 
-/// The move as it is once aborted. A target that was never told to prepare has nothing to discard,
-/// and is not asked: it may never come back.
+/// The move as it is once aborted.
 pub(crate) fn aborted(facts: &MoveFacts, reason: String, now_ms: i64) -> MoveFacts {
     MoveFacts {
         reason,
-        target_settled: facts.phase == MovePhase::Planned,
         ..facts.enter(MovePhase::Aborted, now_ms)
     }
 }
 
-/// The move is over: done, or aborted and settled. Frees the account for the next one; an account
-/// that is gone by then, or has another move, is left alone.
-pub(crate) fn finish(current: &MoveAt, over: &MoveFacts, account: Option<&AccountAt>) -> Txn {
-    let txn = rewrite(current, over);
-    match account.filter(|account| account.record.move_id == over.id.as_bytes().as_slice()) {
-        Some(account) => {
-            let free = AccountRecord {
-                move_id: Default::default(),
-                ..account.record.clone()
-            };
-            put_account(txn, account, free)
-        }
-        None => txn,
+/// To have nothing of before the decision.
+fn debt(facts: &MoveFacts, now_ms: i64) -> DebtRecord {
+    DebtRecord {
+        move_id: facts.id.to_field(),
+        epoch: facts.epoch.next().0,
+        since_ms: now_ms,
+        ..DebtRecord::default()
     }
+}
+
+/// No other debt of this shard can be there: before its part in the move it had paid them.
+fn put_debt(txn: Txn, shard: &ShardName, account: AccountId, debt: &DebtRecord) -> Txn {
+    let key = Key::Debt(shard.clone(), account).to_string();
+    txn.when(key.clone(), Expect::Absent)
+        .put(key, debt.encode_to_vec())
 }
 
 pub(super) fn move_key(account: AccountId) -> String {
@@ -210,7 +225,7 @@ pub(super) fn put_account(txn: Txn, was: &AccountAt, now: AccountRecord) -> Txn 
 
 #[cfg(test)]
 pub(super) mod tests {
-    use wire::ids::{Incarnation, MoveId, ShardName};
+    use wire::ids::{Incarnation, ShardName};
     use wire::rpc::AccountState;
 
     use super::super::facts::tests::example;
@@ -257,6 +272,12 @@ pub(super) mod tests {
         AccountRecord::decode(put.value.clone()).unwrap()
     }
 
+    fn written_debt(txn: &Txn) -> Option<(String, DebtRecord)> {
+        let put = txn.puts.iter().find(|put| put.key.starts_with("debts/"))?;
+        let record = DebtRecord::decode(put.value.clone()).unwrap();
+        Some((put.key.to_string(), record))
+    }
+
     pub(in crate::moves) fn expects(txn: &Txn, kind: &str, expect: Expect) -> bool {
         txn.conditions
             .iter()
@@ -277,7 +298,12 @@ pub(super) mod tests {
         assert!(expects(&txn, "shards/", Expect::At(Revision(11))));
         assert_eq!(written_account(&txn).shard, "shard-2");
         assert_eq!(written_account(&txn).epoch, 7);
-        assert_eq!(written_move(&txn).phase(), MovePhase::Switched);
+        assert!(written_account(&txn).move_id.is_empty());
+        assert_eq!(written_move(&txn).phase(), MovePhase::Done);
+        let (key, debt) = written_debt(&txn).unwrap();
+        assert!(key.starts_with("debts/shard-1/"), "{key}");
+        assert_eq!((debt.epoch, debt.whole, debt.due), (7, true, false));
+        assert_eq!(debt.peer, "shard-2");
     }
 
     #[test]
@@ -290,24 +316,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_end_frees_the_account_only_of_its_own_move() {
-        let current = at(MovePhase::Serving);
-        let over = current.facts.enter(MovePhase::Done, 9_000);
-        let mut mine = account();
-        mine.record.move_id = current.facts.id.to_field();
-        let txn = finish(&current, &over, Some(&mine));
-        assert!(written_account(&txn).move_id.is_empty());
-        mine.record.move_id = MoveId::from_bytes([9; 16]).to_field();
-        assert_eq!(finish(&current, &over, Some(&mine)).puts.len(), 1);
-        assert_eq!(finish(&current, &over, None).puts.len(), 1);
-    }
-
-    #[test]
-    fn a_target_that_was_told_nothing_has_nothing_to_discard() {
-        let settled = |phase| aborted(&example(phase), "why".to_owned(), 3_000).target_settled;
-        assert!(settled(MovePhase::Planned));
-        assert!(!settled(MovePhase::Copying));
-        assert!(!settled(MovePhase::Verified));
+    fn a_target_that_was_told_nothing_owes_nothing() {
+        let debt = |phase| {
+            let txn = abort(&at(phase), &account(), "why".to_owned(), 3_000);
+            assert!(written_account(&txn).move_id.is_empty());
+            written_debt(&txn)
+        };
+        assert_eq!(debt(MovePhase::Planned), None);
+        for phase in [MovePhase::Copying, MovePhase::Verified] {
+            let (key, debt) = debt(phase).unwrap();
+            assert!(key.starts_with("debts/shard-2/"), "{key}");
+            assert_eq!((debt.epoch, debt.whole, debt.due), (7, false, false));
+        }
     }
 
     #[test]

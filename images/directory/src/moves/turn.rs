@@ -10,7 +10,7 @@ use super::command::{Peer, command};
 use super::facts::MoveFacts;
 use super::look::{LookError, ShardAt, Sight, look};
 use super::places::{Ends, Places};
-use super::plan::{Consequence, Failure, Step, after, is_stuck, step};
+use super::plan::{Consequence, Failure, Step, after, step};
 use super::transition::{AccountAt, abort, abort_within, rewrite, switch};
 use super::{MovesConfig, World};
 use crate::election::Term;
@@ -23,17 +23,12 @@ pub(crate) enum Turned {
     Entered,
     /// Something else is written: look again at once.
     Again,
-    /// Nothing can be done for this long.
+    /// Another has written meanwhile: look again after this long.
     Wait(Duration),
     /// Other moves have the places that this one needs.
     Crowded(Ends),
-    /// A step failed. Back off.
-    BackOff {
-        /// Why.
-        reason: String,
-        /// It has lasted so long that a person must look.
-        stuck: bool,
-    },
+    /// A step failed, for this reason. Back off.
+    BackOff(String),
     /// Nothing is left to do.
     Over,
 }
@@ -99,16 +94,15 @@ impl<W: World> Mover<W> {
     }
 
     async fn do_step(&self, sight: &mut Sight) -> Result<Turned, StepError> {
-        match step(&sight.current.facts, self.world.now_ms(), self.config.grace) {
+        if let Some(reason) = hopeless(sight) {
+            return self.abort(sight, reason).await;
+        }
+        match step(&sight.current.facts) {
             Step::Admit => self.admit(sight).await,
             Step::Prepare => self.prepare(sight).await,
             Step::Fence => self.fence(sight).await,
             Step::Copy(fence) => self.copy(sight, fence).await,
             Step::Switch => self.switch(sight).await,
-            Step::HandOver => self.hand_over(sight).await,
-            Step::Wait(left) => Ok(Turned::Wait(left)),
-            Step::Retire => self.retire(sight).await,
-            Step::Settle => self.settle(sight).await,
             Step::Nothing => Ok(Turned::Over),
         }
     }
@@ -117,7 +111,7 @@ impl<W: World> Mover<W> {
     pub(super) fn place(&self, facts: &MoveFacts) {
         match facts.phase {
             MovePhase::Planned => {}
-            _ if facts.is_before_switch() => self.places.hold(facts.account, ends(facts)),
+            _ if facts.is_open() => self.places.hold(facts.account, ends(facts)),
             _ => self.places.leave(facts.account),
         }
     }
@@ -138,6 +132,7 @@ impl<W: World> Mover<W> {
             source_live: sight.source.live,
             target_free: sight.target.load.map(|load| load.volume_free),
             account_bytes,
+            target_owes: sight.target_owes,
             source_format: sight.source.record.copy_format,
             target_format: sight.target.record.copy_format,
         };
@@ -153,9 +148,7 @@ impl<W: World> Mover<W> {
 
     async fn prepare(&self, sight: &Sight) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
-        self.peer(&sight.target)?
-            .prepare(command(facts, facts.epoch))
-            .await?;
+        self.peer(&sight.target)?.prepare(command(facts)).await?;
         self.enter(sight, MovePhase::Fencing).await
     }
 
@@ -163,13 +156,8 @@ impl<W: World> Mover<W> {
     /// and mail is not made to wait for a target that is away.
     async fn fence(&self, sight: &Sight) -> Result<Turned, StepError> {
         let facts = &sight.current.facts;
-        self.peer(&sight.target)?
-            .prepare(command(facts, facts.epoch))
-            .await?;
-        let fence = self
-            .peer(&sight.source)?
-            .fence(command(facts, facts.epoch))
-            .await?;
+        self.peer(&sight.target)?.prepare(command(facts)).await?;
+        let fence = self.peer(&sight.source)?.fence(command(facts)).await?;
         self.commit(rewrite(&sight.current, &facts.fenced(fence)))
             .await?;
         Ok(Turned::Again)
@@ -203,7 +191,7 @@ impl<W: World> Mover<W> {
         let now_ms = self.world.now_ms();
         let txn = match owned(sight) {
             Ok(account) => abort(current, account, reason, now_ms),
-            Err(_) => abort_within(Txn::new(), current, &reason, now_ms),
+            Err(_) => abort_within(Txn::new(), current, reason, now_ms),
         };
         self.commit(txn).await?;
         Ok(Turned::Entered)
@@ -229,12 +217,10 @@ impl<W: World> Mover<W> {
         if next != sight.current.facts {
             self.commit(rewrite(&sight.current, &next)).await?;
         }
-        let stuck = is_stuck(&next, self.world.now_ms(), self.config.stall_limit);
-        let reason = next.reason;
-        Ok(Turned::BackOff { reason, stuck })
+        Ok(Turned::BackOff(next.reason))
     }
 
-    pub(super) async fn enter(&self, sight: &Sight, phase: MovePhase) -> Result<Turned, StepError> {
+    async fn enter(&self, sight: &Sight, phase: MovePhase) -> Result<Turned, StepError> {
         let next = sight.current.facts.enter(phase, self.world.now_ms());
         self.commit(rewrite(&sight.current, &next)).await?;
         Ok(Turned::Entered)
@@ -268,6 +254,21 @@ fn owned(sight: &Sight) -> Result<&AccountAt, Failure> {
     let mine = |account: &&AccountAt| account.record.move_id == facts.id.as_bytes().as_slice();
     let account = sight.account.as_ref().filter(mine);
     account.ok_or_else(|| Failure::Lost(format!("{} is no longer this move's", facts.account)))
+}
+
+/// Why a move ends at once: a shard that is lost never comes back. A target that has all of the
+/// account, verified, needs no source.
+fn hopeless(sight: &Sight) -> Option<String> {
+    let facts = &sight.current.facts;
+    let needed = match facts.phase {
+        MovePhase::Verified => vec![&sight.target],
+        _ if facts.is_open() => vec![&sight.source, &sight.target],
+        _ => Vec::new(),
+    };
+    let lost = needed
+        .into_iter()
+        .find(|shard| shard.state == ShardState::Lost)?;
+    Some(format!("{} is lost", lost.name))
 }
 
 fn ends(facts: &MoveFacts) -> Ends {

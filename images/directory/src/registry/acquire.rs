@@ -38,9 +38,10 @@ impl Registry {
                     tracing::warn!(%shard, %refusal, "a shard is refused its lease");
                     match refusal {
                         Refusal::Volume(bad) => Answer::BadVolume(bad.to_string()),
-                        Refusal::Foreign(..) | Refusal::Unknown(_) | Refusal::Retired(_) => {
-                            Answer::Refused(refusal.to_string())
-                        }
+                        Refusal::Foreign(..)
+                        | Refusal::Unknown(_)
+                        | Refusal::Retired(_)
+                        | Refusal::Lost(_) => Answer::Refused(refusal.to_string()),
                     }
                 }
                 Decision::Held(lease) => Answer::Held(self.held(lease)),

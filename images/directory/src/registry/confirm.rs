@@ -3,12 +3,19 @@
 //! | said | of an account that is here, at this epoch, and | then |
 //! |---|---|---|
 //! | created | Creating | it is Active |
-//! | suspended | Removed | it is no longer pending |
-//! | dropped | Purging, and not being moved | it is gone, with all that is its own |
+//! | suspended, missing | Removed | it is no longer pending |
+//! | dropped | Purging | it is gone, with all that is its own |
 //!
-//! Whatever else is said is old, and nothing follows. While a move is open, another shard has data
-//! of the account too; when that is dropped the move ends, the account's record changes, and its
-//! shard is told and confirms again.
+//! What that means to the shards that keep something of the account until then:
+//!
+//! | said | of an account that is here, at this epoch, and | then |
+//! |---|---|---|
+//! | serving | Active | they may drop it |
+//! | suspended | Removed | they may drop it |
+//! | dropped | Purging | they may drop it |
+//! | missing | Active, Removed | the one that has it whole gets it back (see [`super::debts`]) |
+//!
+//! Whatever else is said is old, and nothing follows.
 
 use prost::Message;
 use tonic::Status;
@@ -17,6 +24,7 @@ use wire::rpc::confirmation::What;
 use wire::rpc::{AccountState, ConfirmRequest, Confirmation};
 
 use super::Registry;
+use super::debts::{Follows, follows};
 use super::records::{ATTEMPTS, Found, busy, found};
 use crate::model::Key;
 use crate::model::records::{AccountRecord, AddressRecord, MoveRecord, address_record};
@@ -25,16 +33,21 @@ use crate::store::{Expect, Txn};
 /// Most confirmations of one call.
 const MAX_CONFIRMATIONS: usize = 1000;
 
-/// Confirmations of one transaction: each has at most four conditions or five writes, and the
+/// Confirmations of one transaction: each has at most eight conditions or nine writes, and the
 /// store takes 128.
-const BATCH: usize = 25;
+const BATCH: usize = 12;
+
+/// Shards that keep something of one account: one for each of its last moves that not all ends have
+/// heard of. The rest are for the next confirmation.
+const MAX_KEEPERS: usize = 4;
 
 /// A confirmation, read.
-#[derive(Debug, Clone, Copy)]
-struct Said {
-    account: AccountId,
-    epoch: Epoch,
-    what: What,
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub(super) account: AccountId,
+    pub(super) epoch: Epoch,
+    pub(super) what: What,
+    pub(super) keepers: Vec<ShardName>,
 }
 
 /// What follows from a confirmation.
@@ -86,17 +99,23 @@ impl Registry {
                 continue;
             };
             let account: Found<AccountRecord> = found(entry)?;
+            if !is_current(shard, &account.record, said) {
+                continue;
+            }
             let key = Key::Account(said.account).to_string();
-            txn = match step(shard, &account.record, *said) {
+            let (step, follows) = (
+                step(&account.record, said.what),
+                follows(&account.record, said),
+            );
+            if step != Step::Nothing || follows != Follows::Nothing {
+                txn = txn.when(key.clone(), Expect::At(account.revision));
+            }
+            txn = match step {
                 Step::Nothing => txn,
-                Step::Put(record) => txn
-                    .when(key.clone(), Expect::At(account.revision))
-                    .put(key, record.encode_to_vec()),
-                Step::Gone => {
-                    let txn = txn.when(key, Expect::At(account.revision));
-                    self.delete_all(txn, said.account, &account.record).await?
-                }
+                Step::Put(record) => txn.put(key, record.encode_to_vec()),
+                Step::Gone => self.delete_all(txn, said.account, &account.record).await?,
             };
+            txn = self.tell_keepers(txn, shard, said, follows).await?;
         }
         match txn.writes() {
             0 => Ok(true),
@@ -138,21 +157,22 @@ fn delete_found<T>(txn: Txn, key: &Key, found: &Found<T>) -> Txn {
         .delete(key)
 }
 
-fn step(shard: &ShardName, account: &AccountRecord, said: Said) -> Step {
-    if account.shard != shard.as_str() || account.epoch != said.epoch.0 {
-        return Step::Nothing;
-    }
+fn is_current(shard: &ShardName, account: &AccountRecord, said: &Said) -> bool {
+    account.shard == shard.as_str() && account.epoch == said.epoch.0
+}
+
+fn step(account: &AccountRecord, what: What) -> Step {
     let confirmed = |state: AccountState| AccountRecord {
         state: state.into(),
         pending: false,
         ..account.clone()
     };
-    match (said.what, account.state()) {
+    match (what, account.state()) {
         (What::Created, AccountState::Creating) => Step::Put(confirmed(AccountState::Active)),
-        (What::Suspended, AccountState::Removed) if account.pending => {
+        (What::Suspended | What::Missing, AccountState::Removed) if account.pending => {
             Step::Put(confirmed(AccountState::Removed))
         }
-        (What::Dropped, AccountState::Purging) if account.move_id.is_empty() => Step::Gone,
+        (What::Dropped, AccountState::Purging) => Step::Gone,
         _ => Step::Nothing,
     }
 }
@@ -160,10 +180,15 @@ fn step(shard: &ShardName, account: &AccountRecord, said: Said) -> Step {
 fn read(confirmation: &Confirmation) -> Result<Said, Status> {
     let account = AccountId::from_slice(&confirmation.account);
     let wrong = |error| Status::invalid_argument(format!("confirmations: {error}"));
+    let keepers = confirmation.keepers.iter().map(|name| name.parse());
     Ok(Said {
         account: account.map_err(wrong)?,
         epoch: Epoch(confirmation.epoch),
         what: confirmation.what(),
+        keepers: keepers
+            .take(MAX_KEEPERS)
+            .collect::<Result<_, _>>()
+            .map_err(wrong)?,
     })
 }
 
@@ -194,22 +219,25 @@ mod tests {
             account: AccountId::from_bytes([1; 16]),
             epoch: Epoch(epoch),
             what,
+            keepers: Vec::new(),
         }
     }
+
+    const ALL: [What; 6] = [
+        What::Created,
+        What::Suspended,
+        What::Dropped,
+        What::Serving,
+        What::Missing,
+        What::Unspecified,
+    ];
 
     #[test]
     fn the_table() {
         use AccountState::{Active, Creating, Purging, Removed};
-        let here: ShardName = "shard-1".parse().unwrap();
-        for what in [
-            What::Created,
-            What::Suspended,
-            What::Dropped,
-            What::Unspecified,
-        ] {
+        for what in ALL {
             for state in [Creating, Active, Removed, Purging] {
-                let before = account(state);
-                let after = match step(&here, &before, said(what, 5)) {
+                let after = match step(&account(state), what) {
                     Step::Nothing => "-",
                     Step::Gone => "gone",
                     Step::Put(after) => {
@@ -219,7 +247,7 @@ mod tests {
                 };
                 let expected = match (what, state) {
                     (What::Created, Creating) => "ACCOUNT_STATE_ACTIVE",
-                    (What::Suspended, Removed) => "ACCOUNT_STATE_REMOVED",
+                    (What::Suspended | What::Missing, Removed) => "ACCOUNT_STATE_REMOVED",
                     (What::Dropped, Purging) => "gone",
                     _ => "-",
                 };
@@ -229,13 +257,24 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_being_moved_is_not_gone_yet() {
-        let here: ShardName = "shard-1".parse().unwrap();
-        let moving = AccountRecord {
-            move_id: vec![1; 16].into(),
-            ..account(AccountState::Purging)
-        };
-        assert_eq!(step(&here, &moving, said(What::Dropped, 5)), Step::Nothing);
+    fn what_keepers_hear() {
+        use AccountState::{Active, Creating, Purging, Removed};
+        for what in ALL {
+            for state in [Creating, Active, Removed, Purging] {
+                let mut said = said(what, 5);
+                assert_eq!(follows(&account(state), &said), Follows::Nothing);
+                said.keepers.push("shard-2".parse().unwrap());
+                let expected = match (what, state) {
+                    (What::Serving, Active)
+                    | (What::Suspended, Removed)
+                    | (What::Dropped, Purging) => Follows::Due,
+                    (What::Missing, Active | Removed) => Follows::Returns,
+                    _ => Follows::Nothing,
+                };
+                let found = follows(&account(state), &said);
+                assert_eq!(found, expected, "{what:?} {state:?}");
+            }
+        }
     }
 
     #[test]
@@ -243,15 +282,13 @@ mod tests {
         let here: ShardName = "shard-1".parse().unwrap();
         let there: ShardName = "shard-2".parse().unwrap();
         let creating = account(AccountState::Creating);
-        for epoch in [4, 6] {
-            let step = step(&here, &creating, said(What::Created, epoch));
-            assert_eq!(step, Step::Nothing);
+        for (shard, epoch, current) in [(&here, 5, true), (&here, 4, false), (&here, 6, false)] {
+            assert_eq!(
+                is_current(shard, &creating, &said(What::Created, epoch)),
+                current
+            );
         }
-        let purging = account(AccountState::Purging);
-        assert_eq!(
-            step(&there, &purging, said(What::Dropped, 5)),
-            Step::Nothing
-        );
+        assert!(!is_current(&there, &creating, &said(What::Created, 5)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod acquire;
 mod confirm;
+mod debts;
 mod records;
 mod release;
 mod renew;
@@ -143,7 +144,9 @@ impl registry_server::Registry for Registry {
         request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmReply>, Status> {
         let shard = shard(&request)?;
-        self.confirm_all(&shard, &request.into_inner()).await?;
+        let request = request.into_inner();
+        self.confirm_all(&shard, &request).await?;
+        self.take_payments(&shard, &request).await?;
         Ok(Response::new(ConfirmReply {}))
     }
 }

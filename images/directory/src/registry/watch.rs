@@ -12,7 +12,7 @@ use tokio::time::{Instant, Interval, interval_at};
 use tonic::Status;
 use wire::answer::NotMe;
 use wire::ids::{AccountId, Incarnation, ShardName};
-use wire::rpc::{AccountEntry, Route, WatchReply, WatchRequest};
+use wire::rpc::{AccountEntry, Debt, Route, WatchReply, WatchRequest};
 
 use super::Registry;
 use crate::contact::refused;
@@ -71,11 +71,7 @@ impl Registry {
                 news,
             );
         }
-        let all = |map: &Map| {
-            let accounts = map.accounts_of(shard);
-            accounts.map(|account| account.id()).collect()
-        };
-        let (accounts, revision, news) = self.shared.follow(all);
+        let (accounts, revision, news) = self.shared.follow(|map| all(map, shard));
         (ToTell::All(accounts), revision, news)
     }
 }
@@ -128,39 +124,38 @@ impl Watch {
 
     /// The next page of the snapshot; the last one says so.
     fn page(&mut self, mut accounts: VecDeque<AccountId>) -> WatchReply {
-        let entries = self.first_of(&mut accounts);
+        let page = self.first_of(&mut accounts);
         let snapshot_complete = accounts.is_empty();
         if !snapshot_complete {
             self.to_tell = ToTell::All(accounts);
         }
         WatchReply {
-            entries,
             snapshot_complete,
             revision: self.revision.0,
-            resumed: false,
+            ..page
         }
     }
 
     /// A page of what was missed. Only the last one says up to where: whoever heard less of it comes
     /// back for all of it.
     fn missed(&mut self, mut accounts: VecDeque<AccountId>) -> WatchReply {
-        let entries = self.first_of(&mut accounts);
+        let page = self.first_of(&mut accounts);
         let is_last = accounts.is_empty();
         if !is_last {
             self.to_tell = ToTell::Missed(accounts);
         }
         WatchReply {
-            entries,
             snapshot_complete: true,
             revision: if is_last { self.revision.0 } else { 0 },
             resumed: true,
+            ..page
         }
     }
 
-    fn first_of(&self, accounts: &mut VecDeque<AccountId>) -> Vec<AccountEntry> {
+    fn first_of(&self, accounts: &mut VecDeque<AccountId>) -> WatchReply {
         let count = accounts.len().min(PAGE);
         let page: Vec<_> = accounts.drain(..count).collect();
-        entries(&self.shared.read(), page)
+        known(&self.shared.read(), &self.shard, &page)
     }
 
     /// The next transaction that concerns this shard, or that there is none.
@@ -191,7 +186,9 @@ impl Watch {
         let mine = accounts
             .iter()
             .filter(|change| concerns(&self.shard, change));
-        let mine: Vec<_> = mine.map(|change| change.account).collect();
+        // An account and what is owed of it may change together.
+        let mine: BTreeSet<_> = mine.map(|change| change.account).collect();
+        let mine: Vec<_> = mine.into_iter().collect();
         let is_owed = self.owed.is_some_and(|owed| owed <= revision);
         if mine.is_empty() && !is_owed {
             return Ok(None);
@@ -199,7 +196,7 @@ impl Watch {
         self.owed = self.owed.filter(|_| !is_owed);
         let map = self.shared.read();
         self.check(&map)?;
-        Ok(Some(told(entries(&map, mine), revision)))
+        Ok(Some(told(known(&map, &self.shard, &mine), revision)))
     }
 
     /// Proves that this replica is current: else the shard is to watch another one.
@@ -210,7 +207,7 @@ impl Watch {
         match self.shared.all_told(&self.news) {
             Some(revision) => {
                 self.check(&self.shared.read())?;
-                Ok(Some(told(Vec::new(), revision)))
+                Ok(Some(told(WatchReply::default(), revision)))
             }
             None => {
                 self.owed = Some(self.shared.revision());
@@ -237,22 +234,53 @@ fn concerns(shard: &ShardName, change: &AccountChange) -> bool {
     change.before.as_ref() == here || change.after.as_ref() == here
 }
 
-fn told(entries: Vec<AccountEntry>, revision: Revision) -> WatchReply {
+/// The shard's accounts, and those of which it owes something.
+fn all(map: &Map, shard: &ShardName) -> VecDeque<AccountId> {
+    let here = map.accounts_of(shard).map(|account| account.id());
+    let owed = map.debts_of(shard).map(|(account, _)| account);
+    let owed: BTreeSet<_> = owed.collect();
+    let here = here.filter(|id| !owed.contains(id));
+    here.chain(owed.iter().copied()).collect()
+}
+
+fn told(known: WatchReply, revision: Revision) -> WatchReply {
     WatchReply {
-        entries,
         snapshot_complete: true,
         revision: revision.0,
-        resumed: false,
+        ..known
+    }
+}
+
+/// The accounts as they are, and what the shard owes of them.
+fn known(map: &Map, shard: &ShardName, accounts: &[AccountId]) -> WatchReply {
+    WatchReply {
+        entries: entries(map, accounts),
+        debts: debts(map, shard, accounts),
+        ..WatchReply::default()
     }
 }
 
 /// What is known of accounts; those that are gone were dropped by the shard itself.
-fn entries(map: &Map, accounts: impl IntoIterator<Item = AccountId>) -> Vec<AccountEntry> {
-    let known = accounts.into_iter().filter_map(|id| map.account(id));
-    known.map(|account| entry(&account)).collect()
+fn entries(map: &Map, accounts: &[AccountId]) -> Vec<AccountEntry> {
+    let known = accounts.iter().filter_map(|id| map.account(*id));
+    known.map(|account| entry(map, &account)).collect()
 }
 
-fn entry(account: &Account<'_>) -> AccountEntry {
+/// What a shard owes of accounts, whether they are gone or not.
+fn debts(map: &Map, shard: &ShardName, accounts: &[AccountId]) -> Vec<Debt> {
+    let owed = accounts.iter().filter_map(|id| {
+        let debt = map.debt(shard, *id)?;
+        Some(Debt {
+            account: id.to_field(),
+            move_id: debt.move_id.clone(),
+            epoch: debt.epoch,
+            due: debt.due,
+        })
+    });
+    owed.collect()
+}
+
+fn entry(map: &Map, account: &Account<'_>) -> AccountEntry {
     let shard = account.shard();
     let record = shard.record().cloned().unwrap_or_default();
     AccountEntry {
@@ -266,10 +294,10 @@ fn entry(account: &Account<'_>) -> AccountEntry {
         state: account.state().into(),
         quota: Some(account.quota()),
         uid_validity: account.uid_validity(),
-        move_id: account
-            .move_id()
-            .map(|id| id.to_field())
-            .unwrap_or_default(),
+        keepers: map
+            .keepers(account.id())
+            .map(ShardName::to_string)
+            .collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use wire::address::{Address, Canonical};
 use wire::answer::NobodyKnows;
 use wire::ids::{AccountId, Epoch};
-use wire::rpc::{AccountState, No, Recipient, Route};
+use wire::rpc::{AccountState, No, Recipient, Route, ShardState};
 
 use crate::map::{self, LeadsTo, Map};
 
@@ -80,6 +80,7 @@ pub fn account(map: &Map, id: AccountId, at_least: Epoch) -> Verdict {
         return Verdict::Behind;
     }
     match account.state() {
+        AccountState::Active if is_lost(&account) => Verdict::NobodyKnows(NobodyKnows::Lost),
         AccountState::Active => Verdict::Yes(vec![recipient(map, &account)]),
         AccountState::Removed | AccountState::Purging => Verdict::No(No::Removed),
         AccountState::Creating | AccountState::Unspecified => {
@@ -123,6 +124,11 @@ fn recipient(map: &Map, account: &map::Account<'_>) -> Recipient {
         address: account.address(),
         over_quota: map.is_over_quota(account.id()),
     }
+}
+
+/// Whether the account's shard was declared lost: then nobody knows where its mail is.
+pub(crate) fn is_lost(account: &map::Account<'_>) -> bool {
+    account.shard().state() == Some(ShardState::Lost)
 }
 
 /// An address on its way to accounts.
@@ -194,6 +200,9 @@ impl Expansion {
             return;
         };
         match account.state() {
+            AccountState::Active if is_lost(&account) => {
+                self.nobody_knows = Some(NobodyKnows::Lost);
+            }
             AccountState::Active => {
                 if self.accounts.insert(id) {
                     self.recipients.push(recipient(map, &account));

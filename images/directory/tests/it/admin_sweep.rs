@@ -40,7 +40,7 @@ async fn a_move_that_is_over_is_forgotten_and_an_open_one_is_not() {
     );
     let txn = Txn::new()
         .put(over.clone(), moved_long_ago(MovePhase::Done))
-        .put(open.clone(), moved_long_ago(MovePhase::Serving));
+        .put(open.clone(), moved_long_ago(MovePhase::Verified));
     committed(&store, txn).await;
     let mut settings = config(&authority, folder.path());
     settings.admin.keep_outcomes = Duration::from_secs(60);

@@ -253,6 +253,7 @@ async fn follow(
             let request = ConfirmRequest {
                 incarnation,
                 confirmations,
+                ..ConfirmRequest::default()
             };
             registry.confirm(request).await.unwrap();
         }
@@ -271,6 +272,7 @@ fn confirmation(entry: &AccountEntry) -> Option<Confirmation> {
         account: route.account.clone(),
         epoch: route.epoch,
         what: what.into(),
+        ..Confirmation::default()
     })
 }
 

@@ -5,12 +5,8 @@
 //!
 //! | command (epoch c) | acts on | makes it | no change on |
 //! |---|---|---|---|
-//! | Prepare | nothing, Released or Tombstone ≤ c | Building c | Building c of this move |
+//! | Prepare | nothing, Released or Tombstone ≤ c, Building < c | Building c | Building c of this move |
 //! | Fence | Owner c | Fenced c | Fenced c of this move |
-//! | Activate | finished Building < c, Fenced < c, Owner < c | Owner c | Owner c |
-//! | Release | Fenced < c of this move | Released c | Released or Tombstone c of this move |
-//! | Drop | Released ≤ c of this move | Tombstone c | Tombstone c of this move |
-//! | Discard | nothing, Building < c of this move, Tombstone < c | Tombstone c | Tombstone c |
 
 use wire::ids::{Epoch, MoveId};
 
@@ -24,14 +20,6 @@ pub enum Verb {
     Prepare,
     /// Source: no more writes.
     Fence,
-    /// Serve at this epoch.
-    Activate,
-    /// Source, after the switch.
-    Release,
-    /// Source, at the end: no data, a tombstone.
-    Drop,
-    /// Target of an aborted move.
-    Discard,
 }
 
 /// One command.
@@ -76,10 +64,6 @@ impl Command {
         match self.verb {
             Verb::Prepare => self.prepare(held),
             Verb::Fence => self.fence(held),
-            Verb::Activate => self.activate(held),
-            Verb::Release => self.release(held),
-            Verb::Drop => self.drop_data(held),
-            Verb::Discard => self.discard(held),
         }
     }
 
@@ -88,9 +72,9 @@ impl Command {
             None | Some(Holding::Released | Holding::Tombstone) => {
                 Ok(self.write(Holding::Building))
             }
-            Some(Holding::Building) if self.is_mine(held) && self.is_epoch(held) => {
-                Ok(Step::Already)
-            }
+            // An earlier move's: it is decided, and not for this shard.
+            Some(Holding::Building) if !self.is_epoch(held) => Ok(self.write(Holding::Building)),
+            Some(Holding::Building) if self.is_mine(held) => Ok(Step::Already),
             _ => Err(self.never(held)),
         }
     }
@@ -102,47 +86,6 @@ impl Command {
             }
             Some(Holding::Owner) => Ok(self.write(Holding::Fenced)),
             Some(Holding::Fenced) if self.is_mine(held) => Ok(Step::Already),
-            _ => Err(self.never(held)),
-        }
-    }
-
-    fn activate(&self, held: Option<&Account>) -> Result<Step, Refusal> {
-        let Some(account) = held else {
-            return Err(self.never(held));
-        };
-        match (account.holding, self.is_epoch(held)) {
-            (Holding::Owner, true) => Ok(Step::Already),
-            (Holding::Owner | Holding::Fenced, false) => Ok(self.write(Holding::Owner)),
-            (Holding::Building, false) if account.imported.is_some() && self.is_mine(held) => {
-                Ok(self.write(Holding::Owner))
-            }
-            _ => Err(self.never(held)),
-        }
-    }
-
-    fn release(&self, held: Option<&Account>) -> Result<Step, Refusal> {
-        match held.map(|account| account.holding) {
-            Some(Holding::Fenced) if self.is_mine(held) && !self.is_epoch(held) => {
-                Ok(self.write(Holding::Released))
-            }
-            Some(Holding::Released | Holding::Tombstone) if self.is_mine(held) => Ok(Step::Already),
-            _ => Err(self.never(held)),
-        }
-    }
-
-    fn drop_data(&self, held: Option<&Account>) -> Result<Step, Refusal> {
-        match held.map(|account| account.holding) {
-            Some(Holding::Released) if self.is_mine(held) => Ok(self.write(Holding::Tombstone)),
-            Some(Holding::Tombstone) if self.is_mine(held) => Ok(Step::Already),
-            _ => Err(self.never(held)),
-        }
-    }
-
-    fn discard(&self, held: Option<&Account>) -> Result<Step, Refusal> {
-        match held.map(|account| account.holding) {
-            Some(Holding::Tombstone) if self.is_epoch(held) => Ok(Step::Already),
-            None | Some(Holding::Tombstone) => Ok(self.write(Holding::Tombstone)),
-            Some(Holding::Building) if self.is_mine(held) => Ok(self.write(Holding::Tombstone)),
             _ => Err(self.never(held)),
         }
     }
@@ -258,6 +201,9 @@ mod tests {
         (Verb::Prepare, "tombstone other", 6, "building"),
         (Verb::Prepare, "building mine", 5, "already"),
         (Verb::Prepare, "finished mine", 5, "already"),
+        (Verb::Prepare, "building mine", 6, "building"),
+        (Verb::Prepare, "building other", 6, "building"),
+        (Verb::Prepare, "finished mine", 6, "building"),
         (Verb::Fence, "owner mine", 5, "fenced"),
         (Verb::Fence, "owner other", 5, "fenced"),
         (Verb::Fence, "fenced mine", 5, "already"),
@@ -265,38 +211,12 @@ mod tests {
         (Verb::Fence, "owner other", 6, "not yet"),
         (Verb::Fence, "fenced mine", 6, "not yet"),
         (Verb::Fence, "fenced other", 6, "not yet"),
-        (Verb::Activate, "owner mine", 5, "already"),
-        (Verb::Activate, "owner other", 5, "already"),
-        (Verb::Activate, "owner mine", 6, "owner"),
-        (Verb::Activate, "owner other", 6, "owner"),
-        (Verb::Activate, "fenced mine", 6, "owner"),
-        (Verb::Activate, "fenced other", 6, "owner"),
-        (Verb::Activate, "finished mine", 6, "owner"),
-        (Verb::Release, "fenced mine", 6, "released"),
-        (Verb::Release, "released mine", 5, "already"),
-        (Verb::Release, "released mine", 6, "already"),
-        (Verb::Release, "tombstone mine", 5, "already"),
-        (Verb::Release, "tombstone mine", 6, "already"),
-        (Verb::Drop, "released mine", 5, "tombstone"),
-        (Verb::Drop, "released mine", 6, "tombstone"),
-        (Verb::Drop, "tombstone mine", 5, "already"),
-        (Verb::Drop, "tombstone mine", 6, "already"),
-        (Verb::Discard, "none", 5, "tombstone"),
-        (Verb::Discard, "none", 6, "tombstone"),
-        (Verb::Discard, "building mine", 5, "tombstone"),
-        (Verb::Discard, "building mine", 6, "tombstone"),
-        (Verb::Discard, "finished mine", 5, "tombstone"),
-        (Verb::Discard, "finished mine", 6, "tombstone"),
-        (Verb::Discard, "tombstone mine", 5, "already"),
-        (Verb::Discard, "tombstone other", 5, "already"),
-        (Verb::Discard, "tombstone mine", 6, "tombstone"),
-        (Verb::Discard, "tombstone other", 6, "tombstone"),
     ];
 
     #[test]
     fn every_command_in_every_state() {
-        use Verb::{Activate, Discard, Drop, Fence, Prepare, Release};
-        for verb in [Prepare, Fence, Activate, Release, Drop, Discard] {
+        use Verb::{Fence, Prepare};
+        for verb in [Prepare, Fence] {
             for (name, account) in states() {
                 for epoch in [4, 5, 6] {
                     let expected = ALLOWED
@@ -307,8 +227,7 @@ mod tests {
                         // Nothing was seen here, so no epoch is too old.
                         "none" => match verb {
                             Prepare => "building",
-                            Discard => "tombstone",
-                            _ => "never",
+                            Fence => "never",
                         },
                         _ => expected,
                     };

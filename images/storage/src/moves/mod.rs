@@ -19,7 +19,6 @@ use wire::rpc::{
 };
 
 use crate::account::Account;
-use crate::account::access::{Assigned, Place};
 use crate::account::command::{Command, Refusal, Step, Verb, word};
 use crate::index::IndexError;
 use crate::records::Change;
@@ -183,22 +182,6 @@ impl MoverService {
         Ok(parsed)
     }
 
-    async fn replied(
-        &self,
-        verb: Verb,
-        end: End,
-        request: Request<MoveCommand>,
-    ) -> Result<Response<MoveReply>, Status> {
-        self.command(verb, end, request.get_ref()).await?;
-        Ok(Response::new(self.reply()))
-    }
-
-    fn reply(&self) -> MoveReply {
-        MoveReply {
-            incarnation: self.shard.incarnation().0,
-        }
-    }
-
     /// The account as it is, settled, if `check` likes it.
     async fn settled(
         &self,
@@ -227,7 +210,10 @@ impl mover_server::Mover for MoverService {
     type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportPart, Status>> + Send>>;
 
     async fn prepare(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
-        self.replied(Verb::Prepare, End::Target, request).await
+        self.command(Verb::Prepare, End::Target, request.get_ref())
+            .await?;
+        let incarnation = self.shard.incarnation().0;
+        Ok(Response::new(MoveReply { incarnation }))
     }
 
     async fn fence(&self, request: Request<MoveCommand>) -> Result<Response<FenceReply>, Status> {
@@ -281,48 +267,6 @@ impl mover_server::Mover for MoverService {
                 ..DigestReply::default()
             },
         }))
-    }
-
-    async fn activate(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
-        let parsed = self
-            .command(Verb::Activate, End::Either, request.get_ref())
-            .await?;
-        // This is the directory's word, and the target is told first.
-        let assigned = Assigned {
-            epoch: parsed.epoch,
-            place: Place::Active,
-        };
-        self.shard.assign(parsed.account, assigned);
-        Ok(Response::new(self.reply()))
-    }
-
-    async fn release(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
-        self.replied(Verb::Release, End::Source, request).await
-    }
-
-    async fn confirm_owner(
-        &self,
-        request: Request<MoveCommand>,
-    ) -> Result<Response<MoveReply>, Status> {
-        let parsed = self.parse(request.get_ref(), End::Either)?;
-        let holds = |account: &Account| match account.is_held() && account.epoch >= parsed.epoch {
-            true => Ok(()),
-            false => Err(format!(
-                "the shard is the account's {} at epoch {}",
-                word(account.holding),
-                account.epoch
-            )),
-        };
-        self.settled(parsed.account, holds).await?;
-        Ok(Response::new(self.reply()))
-    }
-
-    async fn drop(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
-        self.replied(Verb::Drop, End::Source, request).await
-    }
-
-    async fn discard(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
-        self.replied(Verb::Discard, End::Target, request).await
     }
 
     async fn export(

@@ -1,6 +1,5 @@
 //! Follows the directory: what this shard is to have, and makes it so.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -10,19 +9,21 @@ use kit::rpc::DirectoryClient;
 use kit::rpc::directory::WATCH_BEAT;
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
-use wire::ids::AccountId;
-use wire::rpc::{AccountEntry, WatchReply, WatchRequest};
+use wire::rpc::{WatchReply, WatchRequest};
 
 use crate::shard::Shard;
 
+pub mod debts;
 pub mod keeper;
+mod news;
+pub mod obey;
 mod orders;
 pub mod reconcile;
 pub mod reporter;
 pub mod witness;
 
+use self::news::News;
 use self::orders::Orders;
-use self::reconcile::Word;
 
 /// Between two attempts to follow the directory: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
@@ -127,27 +128,27 @@ impl Follower {
         stream: &mut Streaming<WatchReply>,
     ) -> Result<(), Lost> {
         let mut reply = first;
-        let mut words = HashMap::new();
+        let mut news = News::default();
         loop {
-            words.extend(read(&self.shard, &reply.entries));
+            news.read(&self.shard, &reply);
             if reply.snapshot_complete {
                 break;
             }
             reply = next(stream, self.silence).await?;
         }
-        let assigned = words.iter().map(|(id, word)| (*id, word.assigned()));
-        self.shard.assign_all(assigned.collect());
-        self.orders.replace(words).await;
+        self.shard.assign_all(news.assigned().collect());
+        self.orders.replace(news).await;
         self.heeded = reply.revision;
         Ok(())
     }
 
     async fn heed(&mut self, reply: WatchReply) {
-        let words = read(&self.shard, &reply.entries);
-        for word in words.values() {
-            self.shard.assign(word.account, word.assigned());
+        let mut news = News::default();
+        news.read(&self.shard, &reply);
+        for (account, assigned) in news.assigned() {
+            self.shard.assign(account, assigned);
         }
-        self.orders.carry_out(words).await;
+        self.orders.carry_out(news).await;
         // A page of what was missed tells none: only the last one is a place to go on from.
         self.heeded = self.heeded.max(reply.revision);
     }
@@ -158,21 +159,4 @@ async fn next(stream: &mut Streaming<WatchReply>, silence: Duration) -> Result<W
         Ok(reply) => reply?.ok_or(Lost::Ended),
         Err(_) => Err(Lost::Silent(silence)),
     }
-}
-
-/// The last word on each account. One that cannot be read is a fault of its own.
-fn read(shard: &Shard, entries: &[AccountEntry]) -> HashMap<AccountId, Word> {
-    let mut words = HashMap::with_capacity(entries.len());
-    for entry in entries {
-        match Word::read(entry, shard.name()) {
-            Ok(word) => {
-                words.insert(word.account, word);
-            }
-            Err(error) => {
-                shard.metrics().faults.inc();
-                tracing::error!(%error, "an entry of the directory cannot be read");
-            }
-        }
-    }
-    words
 }

@@ -1,7 +1,6 @@
-//! Carries the directory's orders out and confirms them. One that fails waits and is tried again by
-//! itself: it holds up no other, nor the watch.
+//! Carries the directory's orders out and confirms them: debts, then words. One that fails waits and
+//! is tried again by itself: it holds up no other account's, nor the watch.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,11 @@ use futures::StreamExt as _;
 use kit::pause::Pauses;
 use kit::rpc::DirectoryClient;
 use tokio::time::{Instant, sleep_until};
-use wire::ids::AccountId;
-use wire::rpc::confirmation::What;
-use wire::rpc::{ConfirmRequest, Confirmation};
+use wire::rpc::{self, ConfirmRequest, Confirmation};
 
+use super::debts::Debt;
+use super::news::News;
+use super::obey::{obey, pay};
 use super::reconcile::{Order, Word};
 use crate::index::IndexError;
 use crate::shard::{Shard, Unready};
@@ -30,8 +30,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 pub(super) struct Orders {
     shard: Shard,
     directory: DirectoryClient,
-    /// The last word on each account whose order failed.
-    waiting: HashMap<AccountId, Word>,
+    /// The last word on each account whose order failed, and the debts that could not be paid.
+    waiting: News,
     pauses: Pauses,
     again_at: Option<Instant>,
 }
@@ -44,24 +44,22 @@ impl Orders {
         Self {
             shard,
             directory,
-            waiting: HashMap::new(),
+            waiting: News::default(),
             pauses: Pauses::new(PAUSES.0, PAUSES.1),
             again_at: None,
         }
     }
 
-    /// As [`Self::carry_out`], for words on all accounts: nothing earlier is still to be done.
-    pub(super) async fn replace(&mut self, words: HashMap<AccountId, Word>) {
-        self.waiting.clear();
-        self.carry_out(words).await;
+    /// As [`Self::carry_out`], for news of all accounts: nothing earlier is still to be done.
+    pub(super) async fn replace(&mut self, news: News) {
+        self.waiting = News::default();
+        self.carry_out(news).await;
     }
 
     /// Makes everything so, and confirms it.
-    pub(super) async fn carry_out(&mut self, words: HashMap<AccountId, Word>) {
-        // A later word takes the place of one that waits.
-        self.waiting
-            .retain(|account, _| !words.contains_key(account));
-        self.try_all(words.into_values().collect()).await;
+    pub(super) async fn carry_out(&mut self, mut news: News) {
+        news.supersede(&mut self.waiting);
+        self.try_all(news).await;
     }
 
     /// Returns when there is something to try again.
@@ -74,16 +72,52 @@ impl Orders {
 
     /// Tries again what failed.
     pub(super) async fn try_again(&mut self) {
-        let words = std::mem::take(&mut self.waiting);
-        self.try_all(words.into_values().collect()).await;
+        let news = std::mem::take(&mut self.waiting);
+        self.try_all(news).await;
     }
 
-    async fn try_all(&mut self, words: Vec<Word>) {
+    /// What is owed of an account is paid before anything else is done with it.
+    async fn try_all(&mut self, news: News) {
         let mut failed = Failed::default();
+        let paid = self.pay(news.debts.into_values(), &mut failed).await;
+        let words = failed.hold_back(news.words.into_values());
+        self.tell_paid(paid, &mut failed).await;
         let words = self.only_to_do(words, &mut failed).await;
         let done = self.make_so(words, &mut failed).await;
         self.confirm(done, &mut failed).await;
         self.wait_for(failed);
+    }
+
+    /// Those that are paid, and how that is told.
+    async fn pay(
+        &self,
+        debts: impl Iterator<Item = Debt>,
+        failed: &mut Failed,
+    ) -> Vec<(Debt, rpc::Debt)> {
+        let each = debts.map(|debt| async move { (debt, pay(&self.shard, debt).await) });
+        let ended: Vec<_> = futures::stream::iter(each)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let mut paid = Vec::new();
+        for (debt, result) in ended {
+            match result {
+                Ok(told) => paid.extend(told.map(|told| (debt, told))),
+                Err(unready) => failed.add_debt(debt, unready),
+            }
+        }
+        paid
+    }
+
+    async fn tell_paid(&self, paid: Vec<(Debt, rpc::Debt)>, failed: &mut Failed) {
+        for batch in paid.chunks(CONFIRM_BATCH) {
+            let told = batch.iter().map(|(_, told)| told.clone()).collect();
+            if let Err(why) = self.tell(Vec::new(), told).await {
+                for (debt, _) in batch {
+                    failed.add_debt(*debt, why.clone());
+                }
+            }
+        }
     }
 
     /// Those that ask for something, by a look at the index off the runtime's threads.
@@ -122,7 +156,7 @@ impl Orders {
 
     async fn make_so(&self, words: Vec<Word>, failed: &mut Failed) -> Vec<Done> {
         let each = words.into_iter().map(|word| async move {
-            let done = self.make_one_so(&word).await;
+            let done = obey(&self.shard, &word).await;
             (word, done)
         });
         let ended: Vec<_> = futures::stream::iter(each)
@@ -146,12 +180,8 @@ impl Orders {
             .collect();
         while !said.is_empty() {
             let batch: Vec<_> = said.drain(..said.len().min(CONFIRM_BATCH)).collect();
-            let request = ConfirmRequest {
-                incarnation: self.shard.incarnation().0,
-                confirmations: batch.iter().map(|(_, said)| said.clone()).collect(),
-            };
-            if let Err(status) = self.directory.registry().confirm(request).await {
-                let why = Failure::Directory(status.message().to_owned());
+            let told = batch.iter().map(|(_, said)| said.clone()).collect();
+            if let Err(why) = self.tell(told, Vec::new()).await {
                 for (word, _) in batch {
                     failed.add(word, why.clone());
                 }
@@ -159,10 +189,26 @@ impl Orders {
         }
     }
 
+    async fn tell(
+        &self,
+        confirmations: Vec<Confirmation>,
+        paid: Vec<rpc::Debt>,
+    ) -> Result<(), Failure> {
+        let request = ConfirmRequest {
+            incarnation: self.shard.incarnation().0,
+            confirmations,
+            paid,
+        };
+        match self.directory.registry().confirm(request).await {
+            Ok(_) => Ok(()),
+            Err(status) => Err(Failure::Directory(status.message().to_owned())),
+        }
+    }
+
     fn wait_for(&mut self, failed: Failed) {
         let were_waiting = self.again_at.is_some();
-        let Failed { words, reason } = failed;
-        self.waiting.extend(words);
+        let Failed { news, reason } = failed;
+        self.waiting.extend(news);
         let waiting = self.waiting.len();
         self.shard.metrics().orders_waiting.set(waiting as i64);
         match reason {
@@ -182,46 +228,12 @@ impl Orders {
             None => {}
         }
     }
-
-    async fn make_one_so(&self, word: &Word) -> Result<Option<Confirmation>, Unready> {
-        let mut confirm: Option<What> = None;
-        let mut fault = None;
-        let decided = self
-            .shard
-            .change(word.account, |held| match word.order(held) {
-                Order::Nothing => Ok(None),
-                Order::Write(change, what) => {
-                    confirm = what;
-                    Ok(Some(change))
-                }
-                Order::Confirm(what) => {
-                    confirm = Some(what);
-                    Ok(None)
-                }
-                Order::Fault(text, what) => {
-                    fault = Some(text);
-                    confirm = what;
-                    Ok(None)
-                }
-            });
-        let decided: Result<(), Unready> = decided.await;
-        decided?;
-        if let Some(fault) = fault {
-            self.shard.metrics().faults.inc();
-            tracing::error!(account = %word.account, fault, "directory and shard disagree");
-        }
-        Ok(confirm.map(|what| Confirmation {
-            account: word.account.to_field(),
-            epoch: word.epoch.0,
-            what: what.into(),
-        }))
-    }
 }
 
 /// Orders that failed, and why one of them did.
 #[derive(Default)]
 struct Failed {
-    words: HashMap<AccountId, Word>,
+    news: News,
     reason: Option<Failure>,
 }
 
@@ -236,7 +248,20 @@ enum Failure {
 
 impl Failed {
     fn add(&mut self, word: Word, reason: impl Into<Failure>) {
-        self.words.insert(word.account, word);
+        self.news.words.insert(word.account, word);
         self.reason = Some(reason.into());
+    }
+
+    fn add_debt(&mut self, debt: Debt, reason: impl Into<Failure>) {
+        self.news.debts.insert(debt.account, debt);
+        self.reason = Some(reason.into());
+    }
+
+    /// Lets the words wait on accounts whose debts are unpaid, and returns the others.
+    fn hold_back(&mut self, words: impl Iterator<Item = Word>) -> Vec<Word> {
+        let News { words: held, debts } = &mut self.news;
+        let (wait, go): (Vec<Word>, _) = words.partition(|word| debts.contains_key(&word.account));
+        held.extend(wait.into_iter().map(|word| (word.account, word)));
+        go
     }
 }

@@ -4,12 +4,18 @@
 //! |---|---|---|
 //! | Creating e | nothing | create at e, confirm CREATED |
 //! | Creating e | anything < e: the volume was replaced | begin anew at e, confirm CREATED |
-//! | Active e | Owner, Fenced < e; Suspended ≤ e; finished Building < e | serve at e; begin anew if its UIDVALIDITYs are void |
-//! | Active e | nothing, Released or Tombstone < e, unfinished Building < e | a fault |
-//! | Removed e | Owner, Fenced, Suspended ≤ e; finished Building < e | suspend at e, confirm SUSPENDED |
+//! | Active e | Owner, Fenced, Released < e; Suspended ≤ e; finished Building < e | serve at e; begin anew if its UIDVALIDITYs are void |
+//! | Active e | nothing, Tombstone < e, unfinished Building < e | a fault |
+//! | Removed e | Owner, Fenced, Released, Suspended ≤ e; finished Building < e | suspend at e, confirm SUSPENDED |
+//! | Removed e | anything else ≤ e | a fault, confirm MISSING |
 //! | Purging e | anything ≤ e | drop, keep a tombstone at e, confirm DROPPED |
 //! | another shard's, at e | Fenced < e | released at e |
 //! | another shard's, at e | Owner, Suspended < e | a fault; nothing is served, nothing dropped |
+//!
+//! While other shards keep something of an Active account until this one has spoken, it confirms
+//! SERVING once it has the account, and MISSING with the fault. What is Released has all that the
+//! account had when it was fenced; it is served only after its new shard has lost it, or never had
+//! it (`registry::debts` of the directory).
 //!
 //! What the shard has seen at a later epoch stands: the directory's replica is behind. That the
 //! directory does not know an account is never a reason to drop it.
@@ -42,6 +48,8 @@ pub struct Word {
     pub limits: proto::Limits,
     /// Seconds since 1970: the first UIDVALIDITY, and the lowest that is not void.
     pub uid_validity: u32,
+    /// Shards that keep something of it until this one has spoken.
+    pub keepers: Vec<String>,
 }
 
 /// An entry of the watch that cannot be read.
@@ -87,6 +95,7 @@ impl Word {
                 messages: quota.messages,
             },
             uid_validity: u32::try_from(entry.uid_validity).unwrap_or(u32::MAX).max(1),
+            keepers: entry.keepers.clone(),
         })
     }
 
@@ -136,40 +145,50 @@ impl Word {
     }
 
     fn active(&self, held: Option<&Account>) -> Order {
+        let waited_for = |what| (!self.keepers.is_empty()).then_some(what);
+        let (serving, missing) = (waited_for(What::Serving), waited_for(What::Missing));
         let Some(account) = held else {
-            return self.fault(held, None);
+            return self.fault(held, missing);
         };
         let behind = account.epoch < self.epoch;
         match account.holding {
             // Removed when the volume was replaced, and restored since.
             _ if behind && account.has_data() && account.is_void(self.uid_validity) => {
-                self.begin_anew(None)
+                self.begin_anew(serving)
             }
-            Holding::Owner | Holding::Fenced if behind => self.become_(Holding::Owner, None),
-            Holding::Owner | Holding::Fenced => self.limits_of(account),
-            Holding::Suspended => self.become_(Holding::Owner, None),
+            Holding::Owner | Holding::Fenced | Holding::Released if behind => {
+                self.become_(Holding::Owner, serving)
+            }
+            Holding::Owner | Holding::Fenced => self.limits_of(account, serving),
+            Holding::Suspended => self.become_(Holding::Owner, serving),
             Holding::Building if behind && account.imported.is_some() => {
-                self.become_(Holding::Owner, None)
+                self.become_(Holding::Owner, serving)
             }
-            _ if behind => self.fault(held, None),
-            _ => Order::Nothing,
+            Holding::Building | Holding::Tombstone | Holding::Unspecified if behind => {
+                self.fault(held, missing)
+            }
+            Holding::Building | Holding::Released | Holding::Tombstone | Holding::Unspecified => {
+                Order::Nothing
+            }
         }
     }
 
     fn removed(&self, held: Option<&Account>) -> Order {
-        let confirm = Some(What::Suspended);
+        let (confirm, missing) = (Some(What::Suspended), Some(What::Missing));
         let Some(account) = held else {
-            return self.fault(held, confirm);
+            return self.fault(held, missing);
         };
         match account.holding {
             Holding::Suspended if account.epoch == self.epoch => Order::Confirm(What::Suspended),
-            Holding::Owner | Holding::Fenced | Holding::Suspended => {
+            Holding::Owner | Holding::Fenced | Holding::Released | Holding::Suspended => {
                 self.become_(Holding::Suspended, confirm)
             }
             Holding::Building if account.imported.is_some() => {
                 self.become_(Holding::Suspended, confirm)
             }
-            _ => self.fault(held, confirm),
+            Holding::Building | Holding::Tombstone | Holding::Unspecified => {
+                self.fault(held, missing)
+            }
         }
     }
 
@@ -216,10 +235,11 @@ impl Word {
         Order::Write(Change::Ownership(ownership), confirm)
     }
 
-    fn limits_of(&self, account: &Account) -> Order {
-        match account.limits == self.limits {
-            true => Order::Nothing,
-            false => Order::Write(Change::Limits(self.limits), None),
+    fn limits_of(&self, account: &Account, confirm: Option<What>) -> Order {
+        match (account.limits == self.limits, confirm) {
+            (true, None) => Order::Nothing,
+            (true, Some(what)) => Order::Confirm(what),
+            (false, confirm) => Order::Write(Change::Limits(self.limits), confirm),
         }
     }
 
@@ -263,6 +283,7 @@ mod tests {
             elsewhere: elsewhere.then(|| "other".to_owned()),
             limits: proto::Limits::default(),
             uid_validity: 7,
+            keepers: Vec::new(),
         }
     }
 
@@ -271,6 +292,8 @@ mod tests {
             Some(What::Created) => "+created",
             Some(What::Suspended) => "+suspended",
             Some(What::Dropped) => "+dropped",
+            Some(What::Serving) => "+serving",
+            Some(What::Missing) => "+missing",
             _ => "",
         };
         match order {
@@ -305,11 +328,7 @@ mod tests {
                 "create+created create+created create+created",
             ),
             (None, Active, "fault fault fault"),
-            (
-                None,
-                Removed,
-                "fault+suspended fault+suspended fault+suspended",
-            ),
+            (None, Removed, "fault+missing fault+missing fault+missing"),
             (
                 None,
                 Purging,
@@ -336,8 +355,13 @@ mod tests {
             (Some(Suspended), Active, "- owner owner"),
             (Some(Suspended), Removed, "- +suspended suspended+suspended"),
             (Some(Building), Active, "- - fault"),
-            (Some(Building), Removed, "- fault+suspended fault+suspended"),
-            (Some(Released), Active, "- - fault"),
+            (Some(Building), Removed, "- fault+missing fault+missing"),
+            (Some(Released), Active, "- - owner"),
+            (
+                Some(Released),
+                Removed,
+                "- suspended+suspended suspended+suspended",
+            ),
             (Some(Released), Creating, "- fault anew+created"),
             (Some(Building), Creating, "- fault anew+created"),
             (Some(Tombstone), Creating, "- fault anew+created"),
@@ -373,6 +397,27 @@ mod tests {
         Account::apply(&mut account, &finished).unwrap();
         let order = said(6, AccountState::Active, false).order(account.as_ref());
         assert_eq!(summary(order), "owner");
+    }
+
+    #[test]
+    fn whoever_is_waited_for_speaks() {
+        use Holding::{Building, Owner, Released, Tombstone};
+        let at = |holding: Option<Holding>, epoch| {
+            let account = holding.map(|holding| held(holding, 5, None));
+            let mut word = said(epoch, AccountState::Active, false);
+            word.keepers.push("other".to_owned());
+            summary(word.order(account.as_ref()))
+        };
+        for (holding, same, later) in [
+            (Some(Owner), "+serving", "owner+serving"),
+            (Some(Released), "-", "owner+serving"),
+            (Some(Building), "-", "fault+missing"),
+            (Some(Tombstone), "-", "fault+missing"),
+            (None, "fault+missing", "fault+missing"),
+        ] {
+            assert_eq!(at(holding, 5), same, "{holding:?}");
+            assert_eq!(at(holding, 6), later, "{holding:?}");
+        }
     }
 
     #[test]

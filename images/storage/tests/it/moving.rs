@@ -6,9 +6,10 @@ use bytes::Bytes;
 use tonic::{Code, Status};
 use wire::identity::Tier;
 use wire::ids::{AccountId, MoveId};
+use wire::rpc::confirmation::What;
 use wire::rpc::deliver_outcome::Outcome;
 use wire::rpc::{
-    AccountState, DigestReply, ExportRequest, ImportProgress, ImportRequest, MoveCommand,
+    AccountState, Debt, DigestReply, ExportRequest, ImportProgress, ImportRequest, MoveCommand,
 };
 
 use crate::net::{Cluster, Running};
@@ -25,21 +26,17 @@ pub(crate) enum Step {
     Import,
     Digests,
     Switch,
-    Activate,
-    Release,
-    Confirm,
+    Serve,
     Drop,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 7] = [
     Step::Prepare,
     Step::Fence,
     Step::Import,
     Step::Digests,
     Step::Switch,
-    Step::Activate,
-    Step::Release,
-    Step::Confirm,
+    Step::Serve,
     Step::Drop,
 ];
 
@@ -150,16 +147,46 @@ impl Stage {
             }
             Step::Switch => {
                 self.epoch += 1;
-                let Self { id, epoch, .. } = *self;
-                self.cluster
-                    .says(id, plan.target, epoch, AccountState::Active);
+                self.decided(plan.target, plan.source);
+                self.cluster.owes(plan.source, &self.debt(plan, false));
             }
-            Step::Activate => drop(target.activate(now).await?),
-            Step::Release => drop(source.release(now).await?),
-            Step::Confirm => drop(target.confirm_owner(now).await?),
-            Step::Drop => drop(source.drop(now).await?),
+            Step::Serve => self.served().await,
+            Step::Drop => self.drops(plan.source, &self.debt(plan, true)).await,
         }
         Ok(())
+    }
+
+    /// The directory says that the account is at `owner`, whose word `keeper` waits for.
+    fn decided(&self, owner: &str, keeper: &str) {
+        let active = AccountState::Active;
+        let cluster = &self.cluster;
+        cluster.says_kept(self.id, owner, self.epoch, active, &[keeper]);
+    }
+
+    async fn served(&self) {
+        let what = What::Serving.into();
+        self.cluster.confirmed(self.id, self.epoch, what).await;
+    }
+
+    fn debt(&self, plan: &Plan, due: bool) -> Debt {
+        Debt {
+            account: self.id.to_field(),
+            move_id: plan.move_id.to_field(),
+            epoch: self.epoch,
+            due,
+        }
+    }
+
+    async fn drops(&self, shard: &str, debt: &Debt) {
+        self.cluster.owes(shard, debt);
+        self.cluster.paid(debt).await;
+    }
+
+    /// A shard that has just started follows the directory before it answers for the account.
+    async fn answers(&self, shard: &str) {
+        while !matches!(self.deliver(shard, 1).await, Outcome::Duplicate(_)) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     async fn import(&self, plan: &Plan) -> Result<ImportProgress, Status> {
@@ -243,15 +270,15 @@ async fn there_and_back() {
     // Commands of the first move come too late now.
     let mut a = stage.cluster.mover(&stage.shards["a"]);
     for epoch in [1, 2] {
-        let command = stage.command(&first, epoch);
-        for result in [
-            a.fence(command.clone()).await.map(drop),
-            a.release(command.clone()).await.map(drop),
-            a.drop(command.clone()).await.map(drop),
-        ] {
-            assert_eq!(result.unwrap_err().code(), Code::FailedPrecondition);
-        }
+        let refused = a.fence(stage.command(&first, epoch)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
     }
+    // And so does what it left to do.
+    let late = Debt {
+        epoch: 2,
+        ..stage.debt(&first, true)
+    };
+    stage.drops("a", &late).await;
     stage.check("a", "b").await;
     stage.stop().await;
 }
@@ -299,12 +326,7 @@ async fn restarts(who: &'static str) {
         stage.step(&plan, step).await;
         stage.restart(who).await;
     }
-    // The shard follows the directory again before it answers for the account.
-    let mover = &mut stage.cluster.mover(&stage.shards["b"]);
-    let command = stage.command(&plan, stage.epoch);
-    while mover.confirm_owner(command.clone()).await.is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    stage.answers("b").await;
     stage.check("b", "a").await;
     stage.stop().await;
 }
@@ -317,25 +339,13 @@ async fn aborted_after_the_copy() {
         stage.step(&plan, step).await;
     }
     stage.epoch += 1;
-    let Stage { id, epoch, .. } = stage;
-    stage.cluster.says(id, "a", epoch, AccountState::Active);
-    let command = stage.command(&plan, epoch);
-    stage
-        .cluster
-        .mover(&stage.shards["a"])
-        .activate(command.clone())
-        .await
-        .unwrap();
-    stage
-        .cluster
-        .mover(&stage.shards["b"])
-        .discard(command)
-        .await
-        .unwrap();
+    stage.decided("a", "b");
+    stage.served().await;
+    stage.drops("b", &stage.debt(&plan, true)).await;
     let outcome = stage.deliver("a", 99).await;
     assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
     // What was sent for the old epoch does nothing now.
-    let late = stage.command(&plan, epoch - 1);
+    let late = stage.command(&plan, stage.epoch - 1);
     let mut b = stage.cluster.mover(&stage.shards["b"]);
     let refused = b.prepare(late.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);

@@ -6,13 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use buzonera_storage::account::access::Place;
-use buzonera_storage::records::proto::Holding;
+use buzonera_storage::records::proto::{Holding, Limits};
+use buzonera_storage::registry::debts::Debt;
+use buzonera_storage::registry::obey::{obey, pay};
+use buzonera_storage::registry::reconcile::Word;
 use buzonera_storage::shard::Unready;
 use buzonera_storage::shard::deliver::Outcome;
 use segments::sim::Rng;
 use tonic::Status;
 use wire::ids::{Epoch, MoveId};
-use wire::rpc::{DigestReply, ImportRequest, MoveCommand};
+use wire::rpc::confirmation::What;
+use wire::rpc::{AccountState, DigestReply, ImportRequest, MoveCommand};
 
 use crate::hosts::{Host, Hosts, NAMES};
 use crate::moving_plan::{Plan, STEPS, Step, Undone};
@@ -205,12 +209,37 @@ impl World {
                 self.owner = plan.target;
                 self.say();
             }
-            Step::Activate => drop(at_target.activate(command).await?),
-            Step::Release => drop(at_source.release(command).await?),
-            Step::Confirm => drop(at_target.confirm_owner(command).await?),
-            Step::Drop => drop(at_source.drop(command).await?),
+            Step::Serve => self.serve(plan.target).await?,
+            Step::Release => assert_eq!(pay(source.shard(), self.debt(plan, false)).await?, None),
+            Step::Drop => assert!(pay(source.shard(), self.debt(plan, true)).await?.is_some()),
         }
         Ok(())
+    }
+
+    /// The account's shard hears that it has the account, and that the other waits for its word.
+    async fn serve(&self, host: usize) -> Result<(), Undone> {
+        let word = Word {
+            account: account(1),
+            epoch: Epoch(self.epoch),
+            state: AccountState::Active,
+            elsewhere: None,
+            limits: Limits::default(),
+            uid_validity: 1,
+            keepers: vec![NAMES[1 - host].to_owned()],
+        };
+        let confirmed = obey(self.hosts.all[host].shard(), &word).await?.unwrap();
+        assert_eq!(confirmed.what(), What::Serving);
+        Ok(())
+    }
+
+    /// What a shard owes that does not have the account any more.
+    fn debt(&self, plan: &Plan, due: bool) -> Debt {
+        Debt {
+            account: account(1),
+            move_id: plan.move_id,
+            epoch: Epoch(self.epoch),
+            due,
+        }
     }
 
     fn command(&self, plan: &Plan) -> MoveCommand {
@@ -248,16 +277,14 @@ impl World {
         for end in [plan.source, plan.target] {
             loop {
                 self.arm();
-                let command = self.command(plan);
-                let mut mover = self.hosts.all[end].mover();
                 let done = match end == plan.source {
-                    true => mover.activate(command).await,
-                    false => mover.discard(command).await,
+                    true => self.serve(end).await,
+                    false => self.drop_what_was_built(plan).await,
                 };
                 self.mail().await;
                 self.boot_the_dead().await;
-                match done.map_err(Undone::from) {
-                    Ok(_) => break,
+                match done {
+                    Ok(()) => break,
                     Err(Undone::Away(_)) => {}
                     Err(Undone::Fence) => panic!("there is no way back"),
                 }
@@ -265,6 +292,12 @@ impl World {
         }
         self.seen.aborted += 1;
         self.check().await;
+    }
+
+    async fn drop_what_was_built(&self, plan: &Plan) -> Result<(), Undone> {
+        let paid = pay(self.hosts.all[plan.target].shard(), self.debt(plan, true)).await?;
+        assert!(paid.is_some());
+        Ok(())
     }
 
     /// All that was acknowledged is at the owner, once; the other holds and shows nothing.

@@ -1,9 +1,10 @@
 //! The steps of a move, and how one fails.
 
+use buzonera_storage::shard::Unready;
 use tonic::{Code, Status};
 use wire::ids::MoveId;
 
-/// What the driver of a move does; the directory is the test itself.
+/// What the driver of a move does, and what both shards hear then; the directory is the test itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     Prepare,
@@ -11,21 +12,19 @@ pub(crate) enum Step {
     Import,
     Compare,
     Switch,
-    Activate,
+    Serve,
     Release,
-    Confirm,
     Drop,
 }
 
-pub(crate) const STEPS: [Step; 9] = [
+pub(crate) const STEPS: [Step; 8] = [
     Step::Prepare,
     Step::Fence,
     Step::Import,
     Step::Compare,
     Step::Switch,
-    Step::Activate,
+    Step::Serve,
     Step::Release,
-    Step::Confirm,
     Step::Drop,
 ];
 
@@ -36,6 +35,12 @@ pub(crate) enum Undone {
     Away(Status),
     /// A shard started anew in between: from the fence on again.
     Fence,
+}
+
+impl From<Unready> for Undone {
+    fn from(unready: Unready) -> Self {
+        Self::Away(Status::unavailable(unready.to_string()))
+    }
 }
 
 impl From<Status> for Undone {

@@ -29,7 +29,7 @@ use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::{
     AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
-    ConfirmRequest, Confirmation, GoOn, LeaseGranted, ReleaseLeaseReply, ReleaseLeaseRequest,
+    ConfirmRequest, Confirmation, Debt, GoOn, LeaseGranted, ReleaseLeaseReply, ReleaseLeaseRequest,
     RenewLeaseReply, RenewLeaseRequest, ReportReply, ReportRequest, Route, TellVolumeReply,
     TellVolumeRequest, WatchReply, WatchRequest, acquire_lease_reply, renew_lease_reply,
 };
@@ -60,8 +60,11 @@ pub(crate) struct Script {
 #[derive(Default)]
 struct State {
     entries: HashMap<Vec<u8>, AccountEntry>,
-    watchers: Vec<mpsc::Sender<Result<WatchReply, Status>>>,
+    /// What shards owe, by their names.
+    debts: Vec<(String, Debt)>,
+    watchers: Vec<(String, mpsc::Sender<Result<WatchReply, Status>>)>,
     confirmed: Vec<Confirmation>,
+    paid: Vec<Debt>,
     renewals: Vec<RenewLeaseRequest>,
     reports: Vec<ReportRequest>,
     /// The revisions that watches went on from.
@@ -168,15 +171,18 @@ impl Registry for Script {
         let mut state = self.state.lock();
         let mine = |entry: &&AccountEntry| entry.route.as_ref().unwrap().shard == shard;
         let entries = state.entries.values().filter(mine).cloned().collect();
+        let debts = state.debts.iter().filter(|(debtor, _)| *debtor == shard);
+        let debts = debts.map(|(_, debt)| debt.clone()).collect();
         let snapshot = WatchReply {
             entries,
+            debts,
             snapshot_complete: true,
             revision: 1,
             resumed: after > 0,
         };
         sender.try_send(Ok(snapshot)).unwrap();
         state.watches.push(after);
-        state.watchers.push(sender);
+        state.watchers.push((shard, sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
@@ -189,8 +195,10 @@ impl Registry for Script {
             self.unconfirmed.store(left - 1, Ordering::SeqCst);
             return Err(Status::unavailable("told so"));
         }
-        let confirmations = request.into_inner().confirmations;
-        self.state.lock().confirmed.extend(confirmations);
+        let request = request.into_inner();
+        let mut state = self.state.lock();
+        state.confirmed.extend(request.confirmations);
+        state.paid.extend(request.paid);
         Ok(Response::new(ConfirmReply {}))
     }
 }
@@ -291,7 +299,7 @@ impl Cluster {
 
     /// The directory's word on an account.
     pub(crate) fn says(&self, id: AccountId, shard: &str, epoch: u64, state: AccountState) {
-        self.says_since(id, shard, epoch, state, crate::rig::UID_VALIDITY);
+        self.says_all(id, shard, epoch, state, crate::rig::UID_VALIDITY, &[]);
     }
 
     /// As [`Self::says`]; UIDVALIDITYs below are void.
@@ -303,6 +311,30 @@ impl Cluster {
         state: AccountState,
         uid_validity: u32,
     ) {
+        self.says_all(id, shard, epoch, state, uid_validity, &[]);
+    }
+
+    /// The directory's word on an account of which others keep something.
+    pub(crate) fn says_kept(
+        &self,
+        id: AccountId,
+        shard: &str,
+        epoch: u64,
+        state: AccountState,
+        keepers: &[&str],
+    ) {
+        self.says_all(id, shard, epoch, state, crate::rig::UID_VALIDITY, keepers);
+    }
+
+    fn says_all(
+        &self,
+        id: AccountId,
+        shard: &str,
+        epoch: u64,
+        state: AccountState,
+        uid_validity: u32,
+        keepers: &[&str],
+    ) {
         let entry = AccountEntry {
             route: Some(Route {
                 account: id.to_field(),
@@ -312,6 +344,7 @@ impl Cluster {
             }),
             state: state.into(),
             uid_validity: u64::from(uid_validity),
+            keepers: keepers.iter().map(|keeper| (*keeper).to_owned()).collect(),
             ..AccountEntry::default()
         };
         let mut state = self.script.state.lock();
@@ -320,22 +353,43 @@ impl Cluster {
             entries: vec![entry],
             snapshot_complete: true,
             revision: 2,
-            resumed: false,
+            ..WatchReply::default()
         };
         state
             .watchers
-            .retain(|watcher| watcher.try_send(Ok(change.clone())).is_ok());
+            .retain(|(_, watcher)| watcher.try_send(Ok(change.clone())).is_ok());
+    }
+
+    /// The directory tells a shard what it owes.
+    pub(crate) fn owes(&self, shard: &str, debt: &Debt) {
+        let mut state = self.script.state.lock();
+        state.debts.retain(|(_, old)| old.move_id != debt.move_id);
+        state.debts.push((shard.to_owned(), debt.clone()));
+        let change = WatchReply {
+            debts: vec![debt.clone()],
+            snapshot_complete: true,
+            revision: 2,
+            ..WatchReply::default()
+        };
+        let debtors = state.watchers.iter().filter(|(name, _)| name == shard);
+        for (_, watcher) in debtors {
+            // One that is gone hears of it when it is back.
+            let _ = watcher.try_send(Ok(change.clone()));
+        }
+    }
+
+    /// Waits until a shard has paid a debt.
+    pub(crate) async fn paid(&self, debt: &Debt) {
+        until("paid", || self.script.state.lock().paid.contains(debt)).await;
     }
 
     /// Waits until a shard has confirmed this.
     pub(crate) async fn confirmed(&self, id: AccountId, epoch: u64, what: i32) {
-        let wanted = Confirmation {
-            account: id.to_field(),
-            epoch,
-            what,
+        let wanted = |said: &Confirmation| {
+            said.account == id.to_field() && said.epoch == epoch && said.what == what
         };
         until("confirmed", || {
-            self.script.state.lock().confirmed.contains(&wanted)
+            self.script.state.lock().confirmed.iter().any(wanted)
         })
         .await;
     }

@@ -72,7 +72,7 @@ fn so_many_are_in_hand_and_few_of_one_lane() {
 fn what_has_begun_comes_first() {
     let mut roster = roster(8);
     list(&mut roster, [1], "a", "b");
-    roster.list(account(2), MovePhase::Serving, || ends("a", "b"));
+    roster.list(account(2), MovePhase::Verified, || ends("a", "b"));
     assert_eq!(roster.begin(), Some(account(2)));
 }
 
@@ -117,21 +117,23 @@ fn a_lease_that_is_back_ends_long_pauses() {
 }
 
 #[test]
-fn an_abort_ends_any_rest() {
+fn what_another_decided_has_its_last_turn_at_once() {
     let (mut roster, now) = (roster(24), Instant::now());
     list(&mut roster, 1..=3, "a", "b");
     let begun = begin_all(&mut roster);
     assert_eq!(begun, [1, 2, 3].map(account));
     roster.backs_off(account(1), now);
     roster.waits_for_places(account(2), ends("a", "b").unwrap());
-    for number in [1, 2, 3, 3] {
-        roster.list(account(number), MovePhase::Aborted, || None);
-    }
-    assert_eq!(begin_all(&mut roster), [account(1), account(2)]);
+    roster.keep(|_| true);
+    assert_eq!(begin_all(&mut roster), []);
+    roster.keep(|_| false);
+    let mut last: Vec<_> = begin_all(&mut roster);
+    last.sort();
+    assert_eq!(last, [account(1), account(2)]);
     // It was in hand, and may have looked before the abort.
     roster.backs_off(account(3), now);
     assert_eq!(begin_all(&mut roster), [account(3)]);
-    roster.backs_off(account(3), now);
+    roster.over(account(3));
     assert_eq!(begin_all(&mut roster), []);
 }
 

@@ -34,28 +34,6 @@ async fn at_every_step_before_the_switch() {
 }
 
 #[tokio::test]
-async fn a_driver_that_is_killed_while_it_cleans_up() {
-    let stage = Stage::start().await;
-    let effects = [
-        "activate at shard-1",
-        "write aborted, source settled",
-        "discard at shard-2",
-        "write aborted, settled",
-    ];
-    for (number, effect) in (1..).zip(effects) {
-        let subject = stage.account(&format!("a{number}")).await;
-        let mail = subject.mail().await;
-        let started = aborted_after(&subject, BEFORE_SWITCH).await;
-        let done = stage.drive_and_kill(number).await;
-        assert_eq!(done.last().unwrap(), effect);
-        let _driver = stage.drive().await;
-        subject.ends_as(&started, MovePhase::Aborted).await;
-        subject.is_whole(&mail, SHARDS[0], FIRST + 1).await;
-    }
-    stage.stop().await;
-}
-
-#[tokio::test]
 async fn from_under_a_driver_that_works() {
     let stage = Stage::start().await;
     let subject = stage.account("ana").await;

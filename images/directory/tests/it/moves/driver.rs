@@ -19,10 +19,10 @@ use wire::identity::Tier;
 use super::gate::{Gate, Hold};
 use super::gated::{GatedStore, GatedWorld};
 use super::gated_shard::GatedShard;
-use super::stage::{LOOPBACK, SHARDS, Stage};
+use super::stage::{LOOPBACK, Stage};
 
 /// All that a driver does for a move, in order.
-pub(crate) const EFFECTS: [&str; 18] = [
+pub(crate) const EFFECTS: [&str; 12] = [
     "write copying",
     "prepare at shard-2",
     "write fencing",
@@ -34,12 +34,6 @@ pub(crate) const EFFECTS: [&str; 18] = [
     "digest at shard-1",
     "digest at shard-2",
     "write verified",
-    "write switched",
-    "activate at shard-2",
-    "release at shard-1",
-    "write serving",
-    "confirm_owner at shard-2",
-    "drop at shard-1",
     "write done",
 ];
 
@@ -75,7 +69,7 @@ impl Stage {
         let term = take_over(&self.store).await;
         let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
         let mut gates = HashMap::new();
-        for name in SHARDS {
+        for name in self.running() {
             let endpoint = self.gate(name, gate, &shutdown);
             gates.insert(name.parse().unwrap(), endpoint);
         }
@@ -90,7 +84,6 @@ impl Stage {
             gate: Arc::clone(gate),
         });
         let settings = MovesConfig {
-            grace: Duration::ZERO,
             in_hand,
             first_pause: Duration::from_millis(20),
             longest_pause: Duration::from_millis(200),

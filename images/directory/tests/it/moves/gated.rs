@@ -31,8 +31,6 @@ fn written(txn: &Txn) -> Option<(&str, MoveRecord)> {
 fn name(record: &MoveRecord) -> String {
     let more = match record.phase() {
         MovePhase::Fencing if record.source_incarnation > 0 => ", fenced",
-        MovePhase::Aborted if record.target_settled => ", settled",
-        MovePhase::Aborted if record.source_settled => ", source settled",
         _ => "",
     };
     let phase = record.phase().as_str_name();

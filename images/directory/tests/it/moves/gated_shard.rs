@@ -78,11 +78,6 @@ macro_rules! mover {
 mover! {
     prepare -> MoveReply;
     fence -> FenceReply;
-    activate -> MoveReply;
-    release -> MoveReply;
-    confirm_owner -> MoveReply;
-    drop -> MoveReply;
-    discard -> MoveReply;
 }
 
 impl GatedShard {

@@ -1,6 +1,7 @@
 //! Moves between two real shards over a real embedded store, their driver killed at every step.
 
 mod aborted;
+mod debts;
 mod driver;
 mod gate;
 mod gated;

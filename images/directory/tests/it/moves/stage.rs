@@ -1,6 +1,6 @@
 //! A directory that drives nothing by itself, and two real shards.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,12 @@ use kit::tls::Credentials;
 use parking_lot::Mutex;
 use storage::Storage;
 use tokio::task::JoinHandle;
+use tonic::Status;
 use wire::identity::Tier;
 use wire::ids::ClusterId;
-use wire::rpc::{AddAccountRequest, AddShardRequest, ListRequest};
+use wire::rpc::{
+    AddAccountRequest, AddShardRequest, ListRequest, SetShardStateRequest, ShardInfo, ShardState,
+};
 
 use super::driver::take_over;
 use super::subject::Subject;
@@ -73,14 +76,40 @@ impl Stage {
             stage.start_shard(name);
         }
         stage.world.domain("example.org").await;
-        until("both shards have their leases", || async {
-            let mut admin = stage.world.admin();
-            let listed = admin.list_shards(ListRequest::default()).await.unwrap();
-            let shards = listed.into_inner().shards;
-            shards.iter().all(|shard| shard.live).then_some(())
+        for name in SHARDS {
+            stage.is_live(name).await;
+        }
+        stage
+    }
+
+    /// Waits until a shard has its lease.
+    pub(crate) async fn is_live(&self, name: &str) {
+        until("a shard has its lease", || async {
+            self.shown(name).await.live.then_some(())
         })
         .await;
-        stage
+    }
+
+    /// A shard as administrators see it.
+    pub(crate) async fn shown(&self, name: &str) -> ShardInfo {
+        let mut admin = self.world.admin();
+        let listed = admin.list_shards(ListRequest::default()).await.unwrap();
+        let mut shards = listed.into_inner().shards.into_iter();
+        shards.find(|shard| shard.name == name).unwrap()
+    }
+
+    pub(crate) async fn set_state(
+        &self,
+        name: &str,
+        state: ShardState,
+    ) -> Result<ShardInfo, Status> {
+        let request = SetShardStateRequest {
+            request_id: id(),
+            name: name.to_owned(),
+            state: state.into(),
+        };
+        let set = self.world.admin().set_shard_state(request).await?;
+        Ok(set.into_inner())
     }
 
     /// Adds a shard that nobody has started.
@@ -110,6 +139,22 @@ impl Stage {
             serving: tokio::spawn(storage.serve(shutdown)),
         };
         self.shards.lock().insert(name, running);
+    }
+
+    /// Ends a shard for good and declares it lost.
+    pub(crate) async fn lose_shard(&self, name: &'static str) {
+        self.stop_shard(name).await;
+        until("its lease has ended", || async {
+            self.set_state(name, ShardState::Lost).await.ok()
+        })
+        .await;
+    }
+
+    /// A shard that starts is told that it gets no lease.
+    pub(crate) async fn is_refused(&self, name: &'static str) {
+        self.start_shard(name);
+        let running = self.shards.lock().remove(name).unwrap();
+        assert!(running.serving.await.unwrap().is_err());
     }
 
     /// Ends a shard; its volume stays.
@@ -170,9 +215,16 @@ impl Stage {
         subject
     }
 
+    /// The shards that run, and the first two.
+    pub(super) fn running(&self) -> Vec<&'static str> {
+        let running: BTreeSet<_> = self.shards.lock().keys().copied().collect();
+        running.into_iter().chain(SHARDS).collect()
+    }
+
     /// Ends shards and directory.
     pub(crate) async fn stop(self) {
-        for name in SHARDS {
+        let running: Vec<_> = self.shards.lock().keys().copied().collect();
+        for name in running {
             self.stop_shard(name).await;
         }
         self.world.stop().await;

@@ -6,12 +6,16 @@ use buzonera_directory::store::{Expect, Outcome, Txn};
 use kit::services::mover_client::MoverClient;
 use prost::Message as _;
 use tonic::{Code, Status};
+use wire::answer::NobodyKnows;
 use wire::identity::Tier;
 use wire::ids::AccountId;
 use wire::rpc::deliver_outcome::Outcome as Delivered;
+use wire::rpc::resolve_answer::Answer;
+use wire::rpc::resolve_query::Subject as QuerySubject;
 use wire::rpc::{
-    AbortMoveRequest, Account, AccountUsageRequest, AddressName, Move, MoveCommand, MovePhase,
-    RemoveAccountRequest, RestoreAccountRequest, Route, ShowMoveRequest, StartMoveRequest,
+    AbortMoveRequest, Account, AccountUsageRequest, AddressName, ImportRequest, Move, MoveCommand,
+    MovePhase, RemoveAccountRequest, ResolveQuery, ResolveRequest, RestoreAccountRequest, Route,
+    ShowMoveRequest, StartMoveRequest,
 };
 
 use super::mail::{Maildrop, delivery};
@@ -139,20 +143,56 @@ impl Subject<'_> {
             .unwrap();
     }
 
-    /// Sends a source `Release` as the directory does, at an epoch of the test's choice.
-    pub(crate) async fn release(&self, started: &Move, epoch: u64) {
-        until("the source is released", || async {
-            let command = MoveCommand {
-                move_id: started.move_id.clone(),
-                account: self.id.clone(),
-                epoch,
-                source: started.source.clone(),
-                target: started.target.clone(),
-            };
-            let channel = self.stage.channel(&started.source, &self.stage.directory());
-            MoverClient::new(channel).release(command).await.ok()
+    /// Has the target begin an import that can only fail: what it had built is gone.
+    pub(crate) async fn lose_the_copy(&self, started: &Move) {
+        let command = MoveCommand {
+            move_id: started.move_id.clone(),
+            account: self.id.clone(),
+            epoch: started.epoch,
+            source: started.source.clone(),
+            target: started.target.clone(),
+        };
+        let request = ImportRequest {
+            command: Some(command),
+            source_endpoint: "127.0.0.1:1".to_owned(),
+            source_incarnation: u64::MAX,
+            change_number: 0,
+        };
+        let channel = self.stage.channel(&started.target, &self.stage.directory());
+        let mut target = MoverClient::new(channel);
+        let mut reports = target.import(request).await.unwrap().into_inner();
+        while let Ok(Some(report)) = reports.message().await {
+            assert!(!report.complete);
+        }
+    }
+
+    /// Waits until the directory says that it is at this shard, and since when.
+    pub(crate) async fn comes_back(&self, shard: &str, epoch: u64) {
+        until("the account comes back", || async {
+            let route = self.route().await;
+            (route.shard == shard && route.epoch == epoch).then_some(())
         })
         .await;
+    }
+
+    /// What MX is told of it, in a word.
+    pub(crate) async fn resolved(&self) -> &'static str {
+        let query = ResolveQuery {
+            subject: Some(QuerySubject::Address(self.address.clone())),
+            ..ResolveQuery::default()
+        };
+        let request = ResolveRequest {
+            queries: vec![query],
+        };
+        let mut lookups = self.stage.world.lookups();
+        let reply = lookups.resolve(request).await.unwrap().into_inner();
+        match reply.answers[0].answer {
+            Some(Answer::Yes(_)) => "yes",
+            Some(Answer::No(_)) => "no",
+            Some(Answer::NobodyKnows(why)) if why == NobodyKnows::Lost as i32 => "lost",
+            Some(Answer::NobodyKnows(_)) => "nobody knows",
+            None => "nothing",
+        }
     }
 
     /// How far a move is. None: it is gone with its account.
@@ -174,8 +214,7 @@ impl Subject<'_> {
             let Some(now) = self.moving(started).await else {
                 return Some(None);
             };
-            let over =
-                now.phase() == MovePhase::Done || now.phase() == MovePhase::Aborted && now.settled;
+            let over = matches!(now.phase(), MovePhase::Done | MovePhase::Aborted);
             over.then_some(Some(now))
         })
         .await
@@ -195,10 +234,22 @@ impl Subject<'_> {
         over
     }
 
+    /// Waits until no shard owes anything of it.
+    pub(crate) async fn nothing_is_owed(&self) {
+        let account = AccountId::from_slice(&self.id).unwrap();
+        until("all debts are paid", || async {
+            let map = self.stage.map.read();
+            let mut debts = map.all_debts();
+            debts.all(|(_, of, _)| of != account).then_some(())
+        })
+        .await;
+    }
+
     /// All mail is there once, at this shard and epoch alone, and more comes in after it.
     pub(crate) async fn is_whole(&self, before: &[(String, String)], shard: &str, epoch: u64) {
         let route = self.route().await;
         assert_eq!((route.shard.as_str(), route.epoch), (shard, epoch));
+        self.nothing_is_owed().await;
         for other in SHARDS.into_iter().filter(|other| *other != shard) {
             assert!(!self.is_at(other).await, "{other} has a copy");
         }

@@ -1,6 +1,7 @@
 //! What shards say and learn.
 
 mod confirmations;
+mod debts;
 mod leases;
 mod reports;
 mod serving;
@@ -176,19 +177,32 @@ impl World {
     }
 
     async fn confirm(&self, incarnation: u64, account: AccountId, epoch: u64, what: What) {
+        self.confirms("shard-1", incarnation, account, epoch, what, &[])
+            .await;
+    }
+
+    /// A shard confirms, and names who keeps something of the account.
+    async fn confirms(
+        &self,
+        shard: &str,
+        incarnation: u64,
+        account: AccountId,
+        epoch: u64,
+        what: What,
+        keepers: &[&str],
+    ) {
         let confirmation = Confirmation {
             account: account.to_field(),
             epoch,
             what: what.into(),
+            keepers: keepers.iter().map(|keeper| (*keeper).to_owned()).collect(),
         };
         let request = ConfirmRequest {
             incarnation,
             confirmations: vec![confirmation],
+            ..ConfirmRequest::default()
         };
-        self.registry
-            .confirm(from("shard-1", request))
-            .await
-            .unwrap();
+        self.registry.confirm(from(shard, request)).await.unwrap();
     }
 }
 

@@ -124,7 +124,9 @@ async fn a_process_that_was_taken_over_from_neither_watches_nor_confirms() {
             account: id.to_field(),
             epoch: 2,
             what: What::Created.into(),
+            ..Confirmation::default()
         }],
+        ..ConfirmRequest::default()
     };
     let refused = world
         .registry
