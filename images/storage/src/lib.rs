@@ -442,6 +442,8 @@ async fn begin(
     let report = reporter::report(shard.clone(), directory.clone(), report_every, load);
     let _report = AbortOnDropHandle::new(tokio::spawn(report));
     tracing::info!(incarnation = %granted.incarnation, "the lease is granted");
+    let doubts = registry::doubts::answer(shard.clone(), directory.clone());
+    let _doubts = AbortOnDropHandle::new(tokio::spawn(doubts));
     let (recorded, mut is_recorded) = watch::channel(false);
     let tell = witness::tell(shard.clone(), directory.clone(), recorded);
     let _tell = AbortOnDropHandle::new(tokio::spawn(tell));

@@ -21,6 +21,10 @@
 //! serves at e+1, or S does after an abort. What the other one still has is its debt, put in the
 //! same transaction and told by that shard's watch whenever it is back (`registry::debts`).
 //!
+//! S hears of the decision by its watch, which may be late: until then it takes no changes, since it
+//! is fenced, and lets nobody read before the directory has proven, for that reader, that the account
+//! is still here (`Registry.Locate`). So nothing that T deletes comes back.
+//!
 //! A move is stalled when it fails, has been in its phase for `stall_limit`, and either has copied
 //! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each
 //! time, so that whatever it brings is progress, and only their number ends copies that never end.

@@ -5,6 +5,7 @@
 mod acquire;
 mod confirm;
 mod debts;
+mod locate;
 mod records;
 mod release;
 mod renew;
@@ -22,9 +23,9 @@ use kit::services::registry_server;
 use tonic::{Request, Response, Status};
 use wire::ids::{ClusterId, ShardName};
 use wire::rpc::{
-    AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, ReleaseLeaseReply,
-    ReleaseLeaseRequest, RenewLeaseReply, RenewLeaseRequest, ReportReply, ReportRequest,
-    TellVolumeReply, TellVolumeRequest, WatchRequest,
+    AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, LocateReply,
+    LocateRequest, ReleaseLeaseReply, ReleaseLeaseRequest, RenewLeaseReply, RenewLeaseRequest,
+    ReportReply, ReportRequest, TellVolumeReply, TellVolumeRequest, WatchRequest,
 };
 
 use crate::map::Shared;
@@ -39,6 +40,10 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a watch may wait until this replica is current: a store whose disk is slow needs seconds.
 const PROOF: Duration = Duration::from_secs(5);
+
+/// How long a shard waits for where an account is: its reader waits with it, and there may be a better
+/// replica to ask.
+const LOCATE: Duration = Duration::from_secs(1);
 
 /// Leases and the rest of what concerns shards.
 #[derive(Debug, Clone)]
@@ -137,6 +142,15 @@ impl registry_server::Registry for Registry {
         let shard = shard(&request)?;
         let replies = self.follow(shard, &request.into_inner()).await?;
         Ok(Response::new(replies))
+    }
+
+    async fn locate(
+        &self,
+        request: Request<LocateRequest>,
+    ) -> Result<Response<LocateReply>, Status> {
+        let shard = shard(&request)?;
+        let reply = self.proven_entry(&shard, &request.into_inner()).await?;
+        Ok(Response::new(reply))
     }
 
     async fn confirm(

@@ -216,16 +216,24 @@ impl Watch {
         }
     }
 
-    /// A process that was taken over from follows no longer.
     fn check(&self, map: &Map) -> Result<(), Status> {
-        let record = map.shard(&self.shard).and_then(|shard| shard.record());
-        let newest = record.map_or(0, |record| record.incarnation);
-        match newest > self.incarnation.0 {
-            true => Err(Status::failed_precondition(format!(
-                "incarnation {newest} of this shard has taken over"
-            ))),
-            false => Ok(()),
-        }
+        refuse_if_superseded(map, &self.shard, self.incarnation)
+    }
+}
+
+/// A process that was taken over from is told nothing any more.
+pub(super) fn refuse_if_superseded(
+    map: &Map,
+    shard: &ShardName,
+    incarnation: Incarnation,
+) -> Result<(), Status> {
+    let record = map.shard(shard).and_then(|shard| shard.record());
+    let newest = record.map_or(0, |record| record.incarnation);
+    match newest > incarnation.0 {
+        true => Err(Status::failed_precondition(format!(
+            "incarnation {newest} of this shard has taken over"
+        ))),
+        false => Ok(()),
     }
 }
 
@@ -261,7 +269,7 @@ fn known(map: &Map, shard: &ShardName, accounts: &[AccountId]) -> WatchReply {
 }
 
 /// What is known of accounts; those that are gone were dropped by the shard itself.
-fn entries(map: &Map, accounts: &[AccountId]) -> Vec<AccountEntry> {
+pub(super) fn entries(map: &Map, accounts: &[AccountId]) -> Vec<AccountEntry> {
     let known = accounts.iter().filter_map(|id| map.account(*id));
     known.map(|account| entry(map, &account)).collect()
 }

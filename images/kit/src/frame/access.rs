@@ -20,6 +20,7 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Registry/ReleaseLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Report", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Watch", &[Tier::Storage]),
+    ("/buzonera.v1.Registry/Locate", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Confirm", &[Tier::Storage]),
     ("/buzonera.v1.Admin/AddDomain", &[Tier::Admin]),
     ("/buzonera.v1.Admin/ListDomains", &[Tier::Admin]),

@@ -76,6 +76,9 @@ pub enum NotYet {
     /// Fenced: it can be read.
     #[error("the account is being moved")]
     Moving,
+    /// Fenced, and the directory was asked by whoever reads.
+    #[error("the directory does not say whether the account's move is decided")]
+    Unproven,
     /// It was removed, and is in service again.
     #[error("the account is being restored")]
     Restoring,

@@ -14,6 +14,7 @@ use wire::rpc::{WatchReply, WatchRequest};
 use crate::shard::Shard;
 
 pub mod debts;
+pub mod doubts;
 pub mod keeper;
 mod news;
 pub mod obey;

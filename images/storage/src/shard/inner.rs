@@ -13,7 +13,7 @@ use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
 use super::applier::{Pending, Work};
 use super::slots::{Desk, Mark, Slot, Slots};
-use super::{Ending, Refused, Sessions, Settings, Totals, Unready, Why};
+use super::{Doubts, Ending, Refused, Sessions, Settings, Totals, Unready, Why};
 use crate::account::access::{Access, Assigned, Intent, access};
 use crate::account::{Account, Inconsistent};
 use crate::index::Index;
@@ -29,6 +29,7 @@ pub(super) struct Inner {
     pub(super) slots: Slots,
     pub(super) lease: Lease,
     pub(super) sessions: Sessions,
+    pub(super) doubts: Doubts,
     pub(super) settings: Settings,
     pub(super) metrics: Metrics,
     /// Positions in the heap and places in this queue are given together.
@@ -190,6 +191,17 @@ impl Inner {
         intent: Intent,
     ) -> Result<(), Refused> {
         let assigned = self.assigned.read().get(&id).copied();
+        self.access_by(assigned, desk, epoch, intent)
+    }
+
+    /// As `access`, by this word of the directory.
+    pub(super) fn access_by(
+        &self,
+        assigned: Option<Assigned>,
+        desk: &Desk,
+        epoch: Epoch,
+        intent: Intent,
+    ) -> Result<(), Refused> {
         match access(desk.account.as_ref(), assigned, epoch, intent) {
             Access::Granted => Ok(()),
             Access::Moved(epoch) => Err(Refused::Now(Unready::Moved(epoch))),

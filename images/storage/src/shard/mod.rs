@@ -30,6 +30,7 @@ pub mod body;
 mod build;
 mod change;
 pub mod deliver;
+mod doubts;
 mod ending;
 mod inner;
 mod sessions;
@@ -41,6 +42,8 @@ mod unready;
 use self::applier::Applier;
 pub(crate) use self::build::{Build, BuildError};
 pub use self::change::Expunge;
+pub use self::doubts::Doubt;
+use self::doubts::Doubts;
 pub use self::ending::Ending;
 use self::inner::Inner;
 use self::sessions::Sessions;
@@ -84,6 +87,7 @@ impl Shard {
             slots: Slots::new(settings.kept_accounts),
             lease,
             sessions: Sessions::default(),
+            doubts: Doubts::default(),
             metrics,
             queue: Mutex::new(Some(sender)),
             applier: Mutex::default(),
@@ -270,6 +274,11 @@ impl Shard {
     /// What the directory last said about an account.
     pub fn assigned(&self, id: AccountId) -> Option<Assigned> {
         self.inner.assigned.read().get(&id).copied()
+    }
+
+    /// Readers' questions to the directory, for the first who asks for them.
+    pub fn doubts(&self) -> Option<tokio::sync::mpsc::Receiver<Doubt>> {
+        self.inner.doubts.take()
     }
 
     /// The account with all that is queued for it.

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use wire::ids::{AccountId, Epoch};
 
-use super::slots::Desk;
-use super::{Shard, Unready};
+use super::inner::Inner;
+use super::slots::{Desk, Slot};
+use super::{Refused, Shard, Unready};
 use crate::account::access::Intent;
 
 /// All live sessions. Cheap to clone.
@@ -59,9 +60,24 @@ impl Shard {
         let mark = shard.act(&slot, epoch, Intent::Read, mark).await?;
         // An ownership that is queued and not durable yet gives no right to read.
         shard.settle(&slot, mark).await?;
-        shard.act(&slot, epoch, Intent::Read, |_| Ok(())).await?;
+        let fenced = |desk: &mut Desk| Ok(desk.is_fenced());
+        if shard.act(&slot, epoch, Intent::Read, fenced).await? {
+            shard.prove_ours(&slot, epoch).await?;
+        }
         shard.lease.for_read().await?;
         Ok(session)
+    }
+}
+
+impl Inner {
+    /// Whether a request of this epoch may read, by a word of the directory that is newer than it.
+    async fn prove_ours(&self, slot: &Slot, epoch: Epoch) -> Result<(), Unready> {
+        let word = self.doubts.ask(slot.id, self.settings.patience).await?;
+        let desk = slot.desk(&self.index)?;
+        match self.access_by(word, &desk, epoch, Intent::Read) {
+            Ok(()) => Ok(()),
+            Err(Refused::Now(unready) | Refused::After(unready)) => Err(unready),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use wire::ids::{AccountId, DeliveryId};
 
 use crate::account::Account;
 use crate::index::{Index, IndexError};
+use crate::records::proto::Holding;
 
 /// One account in memory.
 pub(super) struct Slot {
@@ -54,6 +55,12 @@ impl Desk {
             queued: self.queued,
             refusals: self.refusals,
         }
+    }
+
+    /// Whether a move has fenced the account.
+    pub(super) fn is_fenced(&self) -> bool {
+        let account = self.account.as_ref();
+        account.is_some_and(|account| account.holding == Holding::Fenced)
     }
 }
 

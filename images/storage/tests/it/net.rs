@@ -29,9 +29,10 @@ use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::{
     AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
-    ConfirmRequest, Confirmation, Debt, GoOn, LeaseGranted, ReleaseLeaseReply, ReleaseLeaseRequest,
-    RenewLeaseReply, RenewLeaseRequest, ReportReply, ReportRequest, Route, TellVolumeReply,
-    TellVolumeRequest, WatchReply, WatchRequest, acquire_lease_reply, renew_lease_reply,
+    ConfirmRequest, Confirmation, Debt, GoOn, LeaseGranted, LocateReply, LocateRequest,
+    ReleaseLeaseReply, ReleaseLeaseRequest, RenewLeaseReply, RenewLeaseRequest, ReportReply,
+    ReportRequest, Route, TellVolumeReply, TellVolumeRequest, WatchReply, WatchRequest,
+    acquire_lease_reply, renew_lease_reply,
 };
 
 use crate::rig::SOON;
@@ -184,6 +185,16 @@ impl Registry for Script {
         state.watches.push(after);
         state.watchers.push((shard, sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn locate(
+        &self,
+        request: Request<LocateRequest>,
+    ) -> Result<Response<LocateReply>, Status> {
+        self.answers()?;
+        let account = request.into_inner().account;
+        let entry = self.state.lock().entries.get(&account[..]).cloned();
+        Ok(Response::new(LocateReply { entry }))
     }
 
     async fn confirm(

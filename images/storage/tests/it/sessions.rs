@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use buzonera_storage::account::access::Place;
+use buzonera_storage::account::access::{Assigned, NotYet, Place};
 use buzonera_storage::maildrop::{OpenError, ReadError};
 use buzonera_storage::records::proto::Holding;
+use buzonera_storage::shard::Why;
 use tokio::time::timeout;
 use wire::ids::{Epoch, Incarnation};
 
@@ -97,6 +98,38 @@ async fn a_session_on_a_moved_account_ends_and_deletes_nothing() {
     drop(maildrop);
     let error = open(rig.shard(), a, 1).await.err();
     assert_eq!(error, Some(OpenError::Moved(Epoch(2))));
+}
+
+/// The watch may not have told yet that the account was given away.
+#[tokio::test]
+async fn what_is_fenced_is_read_only_once_the_directory_has_said_again_that_it_is_here() {
+    let mut rig = Rig::new(9);
+    let a = account(1);
+    rig.create(a).await;
+    rig.become_(a, Holding::Fenced, 1).await;
+    let mut doubts = rig.shard().doubts().unwrap();
+    let here = |epoch, place| {
+        let epoch = Epoch(epoch);
+        Some(Assigned { epoch, place })
+    };
+    for (word, expected) in [
+        (here(1, Place::Active), None),
+        (here(2, Place::Elsewhere), Some(OpenError::Moved(Epoch(2)))),
+        (here(1, Place::Active), None),
+    ] {
+        let answer = async {
+            let doubt = doubts.recv().await.unwrap();
+            assert_eq!(doubt.account, a);
+            doubt.answer.send(word).unwrap();
+        };
+        let (opened, ()) = tokio::join!(open(rig.shard(), a, 1), answer);
+        assert_eq!(opened.err(), expected, "{word:?}");
+    }
+    // No replica can say.
+    let unanswered = async { drop(doubts.recv().await) };
+    let (opened, ()) = tokio::join!(open(rig.shard(), a, 1), unanswered);
+    let unproven = Why::NotYet(NotYet::Unproven);
+    assert_eq!(opened.err(), Some(OpenError::NotNow(unproven)));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod confirmations;
 mod debts;
 mod leases;
+mod locate;
 mod reports;
 mod serving;
 mod volumes;
