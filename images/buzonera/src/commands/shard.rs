@@ -16,7 +16,8 @@ pub enum ShardCommand {
     ///
     /// For a volume that comes from a backup, is new and empty, or has lost mail: a shard refuses
     /// those by itself. Mail that is not on it is lost. All accounts of the shard begin anew on it:
-    /// programs fetch their mail once more. The shard must not be running.
+    /// programs fetch their mail once more. One that was just moved here, and is still whole where it
+    /// came from, goes back there. The shard must not be running.
     ReplaceVolume {
         /// The shard's name.
         name: String,

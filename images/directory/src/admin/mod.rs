@@ -6,6 +6,7 @@
 mod accounts;
 mod aliases;
 mod domains;
+mod give_back;
 mod import;
 mod moves;
 mod refuse;

@@ -4,6 +4,8 @@
 //! short of mail: every account of the shard gets a later epoch and later UIDVALIDITYs, and is
 //! Creating until the shard has made that durable. Only after that is the shard let in, whatever it
 //! comes with. Interrupted, it is asked for again: epochs then rise once more, which harms nothing.
+//! An account that another shard still keeps whole, since this one never said that it has it, goes
+//! back there first (`give_back`).
 
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ const BATCH: usize = 50;
 const WORK: Duration = Duration::from_secs(5);
 
 /// How often a batch is decided anew when others change what it read.
-const ATTEMPTS: u32 = 10;
+pub(super) const ATTEMPTS: u32 = 10;
 
 impl Admin {
     pub(super) async fn replace_volume(
@@ -41,6 +43,7 @@ impl Admin {
         }
         let state = self.may_be_replaced(&name).await?;
         let since = self.replacing_since(&name).await?;
+        self.give_back_all(&name, since).await?;
         self.renew_all(&name, since).await?;
         tracing::warn!(shard = %name, "the shard's volume is replaced by whichever comes next");
         self.write(&request, || self.plan_await(&name, state)).await
@@ -194,7 +197,7 @@ impl Admin {
     }
 }
 
-fn busy() -> Status {
+pub(super) fn busy() -> Status {
     Status::unavailable("others kept changing what this needs; try again")
 }
 
@@ -207,14 +210,19 @@ fn anew(record: &AccountRecord, since: u64) -> AccountRecord {
             other
         }
     };
-    let created = u64::try_from(record.created_at_ms / 1000).unwrap_or(0);
     AccountRecord {
         state: state.into(),
         epoch: record.epoch + 1,
         pending: true,
-        uid_validity: since.max(created + 1).max(record.uid_validity + 1),
+        uid_validity: later_uid_validity(record, since),
         ..record.clone()
     }
+}
+
+/// Later than any that the account can have had.
+pub(super) fn later_uid_validity(record: &AccountRecord, since: u64) -> u64 {
+    let created = u64::try_from(record.created_at_ms / 1000).unwrap_or(0);
+    since.max(created + 1).max(record.uid_validity + 1)
 }
 
 #[cfg(test)]

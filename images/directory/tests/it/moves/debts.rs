@@ -97,6 +97,39 @@ async fn an_account_that_its_target_loses_comes_back() {
     stage.stop().await;
 }
 
+/// Its volume is gone before it could say that it has the account: an empty one must not make the
+/// source drop the only copy.
+#[tokio::test]
+async fn an_account_whose_new_volume_is_replaced_goes_back() {
+    let stage = Stage::start().await;
+    let subject = stage.account("ana").await;
+    let before = subject.mail().await;
+    let started = subject.start_and_kill(BEFORE_SWITCH).await;
+    stage.stop_shard(TARGET).await;
+    let driver = stage.drive().await;
+    subject.ends_as(&started, MovePhase::Done).await;
+    drop(driver);
+    stage.replace_volume(TARGET).await;
+    subject.comes_back(SOURCE, FIRST + 2).await;
+    subject.ends_as(&started, MovePhase::Aborted).await;
+    stage.start_shard(TARGET);
+    stage.is_live(TARGET).await;
+    subject.nothing_is_owed().await;
+    // It is another volume's mailbox to clients: the lost one may have given UIDs.
+    let after = subject.mail().await;
+    let texts = |mail: &[(String, String)]| -> Vec<_> {
+        mail.iter().map(|(_, text)| text.clone()).collect()
+    };
+    assert_eq!(texts(&after), texts(&before));
+    let same = |(id, _): &(String, String)| before.iter().any(|(old, _)| old == id);
+    assert!(!after.iter().any(same), "{before:?} {after:?}");
+    let _driver = stage.drive().await;
+    let again = subject.start(TARGET).await;
+    subject.ends_as(&again, MovePhase::Done).await;
+    subject.is_whole(&after, TARGET, FIRST + 3).await;
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn a_lost_shard_keeps_nobody_and_never_comes_back() {
     let stage = three().await;

@@ -21,7 +21,8 @@ use tonic::Status;
 use wire::identity::Tier;
 use wire::ids::ClusterId;
 use wire::rpc::{
-    AddAccountRequest, AddShardRequest, ListRequest, SetShardStateRequest, ShardInfo, ShardState,
+    AddAccountRequest, AddShardRequest, ListRequest, ReplaceVolumeRequest, SetShardStateRequest,
+    ShardInfo, ShardState,
 };
 
 use super::driver::take_over;
@@ -139,6 +140,20 @@ impl Stage {
             serving: tokio::spawn(storage.serve(shutdown)),
         };
         self.shards.lock().insert(name, running);
+    }
+
+    /// Takes the volume of a shard that has ended away, and says that another is to come.
+    pub(crate) async fn replace_volume(&self, name: &str) {
+        let data = self.world.folder.path().join(format!("data-{name}"));
+        std::fs::remove_dir_all(data).unwrap();
+        until("its volume is replaced", || async {
+            let request = ReplaceVolumeRequest {
+                request_id: id(),
+                name: name.to_owned(),
+            };
+            self.world.admin().replace_volume(request).await.ok()
+        })
+        .await;
     }
 
     /// Ends a shard for good and declares it lost.
