@@ -75,7 +75,7 @@ pub enum Command {
     Shard(ShardCommand),
     /// Move an account to another shard.
     Move(MoveArgs),
-    /// Moves under way, and recent ones.
+    /// Moves under way, and recent ones; what moves may cost.
     Moves(MovesArgs),
     /// How the cluster is.
     Status,

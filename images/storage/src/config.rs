@@ -8,7 +8,6 @@ use kit::config::{Key, Problem, Settings};
 use kit::rpc::Replica;
 use serde::{Deserialize, Serialize};
 
-use crate::moves;
 use crate::pop3::Times;
 use crate::registry::{self, reporter};
 use crate::service::Limits;
@@ -60,8 +59,6 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds and times of the shard itself.
     pub shard: shard::Settings,
-    /// What moves may cost.
-    pub moves: moves::Settings,
     /// The times of POP3.
     pub pop3: Times,
     /// How long a start waits for a volume that another process still has.
@@ -99,7 +96,6 @@ impl Default for Config {
             min_free_percent: MIN_FREE_PERCENT,
             limits: Limits::default(),
             shard: shard::Settings::default(),
-            moves: moves::Settings::default(),
             pop3: Times::default(),
             lock_patience: LOCK_PATIENCE,
             boot_id: None,
@@ -213,11 +209,6 @@ impl Settings for Config {
             "Heap written between syncs of the index",
         ),
         Key::new(
-            "moves.bytes-per-second",
-            "SIZE",
-            "How fast copies of moves leave the shard, all together",
-        ),
-        Key::new(
             "pop3.idle",
             "DURATION",
             "A silent client is logged out; 10m at least by RFC 1939",
@@ -282,7 +273,6 @@ impl Settings for Config {
             vague(&self.pop3_advertise, self.pop3_listen),
             text,
         );
-        problems.extend(self.moves.check());
         problems.extend(self.pop3.check());
         problems
     }

@@ -306,7 +306,7 @@ impl Storage {
     async fn serve_shard(self, shard: Shard, shutdown: Shutdown) -> Result<(), Error> {
         let claim = self.claim(&shard)?;
         let channels = ShardChannels::new(self.credentials.clone(), ChannelOptions::default());
-        let mover = MoverService::new(shard.clone(), channels, &self.config.moves);
+        let mover = MoverService::new(shard.clone(), channels);
         let routes = tonic::service::Routes::new(ShardServer::new(ShardService::new(
             shard.clone(),
             self.config.limits.clone(),

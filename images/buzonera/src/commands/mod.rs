@@ -6,6 +6,7 @@ pub mod alias;
 pub mod dns;
 pub mod domain;
 pub mod import;
+pub mod limits;
 pub mod move_view;
 pub mod moves;
 pub mod pages;
@@ -50,7 +51,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Shards => shards::run(&mut session).await,
         Command::Shard(command) => shard::run(command, &mut session).await,
         Command::Move(args) => moves::run_move(args, &mut session).await,
-        Command::Moves(args) => moves::run_list(args, &mut session).await,
+        Command::Moves(args) => moves::run_moves(args, &mut session).await,
         Command::Spool(args) => spool::run(args, &mut session).await,
         Command::Status => status::run(&mut session).await,
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use wire::rpc::{self, MovePhase};
 
 use crate::client::{Admin, ask, request_id};
+use crate::commands::limits::{self, LimitsArgs};
 use crate::commands::move_view::{MoveView, Moves};
 use crate::commands::pages::{self, Page};
 use crate::commands::session::Session;
@@ -30,12 +31,31 @@ pub struct MoveArgs {
     pub abort: bool,
 }
 
-/// Which moves.
+/// Which moves, or what they may cost.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct MovesArgs {
     /// Only those under way.
     #[arg(long)]
     pub open: bool,
+    /// Something else than the list.
+    #[command(subcommand)]
+    pub command: Option<MovesCommand>,
+}
+
+/// What to do with all moves together.
+#[derive(Debug, Subcommand)]
+pub enum MovesCommand {
+    /// What moves may cost: shows it, or sets what is named. Nothing restarts.
+    Limits(LimitsArgs),
+}
+
+/// Runs `moves`.
+pub async fn run_moves(args: MovesArgs, session: &mut Session) -> Result<(), Failure> {
+    match args.command {
+        None => run_list(args.open, session).await,
+        Some(MovesCommand::Limits(args)) => limits::run(args, session).await,
+    }
 }
 
 /// Starts a move, or gives one up, and watches it to its end.
@@ -55,9 +75,9 @@ pub async fn run_move(args: MoveArgs, session: &mut Session) -> Result<(), Failu
 }
 
 /// Prints the list.
-pub async fn run_list(args: MovesArgs, session: &mut Session) -> Result<(), Failure> {
+async fn run_list(open: bool, session: &mut Session) -> Result<(), Failure> {
     let admin = session.admin()?;
-    let filter = if args.open { "open" } else { "" };
+    let filter = if open { "open" } else { "" };
     let name = |shown: &rpc::Move| MoveView::from(shown.clone()).page_name();
     let moves = pages::all(filter, name, |request| async {
         let reply = ask!(admin.list_moves(request))?;

@@ -21,7 +21,7 @@ use crate::model::Key;
 use crate::model::records::{
     AccountRecord, AddressRecord, CredentialRecord, ShardStateRecord, address_record,
 };
-use crate::placement::{Candidate, candidates, least_loaded};
+use crate::placement::{Candidate, NoShard, candidates, least_loaded};
 use crate::store::{Expect, Txn};
 
 /// What an administrator reads when a shard was named by a person.
@@ -92,7 +92,7 @@ impl Admin {
     ) -> Result<(Placed, String), Status> {
         let (name, why) = match wanted {
             Some(name) => (name.clone(), BY_ADMINISTRATOR.to_owned()),
-            None => least_loaded(candidates).ok_or_else(no_shard)?,
+            None => least_loaded(candidates).map_err(no_shard)?,
         };
         let state: Option<Found<ShardStateRecord>> =
             self.read(Key::ShardState(name.clone())).await?;
@@ -292,6 +292,6 @@ pub(super) fn is_alias(address: &Canonical) -> Status {
     Status::failed_precondition(format!("{address} is an alias, no account"))
 }
 
-fn no_shard() -> Status {
-    Status::failed_precondition("no shard is Active: start one, or make one Active again")
+fn no_shard(why: NoShard) -> Status {
+    Status::failed_precondition(why.to_string())
 }

@@ -193,5 +193,13 @@ methods! {
     show_move: ShowMoveRequest -> Move = |me, message| me.show_move(message);
     list_moves: ListRequest -> ListMovesReply = |me, message| me.list_moves(message);
     abort_move: AbortMoveRequest -> Move = |me, message| me.abort_move(message);
+    start_moves: StartMovesRequest -> StartMovesReply = |me, message| me.start_moves(message);
+    abort_moves: AbortMovesRequest -> AbortMovesReply = |me, message| me.abort_moves(message);
+    show_move_limits: ShowMoveLimitsRequest -> MoveLimits =
+        |me, _message| me.show_move_limits();
+    set_move_limits: SetMoveLimitsRequest -> MoveLimits =
+        |me, message| me.set_move_limits(message);
+    list_shard_accounts: ListShardAccountsRequest -> ListShardAccountsReply =
+        |me, message| me.list_shard_accounts(message);
     status: StatusRequest -> StatusReply = |me, _message| me.status();
 }

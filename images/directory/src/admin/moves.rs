@@ -1,16 +1,24 @@
 //! Moves: started, aborted and shown here, driven elsewhere.
 
+use std::sync::Arc;
+
 use tonic::Status;
 use wire::ids::{AccountId, MoveId};
 use wire::rpc::{
-    AbortMoveRequest, ListMovesReply, ListRequest, Move, ShowMoveRequest, StartMoveRequest,
+    AbortMoveRequest, AbortMovesReply, AbortMovesRequest, ListMovesReply, ListRequest,
+    ListShardAccountsReply, ListShardAccountsRequest, Move, MoveLimits, SetMoveLimitsRequest,
+    ShowMoveRequest, StartMoveRequest, StartMovesReply, StartMovesRequest,
 };
 
 use super::write::{Plan, Request};
 use super::{Admin, page, refuse};
 use crate::map::LeadsTo;
 use crate::model::records::MoveRecord;
-use crate::moves::{MoveFacts, RequestError, abort_request, describe, start_request};
+use crate::moves::{
+    Batches, MoveFacts, RequestError, abort_request, describe, effective, set_limits,
+    shard_accounts, start_request,
+};
+use crate::store::Txn;
 
 impl Admin {
     pub(super) async fn start_move(&self, mut message: StartMoveRequest) -> Result<Move, Status> {
@@ -41,6 +49,63 @@ impl Admin {
             Ok(Plan::Commit(txn, describe(&facts)))
         })
         .await
+    }
+
+    pub(super) async fn start_moves(
+        &self,
+        message: StartMovesRequest,
+    ) -> Result<StartMovesReply, Status> {
+        let id = refuse::request_id(&message.request_id)?;
+        self.current().await?;
+        let results = self.batches().start(id, &message.rows).await?;
+        Ok(StartMovesReply { results })
+    }
+
+    pub(super) async fn abort_moves(
+        &self,
+        message: AbortMovesRequest,
+    ) -> Result<AbortMovesReply, Status> {
+        let shard = refuse::shard("shard", &message.shard)?;
+        self.current().await?;
+        let aborted = self.batches().abort(&shard, message.only_planned).await?;
+        Ok(AbortMovesReply { aborted })
+    }
+
+    pub(super) async fn show_move_limits(&self) -> Result<MoveLimits, Status> {
+        self.current().await?;
+        Ok(effective(self.shared.read().move_limits()))
+    }
+
+    pub(super) async fn set_move_limits(
+        &self,
+        mut message: SetMoveLimitsRequest,
+    ) -> Result<MoveLimits, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "Admin.SetMoveLimits", &message)?;
+        let wanted = message.limits.unwrap_or_default();
+        self.write(&request, || async {
+            let set = set_limits(Txn::new(), wanted, kit::clock::unix_ms());
+            let (txn, limits) = set.map_err(|error| refuse::invalid("limits", error))?;
+            Ok(Plan::Commit(txn, limits))
+        })
+        .await
+    }
+
+    pub(super) async fn list_shard_accounts(
+        &self,
+        message: ListShardAccountsRequest,
+    ) -> Result<ListShardAccountsReply, Status> {
+        let shard = refuse::shard("shard", &message.shard)?;
+        self.current().await?;
+        shard_accounts(&self.shared.read(), &shard, &message)
+    }
+
+    fn batches(&self) -> Batches {
+        Batches {
+            store: Arc::clone(&self.store),
+            shared: Arc::clone(&self.shared),
+            channels: self.channels.clone(),
+        }
     }
 
     pub(super) async fn show_move(&self, message: ShowMoveRequest) -> Result<Move, Status> {

@@ -37,6 +37,7 @@ fn key(kind: Kind) -> Option<Key> {
     let shard: ShardName = "shard-1".parse().ok()?;
     Some(match kind {
         Kind::Cluster => Key::Cluster,
+        Kind::MoveLimits => Key::MoveLimits,
         Kind::Mover => Key::Mover,
         Kind::Domain => Key::Domain("example.org".to_owned()),
         Kind::Address => Key::Address("ana@example.org".to_owned()),

@@ -27,9 +27,12 @@ use std::hash::{BuildHasher as _, Hash};
 use hashbrown::DefaultHashBuilder;
 use prost::Message;
 use wire::ids::{AccountId, ClusterId, RequestId, ShardName};
+use wire::rpc::MoveLimits;
 
 use crate::model::Key;
-use crate::model::records::{ClusterRecord, MoveRecord, MoverRecord, RequestRecord};
+use crate::model::records::{
+    ClusterRecord, MoveLimitsRecord, MoveRecord, MoverRecord, RequestRecord,
+};
 
 pub use accounts::Account;
 pub use addresses::{Address, LeadsTo};
@@ -63,11 +66,14 @@ pub struct Map {
     moves: HashMap<AccountId, MoveRecord>,
     /// Those whose move is open.
     moving: HashSet<AccountId>,
+    /// Octets that open moves still bring, by their targets.
+    bringing: HashMap<String, u64>,
     debts: Debts,
     /// When each request that is remembered was done, in milliseconds since 1970.
     requests: HashMap<RequestId, i64>,
     over_quota: HashSet<AccountId>,
     cluster: Option<ClusterId>,
+    move_limits: Option<MoveLimits>,
     mover: Option<MoverRecord>,
     /// Keys that this version does not know.
     unknown: u64,
@@ -122,6 +128,10 @@ impl Map {
             Key::Address(text) => self.set_address(&text, read(value)?)?,
             Key::Credential(id) => self.set_credential(id, read(value)?),
             Key::Cluster => self.cluster = cluster_id(value)?,
+            Key::MoveLimits => {
+                let record: Option<MoveLimitsRecord> = read(value)?;
+                self.move_limits = record.and_then(|record| record.limits);
+            }
             Key::Mover => self.mover = read(value)?,
             Key::Domain(name) => self.domains.set(&name, read(value)?),
             Key::ShardState(name) => self.shards.slot_mut(&name).state = read(value)?,
@@ -145,10 +155,31 @@ impl Map {
     }
 
     fn set_move(&mut self, account: AccountId, record: Option<MoveRecord>) {
-        match record.as_ref().is_some_and(MoveRecord::is_open) {
-            true => self.moving.insert(account),
-            false => self.moving.remove(&account),
+        let open = |record: Option<&MoveRecord>| {
+            let record = record.filter(|record| record.is_open())?;
+            Some((
+                record.target.clone(),
+                record.total_bytes.saturating_sub(record.bytes),
+            ))
         };
+        if let Some((target, bytes)) = open(self.moves.get(&account))
+            && let Some(sum) = self.bringing.get_mut(&target)
+        {
+            *sum = sum.saturating_sub(bytes);
+            if *sum == 0 {
+                self.bringing.remove(&target);
+            }
+        }
+        match open(record.as_ref()) {
+            Some((target, bytes)) => {
+                self.moving.insert(account);
+                let sum = self.bringing.entry(target).or_default();
+                *sum = sum.saturating_add(bytes);
+            }
+            None => {
+                self.moving.remove(&account);
+            }
+        }
         set(&mut self.moves, account, record);
     }
 
@@ -163,6 +194,11 @@ impl Map {
     /// The cluster's id; none: the store is empty.
     pub fn cluster(&self) -> Option<ClusterId> {
         self.cluster
+    }
+
+    /// What moves may cost, as it was set; none: it never was.
+    pub fn move_limits(&self) -> Option<MoveLimits> {
+        self.move_limits
     }
 
     /// The replica that drives moves.
@@ -186,6 +222,15 @@ impl Map {
     pub fn open_moves(&self) -> impl Iterator<Item = (AccountId, &MoveRecord)> {
         let open = self.moving.iter();
         open.filter_map(|account| Some((*account, self.moves.get(account)?)))
+    }
+
+    /// Octets that open moves still bring to a shard, all together; those of this account do not
+    /// count.
+    pub fn bringing(&self, target: &ShardName, except: AccountId) -> u64 {
+        let all = self.bringing.get(target.as_str()).copied().unwrap_or(0);
+        let own = self.moves.get(&except);
+        let own = own.filter(|own| own.is_open() && own.target == target.as_str());
+        all.saturating_sub(own.map_or(0, |own| own.total_bytes.saturating_sub(own.bytes)))
     }
 
     /// Every request that is remembered, with the time it was done, in milliseconds since 1970.

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use wire::rpc::AccountState;
+use wire::rpc::{AccountState, MovePhase};
 
 use super::*;
 use crate::model::records::{
-    AccountRecord, AddressRecord, AliasTargets, CredentialRecord, DomainRecord, address_record,
+    AccountRecord, AddressRecord, AliasTargets, CredentialRecord, DomainRecord, MoveRecord,
+    address_record,
 };
 
 fn id(n: u32) -> AccountId {
@@ -286,4 +287,28 @@ proptest! {
         }
         naive.check(&map);
     }
+}
+
+#[test]
+fn what_open_moves_bring_is_counted_by_target() {
+    let mut map = Map::default();
+    let target: ShardName = "b".parse().unwrap();
+    let mut moves = |n: u32, phase: MovePhase, total_bytes, bytes| {
+        let record = MoveRecord {
+            target: "b".to_owned(),
+            phase: phase.into(),
+            total_bytes,
+            bytes,
+            ..MoveRecord::default()
+        };
+        put(&mut map, &Key::Move(id(n)), &record);
+        (map.bringing(&target, id(0)), map.bringing(&target, id(2)))
+    };
+    assert_eq!(moves(1, MovePhase::Planned, 100, 0), (100, 100));
+    assert_eq!(moves(2, MovePhase::Copying, 50, 0), (150, 100));
+    assert_eq!(moves(2, MovePhase::Fencing, 50, 20), (130, 100));
+    // What is copied is on the disk already; a copy may bring more than was thought.
+    assert_eq!(moves(2, MovePhase::Fencing, 50, 60), (100, 100));
+    assert_eq!(moves(1, MovePhase::Done, 100, 100), (0, 0));
+    assert_eq!(moves(2, MovePhase::Aborted, 50, 0), (0, 0));
 }

@@ -14,6 +14,8 @@ const MAX_LENGTH: usize = 400;
 pub enum Key {
     /// `cluster/id`: a `ClusterRecord`, written once.
     Cluster,
+    /// `limits/moves`: a `MoveLimitsRecord`.
+    MoveLimits,
     /// `mover`: a `MoverRecord`, present while a replica is elected.
     Mover,
     /// `domains/<A-label>`: a `DomainRecord`.
@@ -49,6 +51,7 @@ pub enum Key {
 #[expect(missing_docs, reason = "each is the kind of the Key of that name")]
 pub enum Kind {
     Cluster,
+    MoveLimits,
     Mover,
     Domain,
     Address,
@@ -73,6 +76,7 @@ impl Kind {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Cluster => "cluster/id",
+            Self::MoveLimits => "limits/moves",
             Self::Mover => "mover",
             Self::Domain => "domains/",
             Self::Address => "addresses/",
@@ -96,6 +100,7 @@ impl Key {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Cluster => Kind::Cluster,
+            Self::MoveLimits => Kind::MoveLimits,
             Self::Mover => Kind::Mover,
             Self::Domain(_) => Kind::Domain,
             Self::Address(_) => Kind::Address,
@@ -118,7 +123,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind().prefix())?;
         match self {
-            Self::Cluster | Self::Mover => Ok(()),
+            Self::Cluster | Self::MoveLimits | Self::Mover => Ok(()),
             Self::Domain(name) | Self::Address(name) => f.write_str(name),
             Self::ShardState(name)
             | Self::Shard(name)
@@ -161,6 +166,7 @@ fn parse_name(kind: Kind, name: &str) -> Option<Key> {
     let text = || (!name.is_empty()).then(|| name.to_owned());
     Some(match kind {
         Kind::Cluster => name.is_empty().then_some(Key::Cluster)?,
+        Kind::MoveLimits => name.is_empty().then_some(Key::MoveLimits)?,
         Kind::Mover => name.is_empty().then_some(Key::Mover)?,
         Kind::Domain => Key::Domain(text()?),
         Kind::Address => Key::Address(text()?),
@@ -208,7 +214,7 @@ mod tests {
         let id = "6f1f2f5e-7a33-4c53-9a7e-0f3f3d7a8b11";
         for &kind in Kind::ALL {
             let name = match kind {
-                Kind::Cluster | Kind::Mover => "",
+                Kind::Cluster | Kind::MoveLimits | Kind::Mover => "",
                 Kind::Domain => "example.org",
                 Kind::Address => "ana@example.org",
                 Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Load | Kind::Lease => {

@@ -3,6 +3,7 @@
 use wire::rpc::ShardState;
 
 use super::facts::MoveFacts;
+use super::room::NoRoom;
 
 /// What admission looks at.
 #[derive(Debug, Clone, Copy)]
@@ -13,10 +14,8 @@ pub(crate) struct Situation {
     pub(crate) target_live: bool,
     /// The source holds its lease.
     pub(crate) source_live: bool,
-    /// Free octets on the target's volume, when it has said so.
-    pub(crate) target_free: Option<u64>,
-    /// Octets of the account, when the source has said so.
-    pub(crate) account_bytes: Option<u64>,
+    /// Whether the target has room for the account.
+    pub(crate) room: Result<(), NoRoom>,
     /// The target has still to drop what an earlier move of the account left there.
     pub(crate) target_owes: bool,
     /// The form of the copy that the source writes.
@@ -36,10 +35,6 @@ pub(crate) enum Admission {
     Abort(String),
 }
 
-/// A move needs this many times the account's octets free on the target: room for the records
-/// around the messages, and so that the copy does not fill the volume.
-const ROOM: u64 = 2;
-
 /// Decides whether a planned move that has its place begins.
 pub(crate) fn admit(facts: &MoveFacts, situation: &Situation) -> Admission {
     let (source, target) = (&facts.source, &facts.target);
@@ -58,11 +53,12 @@ pub(crate) fn admit(facts: &MoveFacts, situation: &Situation) -> Admission {
     if situation.target_owes {
         return Admission::Wait(format!("{target} has not yet dropped what it had before"));
     }
-    match (situation.target_free, situation.account_bytes) {
-        (Some(free), Some(bytes)) if free < bytes.saturating_mul(ROOM) => Admission::Abort(
-            format!("{target} has {free} bytes free, the account has {bytes}"),
-        ),
-        _ => Admission::Begin,
+    match situation.room {
+        Err(NoRoom::NearlyFull) => Admission::Abort(format!("{target} is nearly full")),
+        Err(NoRoom::Free(free)) => Admission::Abort(format!(
+            "{target} has room for {free} bytes beside other moves, and the account needs more"
+        )),
+        Ok(()) => Admission::Begin,
     }
 }
 
@@ -78,8 +74,7 @@ mod tests {
             target: ShardState::Active,
             target_live: true,
             source_live: true,
-            target_free: Some(1_000),
-            account_bytes: Some(100),
+            room: Ok(()),
             target_owes: false,
             source_format: 2,
             target_format: 2,
@@ -90,13 +85,6 @@ mod tests {
     fn admission_waits_or_aborts_with_a_reason() {
         let admit = |situation| admit(&example(MovePhase::Planned), &situation);
         assert_eq!(admit(free()), Admission::Begin);
-        assert_eq!(
-            admit(Situation {
-                account_bytes: None,
-                ..free()
-            }),
-            Admission::Begin
-        );
         assert_eq!(
             admit(Situation {
                 target_format: 3,
@@ -134,7 +122,11 @@ mod tests {
                 ..free()
             },
             Situation {
-                account_bytes: Some(501),
+                room: Err(NoRoom::Free(7)),
+                ..free()
+            },
+            Situation {
+                room: Err(NoRoom::NearlyFull),
                 ..free()
             },
         ] {

@@ -134,6 +134,7 @@ impl Peer<'_> {
         let why = format!("{}: {}", self.shard.name, status.message());
         match status.code() {
             Code::FailedPrecondition => Failure::Refused(order, why),
+            Code::ResourceExhausted => Failure::NearlyFull(why),
             Code::Aborted => Failure::OtherIncarnation(why),
             _ => Failure::Away(why),
         }

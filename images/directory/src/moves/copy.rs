@@ -22,6 +22,7 @@ impl<W: World> Mover<W> {
             source_endpoint: source.shard.record.rpc_endpoint.clone(),
             source_incarnation: fence.incarnation.0,
             change_number: fence.change_number,
+            bytes_per_second: self.world.limits().bytes_per_second,
         };
         self.watch_copy(current, target.import(request).await?)
             .await?;

@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_millis(5);
 
 /// Drives moves until it is dropped; nothing is written once the `term` is over.
 pub async fn drive<W: World>(store: SharedStore, world: W, config: MovesConfig, term: Term) {
-    let places = Places::new(config.per_shard);
+    let places = Places::new(world.limits());
     let roster = Roster::new(&config);
     let mover = Arc::new(Mover {
         store,
@@ -99,6 +99,7 @@ impl<W: World> Driver<W> {
     /// Lists what is open by now.
     fn list(&mut self) {
         let world = &self.mover.world;
+        self.mover.places.limit(world.limits());
         let open: HashMap<_, _> = world.open_moves().into_iter().collect();
         for (account, phase) in &open {
             self.roster.list(*account, *phase, || {

@@ -29,6 +29,9 @@
 //! nothing for `stall_limit` or has had five copies that broke off. An import begins from nothing each
 //! time, so that whatever it brings is progress, and only their number ends copies that never end.
 //!
+//! How many moves are under way at once, how fast they copy, and whether any begins is a record of the
+//! store (`limits`), which may change at any time.
+//!
 //! A shard without its lease is sent nothing. Moves that wait for one, or for places, are set aside
 //! (see `roster`), however many they are, and keep no other from its turn. When T is declared lost
 //! the move is aborted, and when S is, unless it is Verified: then T has all of the account.
@@ -43,21 +46,28 @@
 //! | `Import`(e) | T does not build it for this move; or S, whom T asks, is not fenced as recorded: it started again | fence again: `Prepare` and `Fence` find out which, and abort or mend it |
 //! | `Digest`(e) | T or S is not complete and still for this move | fence again |
 //!
+//! A target whose volume is nearly full says so (`RESOURCE_EXHAUSTED`) to `Prepare`, which is asked
+//! again before each fence, and to `Import`: the move is aborted. Room on a target is reserved by the
+//! records of all open moves to it together (`room`).
+//!
 //! An abort is one transaction: the phase, account (S, e) → (S, e+1), so that nothing sent for epoch
 //! e can act later, and T's debt, unless the move was only Planned: then T was told nothing. Whatever
 //! else gives the account another epoch (it is removed, restored, purged) aborts its move in the same
 //! transaction. In this version the fence covers the whole copy.
 
 mod admit;
+mod batch;
 mod command;
 mod copy;
 mod driver;
 mod facts;
+mod limits;
 mod look;
 mod places;
 mod plan;
 mod replica;
 mod request;
+mod room;
 mod roster;
 mod start;
 mod transition;
@@ -67,10 +77,12 @@ use std::time::Duration;
 
 use kit::rpc::{BadEndpoint, Channel};
 use wire::ids::{AccountId, ShardName};
-use wire::rpc::MovePhase;
+use wire::rpc::{MoveLimits, MovePhase};
 
+pub use self::batch::{Batches, shard_accounts};
 pub use self::driver::drive;
 pub use self::facts::{Evidence, Fence, MoveFacts, MoveFault, Progress, fuzz};
+pub use self::limits::{PER_SHARD, TooSlow, effective, set_limits};
 pub use self::look::LookError;
 pub use self::replica::Replica;
 pub use self::request::{
@@ -85,8 +97,6 @@ pub struct MovesConfig {
     /// A move that fails before its switch is aborted when it has made no progress for this long, or
     /// only by copies that broke off.
     pub stall_limit: Duration,
-    /// Most moves at once from one shard, and most to one shard; they count until the switch.
-    pub per_shard: usize,
     /// Most moves that take their turns at once; what has to wait for something is not one of them.
     pub in_hand: usize,
     /// First pause after a failed step; it doubles up to `longest_pause`.
@@ -98,8 +108,6 @@ pub struct MovesConfig {
 impl MovesConfig {
     /// Longer than a shard takes to start again, shorter than senders lose patience.
     pub const STALL_LIMIT: Duration = Duration::from_secs(300);
-    /// Two copies keep a disk busy, and leave it to the mail.
-    pub const PER_SHARD: usize = 4;
     /// Each has at most a few calls and little memory.
     pub const IN_HAND: usize = 1024;
     /// A shard that starts again is back in about a second.
@@ -112,7 +120,6 @@ impl Default for MovesConfig {
     fn default() -> Self {
         Self {
             stall_limit: Self::STALL_LIMIT,
-            per_shard: Self::PER_SHARD,
             in_hand: Self::IN_HAND,
             first_pause: Self::FIRST_PAUSE,
             longest_pause: Self::LONGEST_PAUSE,
@@ -129,6 +136,10 @@ pub trait World: Send + Sync + 'static {
     fn ends(&self, account: AccountId) -> Option<(ShardName, ShardName)>;
     /// Whether a shard holds its lease, as the map has it.
     fn holds_lease(&self, shard: &ShardName) -> bool;
+    /// What moves may cost, as the map has it.
+    fn limits(&self) -> MoveLimits;
+    /// Octets that open moves still bring to a shard, without those of this account.
+    fn bringing(&self, target: &ShardName, except: AccountId) -> u64;
     /// Resolves when the map has changed since the last call.
     fn changed(&self) -> impl Future<Output = ()> + Send;
     /// A channel to a shard's RPC listener.

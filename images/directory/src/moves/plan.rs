@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     Away(String),
     /// A shard refuses a command for good.
     Refused(Order, String),
+    /// The target's volume is nearly full.
+    NearlyFull(String),
     /// An incarnation is another than the one recorded.
     OtherIncarnation(String),
     /// Source and target do not have the same.
@@ -99,7 +101,7 @@ pub(crate) fn after(
         Failure::DigestsDiffer => {
             return Consequence::Abort("source and target differ after the copy".to_owned());
         }
-        Failure::Lost(why) => return Consequence::Abort(why),
+        Failure::Lost(why) | Failure::NearlyFull(why) => return Consequence::Abort(why),
         Failure::Refused(Order::Prepare | Order::Fence, why) => return Consequence::Abort(why),
         Failure::Refused(Order::Import | Order::Digest, why)
         | Failure::Away(why)
@@ -197,6 +199,8 @@ mod tests {
         );
         let other = soon(MovePhase::Verified, Failure::OtherIncarnation("x".into()));
         assert_eq!(other, Consequence::FenceAgain("x".into()));
+        let full = soon(MovePhase::Fencing, Failure::NearlyFull("x".into()));
+        assert_eq!(full, Consequence::Abort("x".into()));
         let differ = soon(MovePhase::Fencing, Failure::DigestsDiffer);
         assert!(matches!(differ, Consequence::Abort(_)));
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use kit::rpc::{BadEndpoint, Channel, ShardChannels};
 use tokio::sync::{Mutex, watch};
 use wire::ids::{AccountId, ShardName};
-use wire::rpc::MovePhase;
+use wire::rpc::{MoveLimits, MovePhase};
 
 use super::World;
+use super::limits::effective;
 use crate::map::Shared;
 use crate::store::Revision;
 
@@ -48,6 +49,14 @@ impl World for Replica {
         let map = self.shared.read();
         map.shard(shard)
             .is_some_and(|shard| shard.lease().is_some())
+    }
+
+    fn limits(&self) -> MoveLimits {
+        effective(self.shared.read().move_limits())
+    }
+
+    fn bringing(&self, target: &ShardName, except: AccountId) -> u64 {
+        self.shared.read().bringing(target, except)
     }
 
     async fn changed(&self) {

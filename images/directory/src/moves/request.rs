@@ -66,6 +66,7 @@ pub async fn start_request(
         earlier.as_ref(),
         target,
         witness,
+        None,
         now_ms,
     )?)
 }

@@ -35,8 +35,8 @@ pub enum StartError {
         /// What is wrong.
         source: IdError,
     },
-    /// Only Active accounts move.
-    #[error("{address} is not Active, and only Active accounts are moved")]
+    /// Only Active and Removed accounts move.
+    #[error("{address} is neither active nor removed, or its shard has not confirmed that yet")]
     NotActive {
         /// The account's address.
         address: String,
@@ -44,13 +44,14 @@ pub enum StartError {
 }
 
 /// Plans a move. `earlier` is the account's last move, `target_state` the key of the target's state
-/// as it was read (the caller has seen that it is Active).
+/// as it was read (the caller has seen that it is Active), `bytes` the account's octets, if known.
 pub(crate) fn start(
     id: MoveId,
     account: &AccountAt,
     earlier: Option<&MoveAt>,
     target: &ShardName,
     target_state: Witness,
+    bytes: Option<u64>,
     now_ms: i64,
 ) -> Result<(MoveFacts, Txn), StartError> {
     let address = || account.record.address.clone();
@@ -61,7 +62,11 @@ pub(crate) fn start(
             target,
         });
     }
-    if account.record.state() != AccountState::Active || account.record.pending {
+    let moves = match account.record.state() {
+        AccountState::Active | AccountState::Removed => !account.record.pending,
+        AccountState::Creating | AccountState::Purging | AccountState::Unspecified => false,
+    };
+    if !moves {
         return Err(StartError::NotActive { address: address() });
     }
     if account.record.shard == target.as_str() {
@@ -74,6 +79,7 @@ pub(crate) fn start(
         address: address(),
         source,
     })?;
+    let facts = facts.sized(bytes);
     let moving = AccountRecord {
         move_id: id.to_field(),
         ..account.record.clone()
@@ -129,6 +135,7 @@ mod tests {
             earlier,
             &target,
             witness,
+            Some(700),
             1_000,
         )
     }
@@ -137,6 +144,7 @@ mod tests {
     fn a_plan_names_all_it_was_decided_by() {
         let (facts, txn) = plan(&account(), None).unwrap();
         assert_eq!(facts.phase, MovePhase::Planned);
+        assert_eq!(facts.progress.total_bytes, 700);
         assert!(expects(&txn, "moves/", Expect::Absent));
         assert!(expects(&txn, "accounts/", Expect::At(Revision(20))));
         assert!(expects(
@@ -157,18 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn only_active_accounts_on_another_shard_move() {
+    fn only_active_and_removed_accounts_on_another_shard_move() {
         let mut there = account();
         there.record.shard = "shard-2".to_owned();
         assert!(matches!(
             plan(&there, None),
             Err(StartError::SameShard { .. })
         ));
-        let mut removed = account();
-        removed.record.set_state(AccountState::Removed);
-        assert!(matches!(
-            plan(&removed, None),
-            Err(StartError::NotActive { .. })
-        ));
+        let with = |state, pending| {
+            let mut account = account();
+            account.record.set_state(state);
+            account.record.pending = pending;
+            plan(&account, None).is_ok()
+        };
+        assert!(with(AccountState::Removed, false));
+        assert!(!with(AccountState::Removed, true));
+        assert!(!with(AccountState::Creating, false));
+        assert!(!with(AccountState::Purging, false));
     }
 }

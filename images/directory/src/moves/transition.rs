@@ -46,6 +46,18 @@ impl MoveFacts {
         }
     }
 
+    /// The account has so many octets, if that is known.
+    pub(crate) fn sized(&self, bytes: Option<u64>) -> Self {
+        let progress = Progress {
+            total_bytes: bytes.unwrap_or(self.progress.total_bytes),
+            ..self.progress
+        };
+        Self {
+            progress,
+            ..self.clone()
+        }
+    }
+
     /// The move as it is, and what it waits for.
     pub(crate) fn waiting_for(&self, reason: String) -> Self {
         Self {

@@ -11,6 +11,7 @@ use super::facts::MoveFacts;
 use super::look::{LookError, ShardAt, Sight, look};
 use super::places::{Ends, Places};
 use super::plan::{Consequence, Failure, Step, after, step};
+use super::room::room;
 use super::transition::{AccountAt, abort, abort_within, rewrite, switch};
 use super::{MovesConfig, World};
 use crate::election::Term;
@@ -122,22 +123,30 @@ impl<W: World> Mover<W> {
             self.note(sight, facts.waiting_for(reason)).await?;
             return Ok(Turned::Crowded(ends(facts)));
         }
-        let account_bytes = match self.peer(&sight.source) {
+        let asked = match self.peer(&sight.source) {
             Ok(source) => source.account_bytes(facts).await,
             Err(_) => None,
         };
+        let known = facts.progress.total_bytes;
+        let bytes = asked.or((known > 0).then_some(known));
+        let others = self.world.bringing(&facts.target, facts.account);
         let situation = Situation {
             target: sight.target.state,
             target_live: sight.target.live,
             source_live: sight.source.live,
-            target_free: sight.target.load.map(|load| load.volume_free),
-            account_bytes,
+            room: room(sight.target.load.as_ref(), others, bytes),
             target_owes: sight.target_owes,
             source_format: sight.source.record.copy_format,
             target_format: sight.target.record.copy_format,
         };
         match admit(facts, &situation) {
-            Admission::Begin => self.enter(sight, MovePhase::Copying).await,
+            Admission::Begin => {
+                let begun = facts
+                    .sized(bytes)
+                    .enter(MovePhase::Copying, self.world.now_ms());
+                self.commit(rewrite(&sight.current, &begun)).await?;
+                Ok(Turned::Entered)
+            }
             Admission::Wait(reason) => {
                 self.places.leave(facts.account);
                 Err(Failure::Away(reason).into())

@@ -5,6 +5,7 @@ mod admin_accounts;
 mod admin_aliases;
 mod admin_domains;
 mod admin_import;
+mod admin_moves;
 mod admin_replace;
 mod admin_retries;
 mod admin_shards;

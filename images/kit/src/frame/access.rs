@@ -46,6 +46,11 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Admin/ShowMove", &[Tier::Admin]),
     ("/buzonera.v1.Admin/ListMoves", &[Tier::Admin]),
     ("/buzonera.v1.Admin/AbortMove", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/StartMoves", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/AbortMoves", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ShowMoveLimits", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/SetMoveLimits", &[Tier::Admin]),
+    ("/buzonera.v1.Admin/ListShardAccounts", &[Tier::Admin]),
     ("/buzonera.v1.Admin/Status", &[Tier::Admin]),
     ("/buzonera.v1.Shard/Deliver", &[Tier::Mx]),
     (

@@ -6,7 +6,7 @@
 //! | command (epoch c) | acts on | makes it | no change on |
 //! |---|---|---|---|
 //! | Prepare | nothing, Released or Tombstone ≤ c, Building < c | Building c | Building c of this move |
-//! | Fence | Owner c | Fenced c | Fenced c of this move |
+//! | Fence | Owner, Suspended c | Fenced c | Fenced c of this move |
 
 use wire::ids::{Epoch, MoveId};
 
@@ -81,10 +81,10 @@ impl Command {
 
     fn fence(&self, held: Option<&Account>) -> Result<Step, Refusal> {
         match held.map(|account| account.holding) {
-            Some(Holding::Owner | Holding::Fenced) if !self.is_epoch(held) => {
+            Some(Holding::Owner | Holding::Suspended | Holding::Fenced) if !self.is_epoch(held) => {
                 Err(self.not_yet(held))
             }
-            Some(Holding::Owner) => Ok(self.write(Holding::Fenced)),
+            Some(Holding::Owner | Holding::Suspended) => Ok(self.write(Holding::Fenced)),
             Some(Holding::Fenced) if self.is_mine(held) => Ok(Step::Already),
             _ => Err(self.never(held)),
         }
@@ -206,6 +206,10 @@ mod tests {
         (Verb::Prepare, "finished mine", 6, "building"),
         (Verb::Fence, "owner mine", 5, "fenced"),
         (Verb::Fence, "owner other", 5, "fenced"),
+        (Verb::Fence, "suspended mine", 5, "fenced"),
+        (Verb::Fence, "suspended other", 5, "fenced"),
+        (Verb::Fence, "suspended mine", 6, "not yet"),
+        (Verb::Fence, "suspended other", 6, "not yet"),
         (Verb::Fence, "fenced mine", 5, "already"),
         (Verb::Fence, "owner mine", 6, "not yet"),
         (Verb::Fence, "owner other", 6, "not yet"),

@@ -205,6 +205,7 @@ async fn import(
         command: request.command.clone(),
         source_incarnation: request.source_incarnation,
         change_number: request.change_number,
+        bytes_per_second: request.bytes_per_second,
     };
     let mut client = MoverClient::new(channel);
     let mut stream = client.export(Request::new(export)).await?.into_inner();

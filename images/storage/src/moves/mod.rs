@@ -32,8 +32,6 @@ mod export;
 mod import;
 mod pace;
 
-pub use self::pace::{BYTES_PER_SECOND, Settings};
-
 use self::digests::Digests;
 use self::import::Imports;
 use self::pace::Pace;
@@ -45,6 +43,9 @@ pub const COPY_FORMAT: u32 = 1;
 /// Exports at a time, and imports at a time: each keeps a disk and some memory busy. An import
 /// waits for an export elsewhere, so neither may take the other's places.
 const COPIES: usize = 8;
+
+/// A copy would only make it worse.
+const NEARLY_FULL: &str = "the shard's volume is nearly full";
 
 /// How long a caller waits for a digest before it is told to ask again: less than any deadline.
 const DIGEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -117,13 +118,13 @@ enum End {
 
 impl MoverService {
     /// Of a shard; `channels` lead to other shards.
-    pub fn new(shard: Shard, channels: ShardChannels, settings: &Settings) -> Self {
+    pub fn new(shard: Shard, channels: ShardChannels) -> Self {
         Self {
             shard,
             channels,
             imports: Imports::default(),
             exports: Arc::new(Semaphore::new(COPIES)),
-            pace: Pace::new(settings),
+            pace: Arc::default(),
             digests: Digests::default(),
         }
     }
@@ -210,6 +211,9 @@ impl mover_server::Mover for MoverService {
     type ExportStream = Pin<Box<dyn Stream<Item = Result<ExportPart, Status>> + Send>>;
 
     async fn prepare(&self, request: Request<MoveCommand>) -> Result<Response<MoveReply>, Status> {
+        if self.shard.is_nearly_full() {
+            return Err(Status::resource_exhausted(NEARLY_FULL));
+        }
         self.command(Verb::Prepare, End::Target, request.get_ref())
             .await?;
         let incarnation = self.shard.incarnation().0;
@@ -284,6 +288,7 @@ impl mover_server::Mover for MoverService {
             ));
         }
         let parts = export::start(self, parsed, &request).await?;
+        self.pace.set(request.bytes_per_second);
         Ok(Response::new(Box::pin(Arc::clone(&self.pace).paced(parts))))
     }
 }

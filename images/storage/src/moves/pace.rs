@@ -4,15 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use kit::config::Problem;
 use parking_lot::Mutex;
 use prost::Message as _;
-use serde::{Deserialize, Serialize};
 use tonic::Status;
 use wire::rpc::ExportPart;
-
-/// A disk and a network have more, and the rest is for the mail.
-pub const BYTES_PER_SECOND: u64 = 50 << 20;
 
 /// With less, the parts of all exports together would take so long that targets take it for the end.
 const LEAST_PER_SECOND: u64 = 1 << 20;
@@ -20,45 +15,21 @@ const LEAST_PER_SECOND: u64 = 1 << 20;
 /// What was not used is good for so long: timers and threads are late by some milliseconds.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// What moves may cost.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {
-    /// Octets of all copies that leave the shard, together. See [`BYTES_PER_SECOND`].
-    #[serde(with = "kit::config::size")]
-    pub bytes_per_second: u64,
-}
+/// The pace of all exports of a shard together, as the directory last asked for it.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<State>);
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bytes_per_second: BYTES_PER_SECOND,
-        }
-    }
-}
-
-impl Settings {
-    /// What would end every move.
-    pub(crate) fn check(&self) -> Option<Problem> {
-        let slow = self.bytes_per_second < LEAST_PER_SECOND;
-        slow.then(|| Problem::of("moves.bytes-per-second", "must be 1M at least"))
-    }
-}
-
-/// The pace of all exports of a shard together.
-#[derive(Debug)]
-pub(super) struct Pace {
+#[derive(Debug, Default)]
+struct State {
     bytes_per_second: u64,
     /// When all that was let go is gone.
-    gone: Mutex<Option<Instant>>,
+    gone: Option<Instant>,
 }
 
 impl Pace {
-    pub(super) fn new(settings: &Settings) -> Arc<Self> {
-        Arc::new(Self {
-            bytes_per_second: settings.bytes_per_second.max(LEAST_PER_SECOND),
-            gone: Mutex::default(),
-        })
+    /// From now on so many octets a second.
+    pub(super) fn set(&self, bytes_per_second: u64) {
+        self.0.lock().bytes_per_second = bytes_per_second;
     }
 
     /// The parts, as fast as they may go.
@@ -82,17 +53,18 @@ impl Pace {
 
     /// How long these octets have to wait; they are let go after that.
     fn wait(&self, octets: u64, now: Instant) -> Duration {
-        let mut gone = self.gone.lock();
+        let mut state = self.0.lock();
         let oldest = now.checked_sub(SLACK).unwrap_or(now);
-        let begins = gone.map_or(now, |gone| gone.max(oldest));
-        *gone = Some(begins + self.time_of(octets));
+        let begins = state.gone.map_or(now, |gone| gone.max(oldest));
+        state.gone = Some(begins + time_of(octets, state.bytes_per_second));
         begins.saturating_duration_since(now)
     }
+}
 
-    fn time_of(&self, octets: u64) -> Duration {
-        let nanos = u128::from(octets) * 1_000_000_000 / u128::from(self.bytes_per_second);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
+fn time_of(octets: u64, bytes_per_second: u64) -> Duration {
+    let rate = bytes_per_second.max(LEAST_PER_SECOND);
+    let nanos = u128::from(octets) * 1_000_000_000 / u128::from(rate);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -107,9 +79,9 @@ mod tests {
     const PART: u64 = 1 << 20;
 
     fn pace() -> Arc<Pace> {
-        Pace::new(&Settings {
-            bytes_per_second: RATE,
-        })
+        let pace = Arc::new(Pace::default());
+        pace.set(RATE);
+        pace
     }
 
     #[test]
@@ -153,10 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn too_slow_is_refused() {
-        let of = |bytes_per_second| Settings { bytes_per_second }.check().is_some();
-        assert!(of(LEAST_PER_SECOND - 1));
-        assert!(!of(LEAST_PER_SECOND));
-        assert!(Settings::default().check().is_none());
+    fn another_pace_holds_from_the_next_part_on() {
+        let (pace, now) = (pace(), Instant::now());
+        pace.wait(PART, now);
+        pace.set(2 * RATE);
+        let waits = [(); 2].map(|()| pace.wait(PART, now));
+        assert_eq!(waits, [100, 150].map(Duration::from_millis));
+        // Less than what keeps a copy going is as much as that.
+        pace.set(0);
+        pace.wait(LEAST_PER_SECOND, now);
+        assert_eq!(pace.wait(0, now), Duration::from_millis(1_200));
     }
 }

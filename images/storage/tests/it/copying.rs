@@ -43,6 +43,7 @@ async fn an_import_reports_while_its_source_is_silent() {
         source_endpoint: silent.local_addr().unwrap().to_string(),
         source_incarnation: 1,
         change_number: 1,
+        ..ImportRequest::default()
     };
     let mut target = stage.cluster.mover(&stage.shards["b"]);
     let mut progress = target.import(request).await.unwrap().into_inner();
@@ -80,6 +81,7 @@ async fn a_shard_exports_while_it_imports_all_it_can() {
             source_endpoint: silent.local_addr().unwrap().to_string(),
             source_incarnation: 1,
             change_number: 1,
+            ..ImportRequest::default()
         };
         let mut progress = target.import(request).await.unwrap().into_inner();
         assert!(progress.message().await.unwrap().is_some());
@@ -89,6 +91,7 @@ async fn a_shard_exports_while_it_imports_all_it_can() {
         command: Some(fenced),
         source_incarnation: fence.incarnation,
         change_number: fence.change_number,
+        ..ExportRequest::default()
     };
     let mut source = MoverClient::new(stage.cluster.channel(b, Tier::Storage, "a"));
     let mut parts = source.export(request).await.unwrap().into_inner();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use buzonera_storage::account::access::{Assigned, Place};
 use buzonera_storage::lease::Lease;
 use buzonera_storage::metrics::Metrics;
-use buzonera_storage::moves::{self, MoverService};
+use buzonera_storage::moves::MoverService;
 use buzonera_storage::records::Change;
 use buzonera_storage::records::proto::Created;
 use buzonera_storage::shard::{Settings, Shard, Unready};
@@ -227,11 +227,7 @@ impl Host {
         let endpoint = listener.local_addr();
         let shutdown = Shutdown::new(Duration::ZERO, Duration::ZERO);
         let channels = ShardChannels::new(self.credentials.clone(), ChannelOptions::default());
-        let mover = MoverServer::new(MoverService::new(
-            shard.clone(),
-            channels,
-            &moves::Settings::default(),
-        ));
+        let mover = MoverServer::new(MoverService::new(shard.clone(), channels));
         let (credentials, stop) = (self.credentials.clone(), shutdown.clone());
         let serving = tokio::spawn(async move {
             let routes = tonic::service::Routes::new(mover);

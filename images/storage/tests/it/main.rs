@@ -8,6 +8,7 @@ mod full;
 mod hosts;
 mod model;
 mod moving;
+mod moving_full;
 mod moving_model;
 mod moving_plan;
 mod net;

@@ -18,6 +18,9 @@ use crate::serving::{create, deliver};
 
 const MESSAGES: u8 = 20;
 
+/// Octets a second of a copy: more than any test has.
+const RATE: u64 = 1 << 40;
+
 /// What the driver of a move does, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -196,6 +199,7 @@ impl Stage {
             source_endpoint: self.shards[plan.source].rpc.to_string(),
             source_incarnation,
             change_number,
+            bytes_per_second: RATE,
         };
         let mut target = self.cluster.mover(&self.shards[plan.target]);
         let mut progress = target.import(request).await?.into_inner();
@@ -386,6 +390,7 @@ async fn the_target_alone_may_export() {
         command: Some(stage.command(&plan, 1)),
         source_incarnation,
         change_number,
+        bytes_per_second: RATE,
     };
     for (tier, instance) in [
         (Tier::Storage, "c"),

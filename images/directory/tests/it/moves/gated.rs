@@ -12,7 +12,7 @@ use buzonera_directory::store::{
 use kit::rpc::{BadEndpoint, Channel};
 use prost::Message as _;
 use wire::ids::{AccountId, ShardName};
-use wire::rpc::MovePhase;
+use wire::rpc::{MoveLimits, MovePhase};
 
 use super::gate::Gate;
 
@@ -93,6 +93,14 @@ pub(crate) struct GatedWorld {
 }
 
 impl World for GatedWorld {
+    fn limits(&self) -> MoveLimits {
+        self.replica.limits()
+    }
+
+    fn bringing(&self, target: &ShardName, except: AccountId) -> u64 {
+        self.replica.bringing(target, except)
+    }
+
     fn open_moves(&self) -> Vec<(AccountId, MovePhase)> {
         self.replica.open_moves()
     }

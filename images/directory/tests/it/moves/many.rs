@@ -1,6 +1,6 @@
 //! Many moves at once: each shard's disk has few copies at a time, and no time is lost between them.
 
-use buzonera_directory::moves::MovesConfig;
+use buzonera_directory::moves::PER_SHARD;
 use wire::rpc::{Move, MovePhase};
 
 use super::gate::{Gate, Hold};
@@ -30,7 +30,7 @@ async fn fifty_at_once() {
     for (subject, started) in &moves {
         subject.ends_as(started, MovePhase::Done).await;
     }
-    assert_eq!(gate.most_copies(), MovesConfig::PER_SHARD);
+    assert_eq!(gate.most_copies(), PER_SHARD as usize);
     for (subject, _) in &moves {
         let route = subject.route().await;
         assert_eq!((route.shard.as_str(), route.epoch), (SHARDS[1], FIRST + 1));
@@ -83,7 +83,7 @@ async fn those_from_a_dead_shard_give_their_places_back() {
     let stage = Stage::start().await;
     stage.add_shard(DEAD).await;
     let mut waiting = Vec::new();
-    for number in 0..MovesConfig::PER_SHARD {
+    for number in 0..PER_SHARD {
         let subject = stage.account(&format!("a{number}")).await;
         subject.say_it_is_at(DEAD).await;
         let started = subject.start(SHARDS[1]).await;

@@ -2,11 +2,13 @@
 
 mod aborted;
 mod debts;
+mod drained;
 mod driver;
 mod gate;
 mod gated;
 mod gated_shard;
 mod killed;
+mod limits;
 mod long;
 mod mail;
 mod many;

@@ -157,6 +157,7 @@ impl Subject<'_> {
             source_endpoint: "127.0.0.1:1".to_owned(),
             source_incarnation: u64::MAX,
             change_number: 0,
+            bytes_per_second: u64::MAX,
         };
         let channel = self.stage.channel(&started.target, &self.stage.directory());
         let mut target = MoverClient::new(channel);
