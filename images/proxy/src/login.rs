@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kit::rpc::DirectoryClient;
 use parking_lot::{Mutex, MutexGuard};
+use strum::IntoStaticStr;
 use tokio::time::sleep;
 use wire::answer::{Answer as Resolution, NobodyKnows};
 use wire::handoff::SessionId;
@@ -41,7 +42,8 @@ pub(crate) struct Admitted {
 }
 
 /// Why a login did not succeed; each is one label, one log text and one answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Failure {
     #[error("wrong name or password")]
     Denied,
@@ -52,31 +54,25 @@ pub(crate) enum Failure {
     #[error("nobody knows: {0}")]
     NobodyKnows(NobodyKnows),
     #[error("the directory cannot be asked: {0}")]
+    #[strum(serialize = "no_directory")]
     Directory(String),
     #[error("too many sessions of this account")]
+    #[strum(serialize = "too_many_sessions")]
     Sessions,
     #[error(transparent)]
+    #[strum(serialize = "no_shard")]
     Shard(#[from] ShardError),
     #[error("the account moved twice")]
     Moving,
     #[error("the shard refuses: {0:?}")]
+    #[strum(serialize = "refused_by_shard")]
     Refused(Reply),
 }
 
 impl Failure {
     /// The metric's label.
-    pub(crate) const fn label(&self) -> &'static str {
-        match self {
-            Self::Denied => "denied",
-            Self::Throttled => "throttled",
-            Self::Busy => "busy",
-            Self::NobodyKnows(_) => "nobody_knows",
-            Self::Directory(_) => "no_directory",
-            Self::Sessions => "too_many_sessions",
-            Self::Shard(_) => "no_shard",
-            Self::Moving => "moving",
-            Self::Refused(_) => "refused_by_shard",
-        }
+    pub(crate) fn label(&self) -> &'static str {
+        self.into()
     }
 
     /// What the client is told: only `Denied` is a no; a shard's own IN-USE passes.
