@@ -78,8 +78,8 @@ impl Server {
         }
     }
 
-    /// Spools what no shard has. What was for a removed account goes too: the spool finds it gone
-    /// again and keeps it as a dead letter.
+    /// Spools what no shard has. What was for a removed account, or will never be taken, goes too:
+    /// the spool finds that again and keeps it as a dead letter.
     async fn spool_rest(
         &self,
         message: &Message,
@@ -88,7 +88,10 @@ impl Server {
         fates: &[Fate],
         started: Instant,
     ) -> Rest {
-        let open = |fate: &Fate| matches!(fate, Fate::Pending(_) | Fate::Away { .. } | Fate::Gone);
+        let open = |fate: &Fate| match fate {
+            Fate::Pending(_) | Fate::Away { .. } | Fate::Gone | Fate::Never(_) => true,
+            Fate::Stored(_) | Fate::Duplicate(_) => false,
+        };
         let rest = copies.iter().zip(fates).filter(|(_, fate)| open(fate));
         let targets: Vec<_> = rest.map(|(copy, fate)| new_target(copy, fate)).collect();
         if targets.is_empty() {
@@ -221,7 +224,7 @@ fn new_target(copy: &Copy, fate: &Fate) -> NewTarget {
         prefix: copy.prefix.clone(),
         recipient: copy.target.address.clone(),
         at_once: match fate {
-            Fate::Away { .. } | Fate::Gone => true,
+            Fate::Away { .. } | Fate::Gone | Fate::Never(_) => true,
             Fate::Pending(_) | Fate::Stored(_) | Fate::Duplicate(_) => false,
         },
     }

@@ -9,7 +9,7 @@ use wire::smtp::{ForwardPath, Reply};
 use crate::accept::{Message, Outcome};
 use crate::deliver::Fate;
 use crate::server::Server;
-use crate::session::{Delivered, Transaction};
+use crate::session::Transaction;
 
 impl Server {
     /// A recipient that was refused, at RCPT as a rule.
@@ -67,7 +67,7 @@ impl Server {
             .answer_seconds
             .observe(outcome.took.as_secs_f64());
         for (index, delivered) in outcome.delivered.iter().enumerate() {
-            self.metrics.outcome(label(*delivered));
+            self.metrics.outcome(delivered.label());
             let reply = replies.get(index).or(replies.first());
             let reply = reply.map(ToString::to_string).unwrap_or_default();
             let recipient = message.transaction.recipients[index].path.to_string();
@@ -97,7 +97,9 @@ fn log_copy(message: &Message, outcome: &Outcome, (recipient, copy): (&str, usiz
     let (uid, reason) = match &outcome.fates[copy] {
         Fate::Stored(place) | Fate::Duplicate(place) => (Some(place.uid), None),
         Fate::Gone => (None, Some("the account is removed")),
-        Fate::Pending(reason) | Fate::Away { reason, .. } => (None, Some(reason.as_str())),
+        Fate::Never(reason) | Fate::Pending(reason) | Fate::Away { reason, .. } => {
+            (None, Some(reason.as_str()))
+        }
     };
     if let Some(reason) = reason {
         let transaction = message.transaction.id.as_str();
@@ -135,15 +137,5 @@ fn line<'a>(
         uid: None,
         reply,
         took,
-    }
-}
-
-fn label(delivered: Delivered) -> &'static str {
-    match delivered {
-        Delivered::Stored => "stored",
-        Delivered::Duplicate => "duplicate",
-        Delivered::Queued => "queued",
-        Delivered::Deferred | Delivered::NoRoom => "deferred",
-        Delivered::Gone => "gone",
     }
 }

@@ -166,7 +166,7 @@ impl Attempt<'_> {
                         self.server.spool.note_presence(shard);
                     }
                 }
-                Fate::Gone | Fate::Pending(_) => {}
+                Fate::Gone | Fate::Never(_) | Fate::Pending(_) => {}
             }
             self.fates[at] = fate;
         }

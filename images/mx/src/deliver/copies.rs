@@ -56,6 +56,7 @@ impl Copies {
                 Fate::Stored(_) => Delivered::Stored,
                 Fate::Duplicate(_) => Delivered::Duplicate,
                 Fate::Gone => Delivered::Gone,
+                Fate::Never(_) => Delivered::Never,
                 Fate::Pending(_) | Fate::Away { .. } => Delivered::Deferred,
             });
             each.min_by_key(|delivered| rank(*delivered))
@@ -65,15 +66,16 @@ impl Copies {
     }
 }
 
-/// What counts for an alias with several accounts: the least certain first. One whose account is
-/// gone does not hold up the others.
+/// What counts for an alias with several accounts: the least certain first, and no copy is lost
+/// without a word. One whose account is gone does not hold up the others.
 fn rank(delivered: Delivered) -> u8 {
     match delivered {
         Delivered::Deferred | Delivered::NoRoom => 0,
-        Delivered::Queued => 1,
-        Delivered::Stored => 2,
-        Delivered::Duplicate => 3,
-        Delivered::Gone => 4,
+        Delivered::Never => 1,
+        Delivered::Queued => 2,
+        Delivered::Stored => 3,
+        Delivered::Duplicate => 4,
+        Delivered::Gone => 5,
     }
 }
 
@@ -149,6 +151,8 @@ mod tests {
             (stored.clone(), false, Delivered::Stored),
             (Fate::Duplicate(place), false, Delivered::Stored),
             (Fate::Gone, false, Delivered::Stored),
+            (Fate::Never("too large".into()), false, Delivered::Never),
+            (Fate::Never("too large".into()), true, Delivered::Queued),
             (pending.clone(), false, Delivered::Deferred),
             (away, false, Delivered::Deferred),
             (pending, true, Delivered::Queued),

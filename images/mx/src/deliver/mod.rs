@@ -42,6 +42,8 @@ pub enum Fate {
     Duplicate(Place),
     /// The account is removed.
     Gone,
+    /// Never: the shard says so, and why.
+    Never(String),
     /// Not now: the shard says so, or nobody knows where the account is. Why, for the log.
     Pending(String),
     /// Not now: the shard does not answer.

@@ -121,6 +121,7 @@ fn attempt(outcome: DeliverOutcome) -> Attempt {
         Some(Outcome::Duplicate(stored)) => Attempt::Done(Fate::Duplicate(place(stored))),
         Some(Outcome::Moved(epoch)) => Attempt::Moved(Epoch(epoch)),
         Some(Outcome::Retry(reason)) => Attempt::Done(Fate::Pending(reason)),
+        Some(Outcome::Never(reason)) => Attempt::Done(Fate::Never(reason)),
         None => Attempt::Done(Fate::Pending("the shard's reply has no outcome".into())),
     }
 }

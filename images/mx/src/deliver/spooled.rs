@@ -121,6 +121,7 @@ fn settled(job: &Job, target: &Target, copy: &Copy, fate: Fate, took: Duration) 
             Outcome::Done
         }
         Fate::Gone => Outcome::Dead(REMOVED.into()),
+        Fate::Never(reason) => Outcome::Dead(reason),
         Fate::Pending(reason) => Outcome::Retry(reason),
         Fate::Away { shard, how, reason } if shard == target.shard => Outcome::Away(how, reason),
         // It moved while we tried; its new shard has a queue of its own.

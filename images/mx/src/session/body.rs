@@ -1,5 +1,6 @@
 //! The machine's part from DATA or BDAT to the last reply.
 
+use strum::IntoStaticStr;
 use wire::smtp::{Flaws, Reply};
 
 use super::{Action, Protocol, SKIPPED_SIZES, Session, Transaction, replies};
@@ -36,7 +37,8 @@ pub enum Verdict {
 }
 
 /// What became of one recipient's copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Delivered {
     /// Durable at every shard it goes to.
     Stored,
@@ -47,9 +49,19 @@ pub enum Delivered {
     /// Not durable; the sender keeps it and tries again.
     Deferred,
     /// Likewise, for want of room.
+    #[strum(serialize = "deferred")]
     NoRoom,
     /// The account was removed meanwhile (LMTP only).
     Gone,
+    /// Its shard will not take it, however often it is tried (LMTP only).
+    Never,
+}
+
+impl Delivered {
+    /// Its label in the metrics.
+    pub fn label(self) -> &'static str {
+        self.into()
+    }
 }
 
 impl Session {
@@ -174,7 +186,10 @@ fn summed(outcomes: &[Delivered]) -> Delivered {
     let any = |wanted| outcomes.contains(&wanted);
     if any(Delivered::NoRoom) {
         Delivered::NoRoom
-    } else if any(Delivered::Deferred) || any(Delivered::Gone) {
+    } else if [Delivered::Deferred, Delivered::Gone, Delivered::Never]
+        .into_iter()
+        .any(any)
+    {
         Delivered::Deferred
     } else if any(Delivered::Queued) {
         Delivered::Queued

@@ -185,5 +185,11 @@ pub(super) fn delivered(id: &TransactionId, outcome: Delivered) -> Reply {
         Delivered::Deferred => Reply::new(451, 3, 0, format!("id={id} not stored, try again")),
         Delivered::NoRoom => Reply::new(451, 3, 1, format!("id={id} no room now, try again")),
         Delivered::Gone => Reply::new(550, 2, 1, format!("id={id} the account is removed")),
+        Delivered::Never => Reply::new(
+            554,
+            2,
+            0,
+            format!("id={id} the mailbox cannot take the message"),
+        ),
     }
 }

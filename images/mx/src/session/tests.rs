@@ -311,7 +311,7 @@ fn bodies_are_judged() {
 
 #[test]
 fn outcomes_mixed() {
-    use Delivered::{Deferred, Duplicate, Gone, NoRoom, Queued, Stored};
+    use Delivered::{Deferred, Duplicate, Gone, Never, NoRoom, Queued, Stored};
     for (outcomes, smtp, lmtp) in [
         (
             vec![Stored, Duplicate],
@@ -337,6 +337,11 @@ fn outcomes_mixed() {
             vec![Stored, NoRoom],
             "451 no room",
             vec!["250 stored", "451 no room"],
+        ),
+        (
+            vec![Never, Stored],
+            "451 try again",
+            vec!["554 cannot take", "250 stored"],
         ),
         (
             vec![Gone, Stored],

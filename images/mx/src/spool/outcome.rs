@@ -25,7 +25,7 @@ pub enum Outcome {
         /// By which epoch.
         epoch: Epoch,
     },
-    /// Never, for this reason: the account was removed.
+    /// Never, for this reason: the account was removed, or its shard will not take the message.
     Dead(String),
 }
 

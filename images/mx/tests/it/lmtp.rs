@@ -19,7 +19,9 @@ async fn each_recipient_has_its_own_outcome() {
     let gone = world.account("gone@ours.example", 0);
     world.shards[0].set_mood(retry, Mood::Retry);
     world.shards[1].set_mood(hangs, Mood::Hangs);
+    let never = world.account("never@ours.example", 0);
     world.shards[0].set_mood(gone, Mood::Moved(2));
+    world.shards[0].set_mood(never, Mood::Never);
     let mut client = world.lmtp_client().await;
     client.ask("MAIL FROM:<>", "250").await;
     for (recipient, answer) in [
@@ -28,6 +30,7 @@ async fn each_recipient_has_its_own_outcome() {
         ("stored", "250"),
         ("gone", "250"),
         ("retry", "250"),
+        ("never", "250"),
         ("stored", "250"),
     ] {
         client
@@ -42,6 +45,7 @@ async fn each_recipient_has_its_own_outcome() {
         "250 2.0.0",
         "550 5.2.1",
         "451 4.3.0",
+        "554 5.2.0",
         "250 2.0.0",
     ] {
         client.expect(answer).await;

@@ -121,6 +121,25 @@ async fn mail_for_a_removed_account_is_a_dead_letter() {
     assert_eq!(world.metric("spool_dead_letters", &[]), 1);
 }
 
+/// What its shard will not take, however often it is tried, is not tried for days.
+#[tokio::test]
+async fn mail_that_can_never_be_taken_is_a_dead_letter() {
+    let world = World::new().await;
+    let account = world.account("a@ours.example", 0);
+    world.account("b@ours.example", 0);
+    world.shards[0].set_mood(account, Mood::Never);
+    let to = ["a@ours.example", "b@ours.example"];
+    let reply = world.client().await.mail(&to, MESSAGE).await;
+    assert!(reply.ends_with("queued"), "{reply}");
+    world
+        .until("dead", |world| world.spool().counts().dead == 1)
+        .await;
+    let entry = world.spool().list(EntryId(0), 1, |_| true).remove(0);
+    let state = &entry.targets[0].state;
+    assert_eq!(*state, State::Dead("no UID is left".into()));
+    assert_eq!(world.shards[0].kept().len(), 1);
+}
+
 #[tokio::test]
 async fn known_recipients_are_served_without_a_directory() {
     let world = World::new().await;

@@ -16,7 +16,7 @@ use super::Limits;
 use crate::metrics::OutcomeLabel;
 use crate::records::BodySums;
 use crate::shard::deliver::{DeliverTo, Delivery, Outcome, Place};
-use crate::shard::{Shard, Unready, Why};
+use crate::shard::{Passes, Shard, Unready, Why};
 
 /// Largest chunk of a body.
 const MAX_CHUNK: usize = 256 << 10;
@@ -202,10 +202,37 @@ fn reply(targets: &[DeliverTo], outcomes: Vec<Outcome>) -> DeliverReply {
             Outcome::Stored(place) => WireOutcome::Stored(stored(place)),
             Outcome::Duplicate(place) => WireOutcome::Duplicate(stored(place)),
             Outcome::Unready(Unready::Moved(epoch)) => WireOutcome::Moved(epoch.0),
-            Outcome::Unready(Unready::Retry(why)) => WireOutcome::Retry(why.to_string()),
+            Outcome::Unready(Unready::Retry(why)) => match why.passes() {
+                Passes::ByItself | Passes::OnceMended => WireOutcome::Retry(why.to_string()),
+                Passes::Never => WireOutcome::Never(why.to_string()),
+            },
         }),
     };
     DeliverReply {
         outcomes: targets.iter().zip(outcomes).map(outcome).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_passes_is_said_to_be_so() {
+        let targets = [DeliverTo {
+            account: AccountId::from_bytes([1; 16]),
+            epoch: Epoch(1),
+            prefix: Bytes::new(),
+        }];
+        let said = |why| {
+            let outcome = Outcome::Unready(Unready::Retry(why));
+            reply(&targets, vec![outcome]).outcomes.remove(0).outcome
+        };
+        assert!(matches!(said(Why::Full), Some(WireOutcome::Retry(_))));
+        assert!(matches!(said(Why::Missing), Some(WireOutcome::Retry(_))));
+        assert!(matches!(
+            said(Why::TooLarge(9)),
+            Some(WireOutcome::Never(_))
+        ));
     }
 }

@@ -9,7 +9,7 @@ use wire::ids::{AccountId, DeliveryId, Epoch};
 
 use super::inner::{Inner, Receipt};
 use super::slots::{Desk, Slot};
-use super::{Refused, Shard, Unready, Why};
+use super::{Passes, Refused, Shard, Unready, Why};
 use crate::account::INBOX;
 use crate::account::access::Intent;
 use crate::metrics::OutcomeLabel;
@@ -68,7 +68,10 @@ impl Outcome {
             Self::Stored(_) => ("stored", ""),
             Self::Duplicate(_) => ("duplicate", ""),
             Self::Unready(Unready::Moved(_)) => ("moved", ""),
-            Self::Unready(Unready::Retry(why)) => ("retry", why.label()),
+            Self::Unready(Unready::Retry(why)) => match why.passes() {
+                Passes::ByItself | Passes::OnceMended => ("retry", why.label()),
+                Passes::Never => ("never", why.label()),
+            },
         };
         OutcomeLabel { outcome, reason }
     }
@@ -84,7 +87,7 @@ struct Look {
 }
 
 impl Shard {
-    /// Stores a message; one outcome per target, in order, after the sync. Never refuses for good.
+    /// Stores a message; one outcome per target, in order, after the sync.
     pub async fn deliver(&self, delivery: &Delivery) -> Vec<Outcome> {
         let mut outcomes = match self.try_deliver(delivery).await {
             Ok(outcomes) => outcomes,

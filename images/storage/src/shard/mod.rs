@@ -53,7 +53,7 @@ use self::slots::Slots;
 pub(crate) use self::totals::Tally;
 pub use self::totals::Totals;
 use self::unready::Refused;
-pub use self::unready::{Unready, Why};
+pub use self::unready::{Passes, Unready, Why};
 
 /// A shard at work. Cheap to clone.
 #[derive(Clone)]

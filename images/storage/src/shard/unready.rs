@@ -85,10 +85,43 @@ pub enum Why {
     Panicked,
 }
 
+/// What it takes for a reason to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passes {
+    /// Time: whoever tries again later is served.
+    ByItself,
+    /// A person: whoever tries again is served once it is mended.
+    OnceMended,
+    /// It does not: to try again is of no use.
+    Never,
+}
+
 impl Why {
     /// Its label in the metrics.
     pub fn label(&self) -> &'static str {
         self.into()
+    }
+
+    /// Whether it passes.
+    pub fn passes(&self) -> Passes {
+        match self {
+            Self::NearlyFull
+            | Self::Full
+            | Self::Stopping
+            | Self::Ended
+            | Self::Lease
+            | Self::Superseded(_)
+            | Self::Overloaded
+            | Self::TooManyDeliveries
+            | Self::Busy
+            | Self::BeingStored
+            | Self::NotYet(_)
+            | Self::Heap
+            | Self::Index
+            | Self::Panicked => Passes::ByItself,
+            Self::Missing | Self::NoInbox | Self::Inconsistent(_) => Passes::OnceMended,
+            Self::Exhausted(_) | Self::TooLarge(_) => Passes::Never,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stored once, durable before it is said, never refused for good.
+//! Stored once, durable before it is said, refused for good only where no retry can help.
 
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -7,7 +7,7 @@ use buzonera_storage::account::access::{NotYet, Place};
 use buzonera_storage::metrics::OutcomeLabel;
 use buzonera_storage::records::proto::Holding;
 use buzonera_storage::shard::deliver::Outcome;
-use buzonera_storage::shard::{Ending, Unready, Why};
+use buzonera_storage::shard::{Ending, Passes, Unready, Why};
 use segments::LogError;
 use tokio::time::timeout;
 use wire::ids::Epoch;
@@ -54,6 +54,27 @@ async fn a_retry_makes_no_second_copy() {
         [duplicate(1), duplicate(1)]
     );
     assert_eq!(read_all(rig.shard(), a).await.len(), 1);
+}
+
+/// To try it again is of no use, and it is in nobody's way.
+#[tokio::test]
+async fn what_no_record_takes_is_refused_for_good() {
+    let mut rig = Rig::new(4);
+    let a = account(1);
+    rig.create(a).await;
+    let body = vec![b'x'; 80 << 20];
+    let outcomes = rig.shard().deliver(&delivery(1, &body, &[a])).await;
+    let [Outcome::Unready(Unready::Retry(why @ Why::TooLarge(_)))] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(why.passes(), Passes::Never);
+    let label = OutcomeLabel {
+        outcome: "never",
+        reason: "too_large",
+    };
+    assert_eq!(outcomes[0].label(), label);
+    let next = rig.shard().deliver(&delivery(2, b"two", &[a])).await;
+    assert_eq!(next, [stored(1)]);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub(crate) enum Mood {
     Stores,
     Moved(u64),
     Retry,
+    Never,
     /// Never answers.
     Hangs,
 }
@@ -99,6 +100,7 @@ impl FakeShard {
             let outcome = match self.mood(account) {
                 Mood::Moved(epoch) => Outcome::Moved(epoch),
                 Mood::Retry => Outcome::Retry("told so".into()),
+                Mood::Never => Outcome::Never("no UID is left".into()),
                 Mood::Stores | Mood::Hangs => {
                     let prefix = String::from_utf8(target.prefix.to_vec()).unwrap();
                     let (body, delivery) = (body.to_vec(), commit.delivery_id.to_vec());

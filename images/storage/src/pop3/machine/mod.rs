@@ -14,6 +14,7 @@ use wire::sasl::{self, SaslError};
 
 use super::marks::Marks;
 use crate::maildrop::{ExpungeError, MaildropMessage, OpenError};
+use crate::shard::{Passes, Unready, Why};
 
 mod login;
 mod transaction;
@@ -140,7 +141,7 @@ impl State {
                 refused(Code::Moved(epoch.0), "the account is elsewhere".to_owned())
             }
             Err(error @ OpenError::InUse) => refused(Code::InUse, error.to_string()),
-            Err(error @ OpenError::NotNow(_)) => refused(Code::SysTemp, error.to_string()),
+            Err(OpenError::NotNow(why)) => refused(code(why), why.to_string()),
         }
     }
 
@@ -150,9 +151,23 @@ impl State {
             Ok(()) => Reply::ok("bye"),
             // RFC 1939 section 6: some or none of the messages are still there; which, the client
             // sees by UIDL when it comes again.
-            Err(error) => Reply::coded(Code::SysTemp, format!("messages not deleted: {error}")),
+            Err(error) => {
+                let code = match &error.0 {
+                    Unready::Moved(_) => Code::SysTemp,
+                    Unready::Retry(why) => code(why),
+                };
+                Reply::coded(code, format!("messages not deleted: {error}"))
+            }
         };
         (Self::Closed, Step::Close(reply))
+    }
+}
+
+/// RFC 3206 section 4: whether a person has to do something first.
+fn code(why: &Why) -> Code {
+    match why.passes() {
+        Passes::ByItself => Code::SysTemp,
+        Passes::OnceMended | Passes::Never => Code::SysPerm,
     }
 }
 
@@ -204,7 +219,6 @@ pub(super) mod tests {
     use wire::ids::Epoch;
 
     use super::*;
-    use crate::shard::Why;
 
     pub(super) const HANDOFF: &str = "account=67e55044-10b1-426f-9247-bb680e5fe0c8;epoch=7;\
                            client=192.0.2.1:5000;session=0a1b";
@@ -315,6 +329,7 @@ pub(super) mod tests {
             (OpenError::Moved(Epoch(8)), Code::Moved(8)),
             (OpenError::InUse, Code::InUse),
             (OpenError::NotNow(Why::Lease), Code::SysTemp),
+            (OpenError::NotNow(Why::Missing), Code::SysPerm),
         ] {
             let (state, step) = State::Opening.opened(&Err(error));
             assert_eq!(state, State::Closed);
