@@ -102,8 +102,9 @@ impl Site<'_> {
     }
 }
 
-/// Becomes the same program, called the same way but for what was asked for once: there is nobody else to start it, and what the
-/// tiers had open and locked is sure to be free. Returns only when that cannot be done.
+/// Becomes the same program, called the same way but for what was asked for once: there is nobody
+/// else to start it, and what the tiers had open and locked is sure to be free. Returns only when
+/// that cannot be done.
 fn begin_anew(why: &str) -> Failure {
     tracing::warn!(why, "all tiers start anew");
     let error = match std::env::current_exe() {

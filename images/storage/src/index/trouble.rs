@@ -3,7 +3,32 @@
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
-use super::IndexError;
+use super::FORM;
+
+/// Why the index cannot be used; [`IndexError::trouble`] says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The store failed.
+    #[error("the index cannot {what}: {source}")]
+    Store {
+        /// What was tried.
+        what: &'static str,
+        /// What the store said.
+        source: fjall::Error,
+    },
+    /// A row is not what its key says.
+    #[error("the index has a row that is not {0}")]
+    Row(&'static str),
+    /// Another release made it.
+    #[error("the index has rows of form {0}, and this program's are of form {FORM}")]
+    Form(u32),
+    /// Some of it is there and some is not.
+    #[error("the index is not whole: {0}")]
+    Torn(&'static str),
+    /// The store panicked over what it read.
+    #[error("the store of the index panicked over what it read")]
+    Panicked,
+}
 
 /// What is to be done about an error of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +71,11 @@ impl IndexError {
         }
         None
     }
+}
+
+/// An error of the store, while it was to do this.
+pub(super) fn failed(what: &'static str) -> impl FnOnce(fjall::Error) -> IndexError {
+    move |source| IndexError::Store { what, source }
 }
 
 /// The store's errors are not a closed set: one that is not known here deletes nothing.

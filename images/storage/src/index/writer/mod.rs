@@ -9,6 +9,7 @@ use segments::Position;
 use wire::ids::AccountId;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::trouble::failed;
 use super::{FORM, Index, IndexError, keys};
 use crate::account::{Account, Inconsistent};
 use crate::records::Decoded;
@@ -86,7 +87,7 @@ impl Writer {
     pub fn new(index: Index, log: u64) -> Result<Self, IndexError> {
         let mut sweeps = VecDeque::new();
         for guard in index.rows.prefix(keys::SWEEPS) {
-            let key = guard.key().map_err(IndexError::store("be read"))?;
+            let key = guard.key().map_err(failed("be read"))?;
             let account = keys::account_of(&key).ok_or(IndexError::Row("a sweep"))?;
             sweeps.push_back(Sweep::of(account));
         }
@@ -142,7 +143,7 @@ impl Writer {
     /// Writes what is gathered. The progress row comes last, so a crash here is replayed.
     fn write_rows(&self, batch: &mut Batch) -> Result<(), IndexError> {
         let rows = std::mem::replace(&mut batch.rows, self.index.batch());
-        rows.commit().map_err(IndexError::store("be written"))
+        rows.commit().map_err(failed("be written"))
     }
 
     fn existing(
@@ -231,10 +232,7 @@ impl Writer {
             accounts,
         };
         self.put(&mut batch, keys::PROGRESS, &progress);
-        batch
-            .rows
-            .commit()
-            .map_err(IndexError::store("be written"))?;
+        batch.rows.commit().map_err(failed("be written"))?;
         self.accounts = accounts;
         Ok(effects)
     }

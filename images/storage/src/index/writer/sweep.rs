@@ -7,6 +7,7 @@ use fjall::{OwnedWriteBatch, UserKey};
 use wire::ids::AccountId;
 
 use super::{Batch, IndexError, Writer, keys};
+use crate::index::trouble::failed;
 use crate::records::proto::Holding;
 
 /// Rows removed at a time, so that no batch of changes waits long for a large account's removal.
@@ -59,7 +60,7 @@ impl Writer {
             true => rows.remove(&self.index.rows, keys::sweep(account)),
             false => self.sweeps.push_front(sweep),
         }
-        rows.commit().map_err(IndexError::store("be written"))?;
+        rows.commit().map_err(failed("be written"))?;
         Ok(true)
     }
 
@@ -71,7 +72,7 @@ impl Writer {
         let mut moving = HashMap::new();
         let mut forgotten = 0;
         for guard in self.index.rows.range(old) {
-            let key = guard.key().map_err(IndexError::store("be read"))?;
+            let key = guard.key().map_err(failed("be read"))?;
             let (Some(account), Some(delivery)) =
                 (keys::account_of_time(&key), keys::delivery_of(&key))
             else {
@@ -91,7 +92,7 @@ impl Writer {
                 break;
             }
         }
-        rows.commit().map_err(IndexError::store("be written"))?;
+        rows.commit().map_err(failed("be written"))?;
         Ok(forgotten)
     }
 
@@ -159,7 +160,7 @@ impl Writer {
         let room = SWEEP_ROWS.saturating_sub(rows.len());
         let rest = self.index.rows.range(from.clone()..);
         for guard in rest.take(room) {
-            let key = guard.key().map_err(IndexError::store("be read"))?;
+            let key = guard.key().map_err(failed("be read"))?;
             if !key.starts_with(prefix) {
                 break;
             }
