@@ -51,7 +51,7 @@ kit::metrics! {
         pub sessions: Gauge,
         /// 1 while the lease is held.
         pub lease_held: Gauge,
-        /// 1 when the volume was full: the shard only reads until it starts anew.
+        /// 1 when nothing can be written: the shard only reads until it starts anew.
         pub read_only: Gauge,
         /// What the heap counts, once it is open.
         pub heap: Heap,

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use wire::rpc::ShardLoad;
 
 use crate::MIN_FREE_PERCENT;
-use crate::shard::{Ending, Shard};
+use crate::shard::Shard;
 
 /// The volume's size and room, as last looked. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,8 +73,10 @@ impl Space {
 
 fn tell(shard: &Shard, nearly_full: bool) {
     shard.set_nearly_full(nearly_full);
-    // A log that failed is never written to again, so only a new start can go on.
-    if shard.is_read_only() && !nearly_full {
-        shard.fail(Ending::RoomAgain);
+    // What failed is never written to again, so only a new start can go on.
+    if let Some(why) = shard.only_reads()
+        && !nearly_full
+    {
+        shard.fail(why.ending());
     }
 }

@@ -133,8 +133,13 @@ mod tests {
     #[test]
     fn a_shard_with_room_again_is_started_anew_and_no_other() {
         let of = |error: storage::Error| Ending::of_shard("shard-1", &error);
-        let again = of(storage::shard::Ending::RoomAgain.into());
-        assert!(matches!(again, Ending::Anew(_)), "{again:?}");
+        for ending in [
+            storage::shard::Ending::RoomAgain,
+            storage::shard::Ending::IndexAgain,
+        ] {
+            let again = of(ending.into());
+            assert!(matches!(again, Ending::Anew(_)), "{again:?}");
+        }
         let failed = of(storage::shard::Ending::Panicked.into());
         assert!(matches!(failed, Ending::Failed(_)), "{failed:?}");
     }

@@ -122,3 +122,29 @@ fn noted<T>(damage: &Damage, result: Result<T>) -> Result<T> {
     }
     result
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A store needs milliseconds.
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// Lets a write of the store fail in the background, as it does without room, while what is
+    /// written can be read.
+    pub(crate) fn poison(index: &Index, folder: &Path) {
+        let keyspaces = folder.join("keyspaces");
+        let away = folder.join("keyspaces.away");
+        fs::rename(&keyspaces, &away).unwrap();
+        index.rows.rotate_memtable().unwrap();
+        let began = Instant::now();
+        while index.persist().is_ok() {
+            assert!(began.elapsed() < SOON, "the store does not mind");
+            std::thread::yield_now();
+        }
+        fs::rename(&away, &keyspaces).unwrap();
+    }
+}

@@ -60,6 +60,14 @@ impl IndexError {
         self.system().is_some_and(full)
     }
 
+    /// Whether only writes fail: what the store has written is read as before.
+    pub fn is_of_writes(&self) -> bool {
+        match self {
+            Self::Store { source, .. } => matches!(source, fjall::Error::Poisoned),
+            Self::Row(_) | Self::Form(_) | Self::Torn(_) | Self::Panicked => false,
+        }
+    }
+
     /// What the system said, if it said something.
     fn system(&self) -> Option<&io::Error> {
         let mut cause = self.source();

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use wire::ids::DeliveryId;
 
 use super::slots::Slot;
-use super::{Ending, Inner};
+use super::{Ending, Inner, OnlyReads};
 use crate::index::IndexError;
 use crate::index::writer::{ApplyError, Writer};
 use crate::records::{Decoded, Entry};
@@ -75,11 +75,15 @@ impl From<IndexError> for Stop {
 }
 
 impl Stop {
-    fn is_full(&self) -> bool {
+    /// Whether what is there can be read on, and why no more.
+    fn only_reads(&self) -> Option<OnlyReads> {
         match self {
-            Self::Log(error) => error.is_full(),
-            Self::Apply(ApplyError::Index(error)) => error.is_full(),
-            Self::Apply(ApplyError::Inconsistent { .. }) => false,
+            Self::Log(error) => error.is_full().then_some(OnlyReads::Full),
+            Self::Apply(ApplyError::Index(error)) if error.is_full() => Some(OnlyReads::Full),
+            Self::Apply(ApplyError::Index(error)) => {
+                error.is_of_writes().then_some(OnlyReads::Index)
+            }
+            Self::Apply(ApplyError::Inconsistent { .. }) => None,
         }
     }
 
@@ -108,10 +112,12 @@ impl Applier {
     /// Runs until the queue is closed and empty, or something fails.
     pub(super) fn run(mut self) {
         let _watch = Watch(Arc::clone(&self.shard));
-        match self.work() {
-            Ok(()) => {}
-            Err(stop) if stop.is_full() => self.only_read(&stop),
-            Err(stop) => {
+        let Err(stop) = self.work() else {
+            return;
+        };
+        match stop.only_reads() {
+            Some(why) => self.only_read(&stop, why),
+            None => {
                 tracing::error!(error = %stop, "the shard stops");
                 self.shard.fail(stop.ending());
             }
@@ -197,11 +203,11 @@ impl Applier {
         Ok(())
     }
 
-    /// The volume is full. What is acknowledged is still read; whoever waits for a change, or comes
-    /// with one, is refused. What of it is durable nevertheless is there after the next start.
-    fn only_read(&mut self, stop: &Stop) {
-        tracing::error!(error = %stop, "the volume is full: the shard only reads");
-        self.shard.stop_writing();
+    /// What is acknowledged is still read; whoever waits for a change, or comes with one, is refused.
+    /// What of it is durable nevertheless is there after the next start.
+    fn only_read(&mut self, stop: &Stop, why: OnlyReads) {
+        tracing::error!(error = %stop, "{why}: the shard only reads");
+        self.shard.stop_writing(why);
         let next = self.next.take().map(|pending| pending.work);
         let batch = self.batch.drain(..).map(|(_, work)| work);
         let taken = batch.chain(self.failed.take()).chain(next);
@@ -244,5 +250,70 @@ fn delivery_of(entry: &Entry) -> Option<DeliveryId> {
     match entry {
         Entry::Message(message) => message.delivery,
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use segments::Options;
+    use segments::sim::SimDisk;
+    use wire::ids::AccountId;
+
+    use super::*;
+    use crate::lease::Lease;
+    use crate::metrics::Metrics;
+    use crate::records::Change;
+    use crate::records::proto::Created;
+    use crate::shard::{Settings, Shard, Unready, Why};
+    use crate::volume::{Volume, open};
+
+    const ACCOUNTS: [AccountId; 2] = [
+        AccountId::from_bytes([1; 16]),
+        AccountId::from_bytes([2; 16]),
+    ];
+
+    fn start(volume: Volume) -> Shard {
+        let lease = Lease::new(Arc::new(|| Duration::ZERO), Duration::from_secs(1));
+        lease.granted(Duration::ZERO, Duration::from_secs(20));
+        let name = "shard-1".parse().unwrap();
+        Shard::start(name, volume, lease, Settings::default(), Metrics::default()).unwrap()
+    }
+
+    async fn create(shard: &Shard, id: AccountId) -> Result<(), Unready> {
+        let created = Change::Created(Created {
+            epoch: 1,
+            uid_validity: 7,
+            limits: None,
+        });
+        let new = |held: Option<&_>| Ok(held.is_none().then_some(created));
+        shard.change(id, new).await
+    }
+
+    /// What is acknowledged is read on, and a new start goes on from there.
+    #[tokio::test]
+    async fn an_index_that_takes_no_writes_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join("index");
+        let sim = SimDisk::new(1);
+        let volume = || open(sim.disk(), Options::default(), &index, None).unwrap();
+        let shard = start(volume());
+        create(&shard, ACCOUNTS[0]).await.unwrap();
+        crate::index::tests::poison(shard.index(), &index);
+        let refused = create(&shard, ACCOUNTS[1]).await;
+        assert_eq!(refused, Err(Why::IndexWrites.into()));
+        assert_eq!(shard.only_reads(), Some(OnlyReads::Index));
+        assert!(shard.index().account(ACCOUNTS[0]).unwrap().is_some());
+        assert!(shard.inner.fatal.borrow().is_none());
+        shard.close();
+        drop(shard);
+
+        let again = volume();
+        assert_eq!(again.rebuilt, None);
+        let shard = start(again);
+        for id in ACCOUNTS {
+            create(&shard, id).await.unwrap();
+        }
+        assert_eq!(shard.totals().accounts, 2);
+        shard.close();
     }
 }

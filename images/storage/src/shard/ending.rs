@@ -34,13 +34,16 @@ pub enum Ending {
     /// The volume was full, so the shard only read, and can write again once it is run anew.
     #[error("the volume was full and has room again: start anew")]
     RoomAgain,
+    /// The index took no writes, so the shard only read, and may write again once it is run anew.
+    #[error("the index took no writes: start anew")]
+    IndexAgain,
 }
 
 impl Ending {
     /// Whether a new start is all that it needs.
     pub fn wants_new_start(&self) -> bool {
         match self {
-            Self::RoomAgain | Self::Damaged(_) => true,
+            Self::RoomAgain | Self::IndexAgain | Self::Damaged(_) => true,
             Self::Superseded(_)
             | Self::Heap(_)
             | Self::Index(_)

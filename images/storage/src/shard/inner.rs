@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use wire::ids::{AccountId, Epoch, Incarnation, ShardName};
 
 use super::applier::{Pending, Work};
 use super::slots::{Desk, Mark, Slot, Slots};
-use super::{Doubts, Ending, Refused, Sessions, Settings, Totals, Unready, Why};
+use super::{Doubts, Ending, OnlyReads, Refused, Sessions, Settings, Totals, Unready, Why};
 use crate::account::access::{Access, Assigned, Intent, access};
 use crate::account::{Account, Inconsistent};
 use crate::index::Index;
@@ -48,8 +48,8 @@ pub(super) struct Inner {
     /// Set when the shard must end; says why.
     pub(super) fatal: watch::Sender<Option<Ending>>,
     pub(super) nearly_full: AtomicBool,
-    /// Set when the volume was full: changes are refused until a new start.
-    pub(super) read_only: AtomicBool,
+    /// Set when nothing more can be written: changes are refused until a new start.
+    pub(super) only_reads: OnceLock<OnlyReads>,
 }
 
 /// Resolves when a queued record is durable and indexed.
@@ -94,7 +94,7 @@ impl Inner {
         {
             let queue = self.queue.lock();
             let sender = queue.as_ref().ok_or(Why::Stopping)?;
-            if self.fatal.borrow().is_some() || self.is_read_only() {
+            if self.fatal.borrow().is_some() || self.only_reads().is_some() {
                 return Err(self.no_changes());
             }
             let ticket = self.log.submit(record).map_err(|error| {
@@ -222,24 +222,22 @@ impl Inner {
         self.nearly_full.load(Ordering::Relaxed)
     }
 
-    /// The volume is full: what is acknowledged is read, and nothing more is written.
-    pub(super) fn stop_writing(&self) {
-        self.read_only.store(true, Ordering::Release);
+    /// What is acknowledged is read, and nothing more is written.
+    pub(super) fn stop_writing(&self, why: OnlyReads) {
+        self.only_reads.get_or_init(|| why);
         self.metrics.read_only.set(1);
     }
 
-    pub(super) fn is_read_only(&self) -> bool {
-        self.read_only.load(Ordering::Acquire)
+    pub(super) fn only_reads(&self) -> Option<OnlyReads> {
+        self.only_reads.get().copied()
     }
 
     /// Why no change is taken, or none comes about.
     fn no_changes(&self) -> Unready {
         Unready::Retry(if self.fatal.borrow().is_some() {
             Why::Ended
-        } else if self.is_read_only() {
-            Why::Full
         } else {
-            Why::Stopping
+            self.only_reads().map_or(Why::Stopping, OnlyReads::why)
         })
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -33,6 +33,7 @@ pub mod deliver;
 mod doubts;
 mod ending;
 mod inner;
+mod only_reads;
 mod sessions;
 mod settings;
 mod slots;
@@ -46,6 +47,7 @@ pub use self::doubts::Doubt;
 use self::doubts::Doubts;
 pub use self::ending::Ending;
 use self::inner::Inner;
+pub use self::only_reads::OnlyReads;
 use self::sessions::Sessions;
 pub(crate) use self::sessions::{NotBegun, Session};
 pub use self::settings::{CHECKPOINT_BYTES, KEPT_ACCOUNTS, PATIENCE, REMEMBERED, Settings};
@@ -99,7 +101,7 @@ impl Shard {
             incarnation: RwLock::new(Incarnation(incarnation)),
             fatal: watch::Sender::new(None),
             nearly_full: AtomicBool::new(false),
-            read_only: AtomicBool::new(false),
+            only_reads: OnceLock::new(),
             settings,
         });
         // It ends, and the next start rebuilds the index: nothing that is read here gets better.
@@ -244,9 +246,14 @@ impl Shard {
         self.inner.is_nearly_full()
     }
 
-    /// Whether the volume was full, so that nothing more is written before a new start.
+    /// Whether nothing more is written before a new start.
     pub fn is_read_only(&self) -> bool {
-        self.inner.is_read_only()
+        self.only_reads().is_some()
+    }
+
+    /// Why nothing more is written before a new start, if that is so.
+    pub fn only_reads(&self) -> Option<OnlyReads> {
+        self.inner.only_reads()
     }
 
     /// The directory's word on an account.

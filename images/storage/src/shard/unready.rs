@@ -31,6 +31,9 @@ pub enum Why {
     /// The volume was full: the shard only reads until it starts anew.
     #[error("the shard's volume is full")]
     Full,
+    /// The index's store takes no writes: the shard only reads until it starts anew.
+    #[error("the shard's index takes no writes")]
+    IndexWrites,
     /// It was asked to stop.
     #[error("the shard is stopping")]
     Stopping,
@@ -107,6 +110,7 @@ impl Why {
         match self {
             Self::NearlyFull
             | Self::Full
+            | Self::IndexWrites
             | Self::Stopping
             | Self::Ended
             | Self::Lease
