@@ -11,32 +11,41 @@ use parking_lot::Mutex;
 pub struct Machine {
     name: String,
     cable: String,
+    here: Ipv4Addr,
+    there: Ipv4Addr,
 }
 
-/// Addresses of RFC 2544's range for tests.
-const HERE: Ipv4Addr = Ipv4Addr::new(198, 18, 7, 1);
-const THERE: Ipv4Addr = Ipv4Addr::new(198, 18, 7, 2);
+/// Machines that this process made.
+static MADE: AtomicU8 = AtomicU8::new(0);
 
 impl Machine {
-    /// Makes it; takes root. One at a time: its addresses are always the same.
+    /// Makes it; takes root. Its addresses are of RFC 2544's range for tests.
     pub fn plug_in() -> Result<Self> {
         let id = std::process::id();
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let machine = Self {
-            name: format!("buzonera-{id}"),
-            cable: format!("buz{id}"),
+            name: format!("buzonera-{id}-{number}"),
+            cable: format!("buz{id}n{number}"),
+            here: Ipv4Addr::new(198, 18, number, 1),
+            there: Ipv4Addr::new(198, 18, number, 2),
         };
-        let Self { name, cable } = &machine;
+        let Self {
+            name,
+            cable,
+            here,
+            there,
+        } = &machine;
         ip(&["netns", "add", name])?;
         let peer = ["type", "veth", "peer", "name", "eth0", "netns", name];
         ip(&[&["link", "add", cable][..], &peer].concat())?;
-        ip(&["address", "add", &format!("{HERE}/30"), "dev", cable])?;
+        ip(&["address", "add", &format!("{here}/30"), "dev", cable])?;
         ip(&["link", "set", cable, "up"])?;
         ip(&[
             "-n",
             name,
             "address",
             "add",
-            &format!("{THERE}/30"),
+            &format!("{there}/30"),
             "dev",
             "eth0",
         ])?;
@@ -46,7 +55,12 @@ impl Machine {
 
     /// This machine's address at its end of the cable.
     pub fn here(&self) -> IpAddr {
-        HERE.into()
+        self.here.into()
+    }
+
+    /// The other machine's address at its end.
+    pub fn there(&self) -> IpAddr {
+        self.there.into()
     }
 
     /// A command that runs over there.

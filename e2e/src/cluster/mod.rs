@@ -6,6 +6,7 @@ mod member;
 mod places;
 mod sick;
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -79,6 +80,7 @@ impl Cluster {
             at,
             announced: Announced::default(),
         };
+        this.list_replicas()?;
         for member in &mut this.etcd.members {
             member.start()?;
         }
@@ -204,12 +206,14 @@ impl Cluster {
 
     fn add_shard(&mut self, number: usize) -> Result<()> {
         let name = format!("shard-{number}");
+        let rpc = self.at.address(&name)?;
         let flags = vec![
             ("--identity", path(&self.identity(Tier::Storage, &name)?)),
             ("--data", path(&self.folder.join(&name).join("data"))),
-            ("--directory", self.replicas()),
-            ("--rpc-listen", self.at.address(&name)?.to_string()),
+            ("--directory-file", path(&self.replicas_file())),
+            ("--rpc-listen", rpc.to_string()),
             ("--pop3-listen", self.at.address(&name)?.to_string()),
+            ("--advertise", rpc.ip().to_string()),
         ];
         self.add("buzonera-storage", &name, flags)
     }
@@ -218,7 +222,7 @@ impl Cluster {
         let flags = vec![
             ("--identity", path(&self.identity(Tier::Mx, "mx-1")?)),
             ("--data", path(&self.folder.join("mx-1").join("data"))),
-            ("--directory", self.replicas()),
+            ("--directory-file", path(&self.replicas_file())),
             ("--hostname", "mx.example.org".to_owned()),
             ("--smtp-listen", self.smtp.to_string()),
             ("--lmtp-listen", format!("127.0.0.1:{}", ports::free()?)),
@@ -232,7 +236,7 @@ impl Cluster {
     fn add_proxy(&mut self) -> Result<()> {
         let flags = vec![
             ("--identity", path(&self.identity(Tier::Proxy, "proxy-1")?)),
-            ("--directory", self.replicas()),
+            ("--directory-file", path(&self.replicas_file())),
             ("--pop3-listen", self.at.address("proxy-1")?.to_string()),
             ("--pop3s-listen", self.pop3s.to_string()),
             ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
@@ -260,10 +264,41 @@ impl Cluster {
         Ok(folder)
     }
 
-    fn replicas(&self) -> String {
+    /// Where every tier reads which replicas there are.
+    fn replicas_file(&self) -> PathBuf {
+        self.folder.join("replicas")
+    }
+
+    fn list_replicas(&self) -> Result<()> {
         let replicas = self.directories.iter().enumerate();
-        let named = replicas.map(|(index, at)| format!("{}={at}", directory_name(index)));
-        named.collect::<Vec<_>>().join(",")
+        let lines = replicas.map(|(index, at)| format!("{}={at}\n", directory_name(index)));
+        Ok(fs::write(self.replicas_file(), lines.collect::<String>())?)
+    }
+
+    /// One more replica of the directory, as on Kubernetes: it starts before its identity is
+    /// there, one of several in its folder, and the others learn of it by their list.
+    pub async fn add_replica(&mut self) -> Result<()> {
+        let replica = self.directories.len();
+        let name = directory_name(replica);
+        self.directories.push(self.at.address(&name)?);
+        let shared = self.folder.join("identities").join("directory");
+        fs::create_dir_all(&shared)?;
+        let flags = vec![
+            ("--identity", path(&shared)),
+            ("--instance", name.clone()),
+            ("--listen", self.directories[replica].to_string()),
+            ("--store", self.etcd.store()),
+        ];
+        let mut member = Member::tier("buzonera-directory", &name, &self.folder, &self.at, flags)?;
+        member.start()?;
+        let own = self.identity(Tier::Directory, &name)?;
+        fs::copy(own.join("ca.pem"), shared.join("ca.pem"))?;
+        for file in ["cert.pem", "key.pem"] {
+            fs::copy(own.join(file), shared.join(format!("{name}.{file}")))?;
+        }
+        member.ready(START).await?;
+        self.tiers.push(member);
+        self.list_replicas()
     }
 }
 

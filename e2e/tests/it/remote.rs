@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 async fn the_directory_is_found_by_address_and_identity() {
     on_cluster(2, async |cluster: &mut Cluster| {
         administer(cluster)?;
+        administer_by_environment(cluster)?;
         refuse_others(cluster)?;
         tell_trouble(cluster).await
     })
@@ -39,6 +40,22 @@ fn administer(cluster: &Cluster) -> Result<()> {
     );
     let shards = status["shards"].as_array().map(Vec::len);
     ensure!(shards == Some(2), "{status}");
+    Ok(())
+}
+
+/// In a pod the environment names the cluster, so that nobody types three flags.
+fn administer_by_environment(cluster: &Cluster) -> Result<()> {
+    let flags = cluster.reach()?;
+    let mut command = std::process::Command::new(binaries::path("buzonera")?);
+    command.args(["status", "--output", "json"]);
+    for pair in flags.chunks_exact(2) {
+        let name = pair[0].trim_start_matches('-').to_uppercase();
+        command.env(format!("BUZONERA_{name}"), &pair[1]);
+    }
+    let output = feed(command, "")?;
+    ensure!(output.status.success(), "{output:?}");
+    let status: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(status["store"] == "etcd", "{status}");
     Ok(())
 }
 

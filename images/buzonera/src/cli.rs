@@ -42,13 +42,19 @@ pub struct Reach {
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DATA)]
     pub data: PathBuf,
     /// A directory replica elsewhere; needs --identity.
-    #[arg(long, global = true, value_name = "HOST:PORT")]
+    #[arg(long, global = true, value_name = "HOST:PORT", env = "BUZONERA_SERVER")]
     pub server: Option<String>,
     /// Folder with ca.pem, cert.pem and key.pem of an administrator; with --server.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "BUZONERA_IDENTITY")]
     pub identity: Option<PathBuf>,
     /// The instance that answers at --server, as its certificate names it.
-    #[arg(long, global = true, value_name = "NAME", default_value = roster::DIRECTORY)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "BUZONERA_INSTANCE",
+        default_value = roster::DIRECTORY
+    )]
     pub instance: String,
 }
 

@@ -1,12 +1,13 @@
 //! What a directory replica is told.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use kit::config::{Key, Problem, Settings};
+use kit::listener::ListenAt;
+use kit::tls::IdentityFiles;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminConfig;
@@ -22,8 +23,10 @@ use crate::registry::RegistryConfig;
 pub struct Config {
     /// Identity folder: `ca.pem`, `cert.pem`, `key.pem`.
     pub identity: PathBuf,
+    /// Which of several identities in the folder; none: it holds one.
+    pub instance: Option<String>,
     /// Where everybody calls.
-    pub listen: SocketAddr,
+    pub listen: ListenAt,
     /// Where the directory is kept.
     pub store: StoreAt,
     /// For etcd over `https`: a folder with `ca.pem`, `cert.pem`, `key.pem`. None: `http`.
@@ -60,13 +63,18 @@ const PORT: u16 = 7400;
 
 impl Config {
     /// The defaults, for an existing cluster.
-    pub fn new(identity: PathBuf, listen: SocketAddr, store: StoreAt) -> Self {
+    pub fn new(identity: PathBuf, listen: impl Into<ListenAt>, store: StoreAt) -> Self {
         Self {
             identity,
-            listen,
+            listen: listen.into(),
             store,
             ..Self::default()
         }
+    }
+
+    /// Where its identity lies.
+    pub fn identity_files(&self) -> IdentityFiles {
+        IdentityFiles::new(&self.identity, self.instance.as_deref())
     }
 }
 
@@ -74,7 +82,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             identity: PathBuf::new(),
-            listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
+            instance: None,
+            listen: ListenAt::Everywhere(PORT),
             store: StoreAt::default(),
             store_identity: None,
             bootstrap: false,
@@ -96,7 +105,12 @@ impl Settings for Config {
             "DIR",
             "Folder with ca.pem, cert.pem and key.pem",
         ),
-        Key::new("listen", "ADDRESS:PORT", "Where everybody calls"),
+        Key::new(
+            "instance",
+            "NAME",
+            "Use NAME.cert.pem and NAME.key.pem of that folder",
+        ),
+        Key::new("listen", "ADDRESS:PORT|*:PORT", "Where everybody calls"),
         Key::new(
             "store",
             "embedded:DIR|etcd:URL,URL",

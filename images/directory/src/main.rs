@@ -17,8 +17,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: Config, process: Process) -> Result<(), Error> {
-    let mut directory = Directory::open(config).await?;
     let Process { admin, shutdown } = process;
+    config.identity_files().wait(&shutdown).await;
+    let mut directory = Directory::open(config).await?;
     let identity = directory.identity().clone();
     admin
         .metrics

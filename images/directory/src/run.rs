@@ -12,7 +12,7 @@ use kit::rpc::{ChannelOptions, ShardChannels};
 use kit::services::admin_server::AdminServer;
 use kit::services::directory_server::DirectoryServer;
 use kit::services::registry_server::RegistryServer;
-use kit::tls::{Credentials, LoadError};
+use kit::tls::{BundleFile, Credentials, IdentityFiles, LoadError};
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
@@ -83,6 +83,7 @@ pub struct Directory {
     shared: Arc<Shared>,
     metrics: Metrics,
     ready: Option<Condition>,
+    store_bundle: Option<BundleFile>,
 }
 
 /// Opens port and store and serves until `shutdown` closes and the calls under way are done.
@@ -94,12 +95,19 @@ impl Directory {
     /// Reads the identity, opens the port, then the store.
     pub async fn open(config: Config) -> Result<Self, Error> {
         let (credentials, listener) = prepare(&config)?;
+        let store_bundle = config.store_identity.as_ref().map(|folder| {
+            let files = IdentityFiles::from(folder);
+            BundleFile::load(&files.ca).map_err(Box::new)
+        });
+        let store_bundle = store_bundle.transpose()?;
         let store = open_store(&config).await;
         let store = store.map_err(|source| Error::Store {
             at: config.store.clone(),
             source,
         })?;
-        Ok(Self::over(config, credentials, listener, store))
+        let mut this = Self::over(config, credentials, listener, store);
+        this.store_bundle = store_bundle;
+        Ok(this)
     }
 
     /// As [`Self::open`], over a store that is open already.
@@ -125,6 +133,7 @@ impl Directory {
             shared: Arc::default(),
             metrics: Metrics::default(),
             ready: None,
+            store_bundle: None,
         }
     }
 
@@ -156,12 +165,18 @@ impl Directory {
         let freshness = Arc::clone(&self.freshness);
         contact::register(registry, move || freshness.get()?.upgrade()?.age());
         self.listener.metrics().register(registry);
-        self.credentials.reloads().register("identity", registry);
+        self.credentials.register(registry);
+        if let Some(bundle) = &self.store_bundle {
+            bundle.register("store_identity", registry);
+        }
     }
 
     /// Serves until `shutdown` closes.
     pub async fn serve(mut self, shutdown: Shutdown) -> Result<(), Error> {
         self.credentials.watch(&shutdown);
+        if let Some(bundle) = &self.store_bundle {
+            bundle.watch(&shutdown);
+        }
         tokio::select! {
             checked = self.check_cluster() => checked?,
             () = shutdown.closing() => return Ok(()),
@@ -272,7 +287,7 @@ impl Directory {
 }
 
 fn prepare(config: &Config) -> Result<(Credentials, Listener), Error> {
-    let credentials = Credentials::load_for(Tier::Directory, &config.identity);
+    let credentials = Credentials::load_for(Tier::Directory, config.identity_files());
     let credentials = credentials.map_err(Box::new)?;
     let listener = ListenerConfig::new("directory", "--listen", config.listen);
     Ok((credentials, Listener::bind(listener)?))
@@ -286,11 +301,7 @@ async fn open_store(config: &Config) -> Result<SharedStore, store::Error> {
         }
         StoreAt::Etcd(endpoints) => {
             let mut options = etcd::Options::new(endpoints.clone(), ETCD_PREFIX);
-            options.tls = config.store_identity.as_ref().map(|folder| etcd::TlsFiles {
-                ca: folder.join("ca.pem"),
-                cert: folder.join("cert.pem"),
-                key: folder.join("key.pem"),
-            });
+            options.tls = config.store_identity.as_ref().map(IdentityFiles::from);
             Ok(Arc::new(Etcd::new(options)?))
         }
     }

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod net;
 pub mod pause;
 pub mod process;
+mod reload;
 pub mod rpc;
 pub mod services;
 pub mod task;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::{self, Admin};
 use crate::config::{self, ConfigError, Key, Program, Raw, Settings};
 use crate::lifecycle::{DRAIN, LAME_DUCK, Shutdown};
-use crate::listener::BindError;
+use crate::listener::{BindError, ListenAt};
 use crate::telemetry::{self, LogFormat, TelemetryError};
 
 /// What a tier is given beside its own settings.
@@ -29,7 +29,7 @@ pub struct Process {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct ProcessSettings {
-    admin_listen: SocketAddr,
+    admin_listen: ListenAt,
     log: LogFormat,
     #[serde(with = "config::duration")]
     lame_duck: Duration,
@@ -40,7 +40,7 @@ struct ProcessSettings {
 impl Default for ProcessSettings {
     fn default() -> Self {
         Self {
-            admin_listen: (Ipv4Addr::LOCALHOST, ADMIN_PORT).into(),
+            admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)).into(),
             log: LogFormat::default(),
             lame_duck: LAME_DUCK,
             drain: DRAIN,
@@ -55,7 +55,7 @@ impl Settings for ProcessSettings {
     const KEYS: &'static [Key] = &[
         Key::new(
             "admin-listen",
-            "ADDRESS:PORT",
+            "ADDRESS:PORT|*:PORT",
             "Where /livez, /readyz and /metrics are, in plain HTTP",
         ),
         Key::new("log", "text|json", "How logs are written"),

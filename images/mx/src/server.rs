@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use kit::admin::Condition;
 use kit::lifecycle::Shutdown;
-use kit::listener::{Accepted, Admission, BindError, Listener, ListenerConfig, Share};
+use kit::listener::{Accepted, Admission, BindError, ListenAt, Listener, ListenerConfig, Share};
 use kit::process::Process;
 use kit::rpc::directory::{BadReplica, DirectoryOptions};
 use kit::rpc::server::ServeError;
@@ -47,7 +47,7 @@ pub enum Error {
     Bind(#[from] BindError),
     /// LMTP would be open to anyone.
     #[error("LMTP on {0} is not on loopback: set lmtp-client-certificates")]
-    ExposedLmtp(SocketAddr),
+    ExposedLmtp(ListenAt),
     /// The administrators' port, later.
     #[error(transparent)]
     Rpc(#[from] ServeError),
@@ -101,6 +101,7 @@ pub struct Mx {
 
 /// Serves until the process ends, and every session is done.
 pub async fn run(config: Config, process: Process) -> Result<(), Error> {
+    config.identity_files().wait(&process.shutdown).await;
     Mx::bind(&config, &process).await?.serve().await
 }
 
@@ -111,7 +112,8 @@ impl Mx {
             return Err(Error::ExposedLmtp(address));
         }
         let ready = process.admin.readiness.condition("mx");
-        let credentials = Credentials::load_for(Tier::Mx, &config.identity).map_err(Box::new)?;
+        let credentials =
+            Credentials::load_for(Tier::Mx, config.identity_files()).map_err(Box::new)?;
         let mut mail = vec![(
             Protocol::Smtp,
             listen(config, Protocol::Smtp, config.smtp_listen)?,
@@ -127,11 +129,12 @@ impl Mx {
             .metrics
             .register(credentials.identity(), |registry| {
                 server.metrics.register(registry);
+                server.recipients.register(registry);
                 registry.register_collector(of_spool(server.spool.clone()));
                 mail.iter()
                     .for_each(|(_, listener)| listener.metrics().register(registry));
                 rpc.metrics().register(registry);
-                credentials.reloads().register("identity", registry);
+                credentials.register(registry);
                 if let Some(tls) = &server.public_tls {
                     tls.reloads().register("public", registry);
                 }
@@ -241,7 +244,7 @@ async fn tell(
     }
 }
 
-fn listen(config: &Config, protocol: Protocol, address: SocketAddr) -> Result<Listener, BindError> {
+fn listen(config: &Config, protocol: Protocol, address: ListenAt) -> Result<Listener, BindError> {
     let flag = match protocol {
         Protocol::Smtp => "--smtp-listen",
         Protocol::Lmtp => "--lmtp-listen",
@@ -299,7 +302,8 @@ impl Server {
             tls.watch(shutdown);
         }
         let options = DirectoryOptions::default();
-        let directory = DirectoryClient::new(&config.directory, credentials, options)?;
+        let directory = DirectoryClient::of(config.replicas()?, credentials, options)?;
+        directory.watch(shutdown);
         let recipients = Recipients::new(directory.clone(), config.limits.remembered);
         let recipients = Arc::new(recipients);
         let channels = ShardChannels::new(credentials.clone(), ChannelOptions::default());

@@ -1,12 +1,13 @@
 //! What a proxy is told.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::config::{Key, Problem, Settings};
-use kit::listener::{KeepAlive, MAX_CONNECTIONS, MAX_PER_ADDRESS};
-use kit::rpc::Replica;
+use kit::listener::{KeepAlive, ListenAt, MAX_CONNECTIONS, MAX_PER_ADDRESS};
+use kit::rpc::directory::BadReplica;
+use kit::rpc::{Replica, ReplicaList};
+use kit::tls::IdentityFiles;
 use serde::{Deserialize, Serialize};
 
 use crate::throttle::Rules;
@@ -17,16 +18,20 @@ use crate::throttle::Rules;
 pub struct Config {
     /// Identity folder: `ca.pem`, `cert.pem`, `key.pem`.
     pub identity: PathBuf,
+    /// Which of several identities in the folder; none: it holds one.
+    pub instance: Option<String>,
     /// Certificate chain shown to mail clients.
     pub tls_cert: PathBuf,
     /// Its key.
     pub tls_key: PathBuf,
     /// The directory's replicas.
     pub directory: Vec<Replica>,
+    /// A file that lists them instead; it is read again when it changes.
+    pub directory_file: Option<PathBuf>,
     /// Where mail clients connect and say STLS.
-    pub pop3_listen: SocketAddr,
+    pub pop3_listen: ListenAt,
     /// Where mail clients connect by TLS.
-    pub pop3s_listen: SocketAddr,
+    pub pop3s_listen: ListenAt,
     /// Bounds and times.
     pub limits: Limits,
     /// Waits after failed logins.
@@ -101,17 +106,30 @@ impl Default for Limits {
 
 impl Default for Config {
     fn default() -> Self {
-        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         Self {
             identity: PathBuf::new(),
+            instance: None,
             tls_cert: PathBuf::new(),
             tls_key: PathBuf::new(),
             directory: Vec::new(),
-            pop3_listen: SocketAddr::new(any, 110),
-            pop3s_listen: SocketAddr::new(any, 995),
+            directory_file: None,
+            pop3_listen: ListenAt::Everywhere(110),
+            pop3s_listen: ListenAt::Everywhere(995),
             limits: Limits::default(),
             throttle: Rules::default(),
         }
+    }
+}
+
+impl Config {
+    /// Where its identity lies.
+    pub fn identity_files(&self) -> IdentityFiles {
+        IdentityFiles::new(&self.identity, self.instance.as_deref())
+    }
+
+    /// Where the list of directory replicas is.
+    pub fn replicas(&self) -> Result<ReplicaList, BadReplica> {
+        ReplicaList::of_settings(&self.directory, self.directory_file.as_ref())
     }
 }
 
@@ -121,6 +139,11 @@ impl Settings for Config {
             "identity",
             "DIR",
             "Folder with ca.pem, cert.pem and key.pem",
+        ),
+        Key::new(
+            "instance",
+            "NAME",
+            "Use NAME.cert.pem and NAME.key.pem of that folder",
         ),
         Key::new(
             "tls-cert",
@@ -134,13 +157,18 @@ impl Settings for Config {
             "The directory's replicas",
         ),
         Key::new(
+            "directory-file",
+            "FILE",
+            "Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes",
+        ),
+        Key::new(
             "pop3-listen",
-            "ADDRESS:PORT",
+            "ADDRESS:PORT|*:PORT",
             "Where mail clients connect and say STLS",
         ),
         Key::new(
             "pop3s-listen",
-            "ADDRESS:PORT",
+            "ADDRESS:PORT|*:PORT",
             "Where mail clients connect by TLS",
         ),
         Key::new("limits.max-connections", "N", "Connections of each port"),
@@ -236,8 +264,8 @@ impl Settings for Config {
             ),
             (
                 "directory",
-                self.directory.is_empty(),
-                "name one replica at least",
+                self.replicas().is_err(),
+                "name one replica at least, here or in directory-file",
             ),
         ];
         let limits = &self.limits;

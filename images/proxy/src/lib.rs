@@ -72,6 +72,7 @@ pub struct Proxy {
 /// the proxy vanish.
 pub async fn run(config: Config, process: Process) -> Result<(), Error> {
     let ready = process.admin.readiness.condition("proxy");
+    config.identity_files().wait(&process.shutdown).await;
     let proxy = Proxy::bind(config)?;
     let identity = proxy.credentials.identity();
     process
@@ -86,10 +87,11 @@ pub async fn run(config: Config, process: Process) -> Result<(), Error> {
 impl Proxy {
     /// Reads certificates and opens the ports.
     pub fn bind(config: Config) -> Result<Self, Error> {
-        let credentials = Credentials::load_for(Tier::Proxy, &config.identity).map_err(Box::new)?;
+        let credentials =
+            Credentials::load_for(Tier::Proxy, config.identity_files()).map_err(Box::new)?;
         let public = PublicTls::load(&config.tls_cert, &config.tls_key).map_err(Box::new)?;
         let options = DirectoryOptions::default();
-        let directory = DirectoryClient::new(&config.directory, &credentials, options)?;
+        let directory = DirectoryClient::of(config.replicas()?, &credentials, options)?;
         let limits = config.limits;
         let bind = |name, flag, address| {
             Listener::bind(ListenerConfig {
@@ -127,7 +129,8 @@ impl Proxy {
         self.metrics.register(registry);
         self.pop3.metrics().register(registry);
         self.pop3s.metrics().register(registry);
-        self.credentials.reloads().register("identity", registry);
+        self.credentials.register(registry);
+        self.directory.register(registry);
         self.public.reloads().register("public", registry);
     }
 
@@ -135,6 +138,7 @@ impl Proxy {
     pub async fn serve(self, shutdown: Shutdown) {
         self.credentials.watch(&shutdown);
         self.public.watch(&shutdown);
+        self.directory.watch(&shutdown);
         let (front, pop3, pop3s) = self.into_front(shutdown.clone());
         let each = |listener: Listener, entry| {
             let front = &front;

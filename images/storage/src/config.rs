@@ -1,11 +1,13 @@
 //! What a storage process is told.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::config::{Key, Problem, Settings};
-use kit::rpc::Replica;
+use kit::listener::ListenAt;
+use kit::rpc::directory::BadReplica;
+use kit::rpc::{Host, Replica, ReplicaList};
+use kit::tls::IdentityFiles;
 use serde::{Deserialize, Serialize};
 
 use crate::pop3::Times;
@@ -38,18 +40,20 @@ const POP3_PORT: u16 = 7411;
 pub struct Config {
     /// The identity folder (ca.pem, cert.pem, key.pem) of tier storage.
     pub identity: PathBuf,
+    /// Which of several identities in the folder; none: it holds one.
+    pub instance: Option<String>,
     /// The volume.
     pub data: PathBuf,
     /// The directory's replicas, at least one.
     pub directory: Vec<Replica>,
+    /// A file that lists them instead; it is read again when it changes.
+    pub directory_file: Option<PathBuf>,
     /// Where MX, directory and other shards connect.
-    pub rpc_listen: SocketAddr,
+    pub rpc_listen: ListenAt,
     /// Where proxies connect.
-    pub pop3_listen: SocketAddr,
-    /// host:port that callers are told; none: where RPC listens.
-    pub rpc_advertise: Option<String>,
-    /// host:port that proxies are told; none: where POP3 listens.
-    pub pop3_advertise: Option<String>,
+    pub pop3_listen: ListenAt,
+    /// The host that callers and proxies are told to connect to; none: where it listens.
+    pub advertise: Option<Host>,
     /// See [`LEASE_PATIENCE`].
     #[serde(with = "kit::config::duration")]
     pub lease_patience: Duration,
@@ -83,15 +87,15 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         Self {
             identity: PathBuf::new(),
+            instance: None,
             data: PathBuf::new(),
             directory: Vec::new(),
-            rpc_listen: SocketAddr::new(any, RPC_PORT),
-            pop3_listen: SocketAddr::new(any, POP3_PORT),
-            rpc_advertise: None,
-            pop3_advertise: None,
+            directory_file: None,
+            rpc_listen: ListenAt::Everywhere(RPC_PORT),
+            pop3_listen: ListenAt::Everywhere(POP3_PORT),
+            advertise: None,
             lease_patience: LEASE_PATIENCE,
             min_free_percent: MIN_FREE_PERCENT,
             limits: Limits::default(),
@@ -113,17 +117,27 @@ impl Config {
         identity: PathBuf,
         data: PathBuf,
         directory: Vec<Replica>,
-        rpc_listen: SocketAddr,
-        pop3_listen: SocketAddr,
+        rpc_listen: impl Into<ListenAt>,
+        pop3_listen: impl Into<ListenAt>,
     ) -> Self {
         Self {
             identity,
             data,
             directory,
-            rpc_listen,
-            pop3_listen,
+            rpc_listen: rpc_listen.into(),
+            pop3_listen: pop3_listen.into(),
             ..Self::default()
         }
+    }
+
+    /// Where its identity lies.
+    pub fn identity_files(&self) -> IdentityFiles {
+        IdentityFiles::new(&self.identity, self.instance.as_deref())
+    }
+
+    /// Where the list of directory replicas is.
+    pub fn replicas(&self) -> Result<ReplicaList, BadReplica> {
+        ReplicaList::of_settings(&self.directory, self.directory_file.as_ref())
     }
 }
 
@@ -134,6 +148,11 @@ impl Settings for Config {
             "DIR",
             "Folder with ca.pem, cert.pem and key.pem",
         ),
+        Key::new(
+            "instance",
+            "NAME",
+            "Use NAME.cert.pem and NAME.key.pem of that folder",
+        ),
         Key::new("data", "DIR", "The volume"),
         Key::new(
             "directory",
@@ -141,20 +160,24 @@ impl Settings for Config {
             "The directory's replicas",
         ),
         Key::new(
+            "directory-file",
+            "FILE",
+            "Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes",
+        ),
+        Key::new(
             "rpc-listen",
-            "ADDRESS:PORT",
+            "ADDRESS:PORT|*:PORT",
             "Where MX, directory and other shards connect",
         ),
-        Key::new("pop3-listen", "ADDRESS:PORT", "Where proxies connect"),
         Key::new(
-            "rpc-advertise",
-            "HOST:PORT",
-            "What callers of RPC are told to connect to",
+            "pop3-listen",
+            "ADDRESS:PORT|*:PORT",
+            "Where proxies connect",
         ),
         Key::new(
-            "pop3-advertise",
-            "HOST:PORT",
-            "What proxies are told to connect to",
+            "advertise",
+            "HOST",
+            "IP address or name that others are told to connect to",
         ),
         Key::new(
             "lock-patience",
@@ -256,22 +279,14 @@ impl Settings for Config {
         missing("data", self.data.as_os_str().is_empty(), "is needed");
         missing(
             "directory",
-            self.directory.is_empty(),
-            "name at least one replica",
+            self.replicas().is_err(),
+            "name one replica at least, here or in directory-file",
         );
-        let vague = |told: &Option<String>, bound: SocketAddr| {
-            told.is_none() && bound.ip().is_unspecified()
-        };
-        let text = "is needed when it listens on all addresses: nobody can connect to those";
+        let vague = self.rpc_listen.is_unspecified() || self.pop3_listen.is_unspecified();
         missing(
-            "rpc-advertise",
-            vague(&self.rpc_advertise, self.rpc_listen),
-            text,
-        );
-        missing(
-            "pop3-advertise",
-            vague(&self.pop3_advertise, self.pop3_listen),
-            text,
+            "advertise",
+            vague && self.advertise.is_none(),
+            "is needed when it listens on all addresses: nobody can connect to those",
         );
         problems.extend(self.pop3.check());
         problems

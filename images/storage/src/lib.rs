@@ -160,6 +160,7 @@ pub struct Storage {
 pub async fn run(config: Config, process: Process) -> Result<(), Error> {
     let ready = process.admin.readiness.condition("storage");
     let shutdown = process.shutdown.clone();
+    config.identity_files().wait(&shutdown).await;
     let bind = move || Storage::bind_unless(config, || shutdown.is_triggered());
     let storage = kit::task::blocking(bind).await??;
     let identity = storage.credentials.identity();
@@ -200,11 +201,11 @@ impl Storage {
     /// As [`Self::bind`]; `stop` ends the wait for the volume. Blocks.
     fn bind_unless(config: Config, stop: impl Fn() -> bool) -> Result<Self, Error> {
         let credentials =
-            Credentials::load_for(Tier::Storage, &config.identity).map_err(Box::new)?;
+            Credentials::load_for(Tier::Storage, config.identity_files()).map_err(Box::new)?;
         let name: ShardName = credentials.identity().instance().parse()?;
         let cluster = credentials.identity().cluster();
         let options = DirectoryOptions::default();
-        let directory = DirectoryClient::new(&config.directory, &credentials, options)?;
+        let directory = DirectoryClient::of(config.replicas()?, &credentials, options)?;
         let lock = VolumeLock::wait(&config.data, config.lock_patience, stop)?;
         let times = config.pop3.clone();
         let pop3_config = pop3::Config::new("--pop3-listen", config.pop3_listen, times);
@@ -248,7 +249,8 @@ impl Storage {
         self.metrics.register(registry);
         self.rpc.metrics().register(registry);
         self.pop3.metrics().register(registry);
-        self.credentials.reloads().register("identity", registry);
+        self.credentials.register(registry);
+        self.directory.register(registry);
         self.pop3_metrics
             .register(registry.sub_registry_with_prefix("pop3"));
     }
@@ -257,6 +259,7 @@ impl Storage {
     /// answered "try again" until the directory has granted a lease and said what is here.
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), Error> {
         self.credentials.watch(&shutdown);
+        self.directory.watch(&shutdown);
         let lease = Lease::new(Arc::new(kit::clock::boottime), self.config.lease_patience);
         let directory = self.directory.clone();
         let shard = match self.open(lease.clone(), volume::open).await {
@@ -382,8 +385,9 @@ impl Storage {
         volume: wire::rpc::Volume,
         cluster: Option<ClusterId>,
     ) -> Result<Claim, Error> {
-        let endpoint = |told: &Option<String>, bound: SocketAddr| {
-            told.clone().unwrap_or_else(|| bound.to_string())
+        let endpoint = |bound: SocketAddr| match &self.config.advertise {
+            Some(host) => host.endpoint(bound.port()),
+            None => bound.to_string(),
         };
         let (device, inode) = self.lock.file()?;
         Ok(Claim {
@@ -391,8 +395,8 @@ impl Storage {
             lock: LockFile { device, inode },
             boot_id: self.config.boot_id.clone(),
             cluster,
-            rpc_endpoint: endpoint(&self.config.rpc_advertise, self.rpc.local_addr()),
-            pop3_endpoint: endpoint(&self.config.pop3_advertise, self.pop3.local_addr()),
+            rpc_endpoint: endpoint(self.rpc.local_addr()),
+            pop3_endpoint: endpoint(self.pop3.local_addr()),
         })
     }
 }

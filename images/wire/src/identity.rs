@@ -38,6 +38,9 @@ pub enum Tier {
     Proxy,
     /// A person, or a program that acts for one.
     Admin,
+    /// The program that keeps a cluster as it is described: it makes shards and has accounts moved,
+    /// and has no right to passwords, accounts or mail.
+    Operator,
 }
 
 impl Tier {

@@ -160,9 +160,9 @@ impl Site<'_> {
             identity: self.layout.identity(roster::MX),
             directory: vec![self.replica.clone()],
             data: self.layout.mx(),
-            smtp_listen: SocketAddr::new(self.args.listen, self.args.smtp),
-            lmtp_listen: Some(loopback(self.args.lmtp)),
-            rpc_listen: INSIDE,
+            smtp_listen: SocketAddr::new(self.args.listen, self.args.smtp).into(),
+            lmtp_listen: Some(loopback(self.args.lmtp).into()),
+            rpc_listen: INSIDE.into(),
             tls_cert: Some(cert),
             tls_key: Some(key),
             ..mx::Config::default()
@@ -181,8 +181,8 @@ impl Site<'_> {
             tls_cert,
             tls_key,
             directory: vec![self.replica.clone()],
-            pop3_listen: SocketAddr::new(self.args.listen, self.args.pop3),
-            pop3s_listen: SocketAddr::new(self.args.listen, self.args.pop3s),
+            pop3_listen: SocketAddr::new(self.args.listen, self.args.pop3).into(),
+            pop3s_listen: SocketAddr::new(self.args.listen, self.args.pop3s).into(),
             ..proxy::Config::default()
         };
         let process = self.process(stage);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use buzonera_directory::store::Store;
 use buzonera_directory::store::etcd::{Etcd, Options};
+use kit::authority::STORE_CLIENT_NAME;
 use tempfile::TempDir;
 
 use crate::store_suite::PATIENCE;
@@ -97,7 +98,13 @@ impl Server {
         let file = |name: &str| folder.join(name).display().to_string();
         let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
         let ours = ["--cert-file", &cert, "--key-file", &key];
-        let theirs = ["--client-cert-auth", "--trusted-ca-file", &ca];
+        let theirs = [
+            "--client-cert-auth",
+            "--trusted-ca-file",
+            &ca,
+            "--client-cert-allowed-hostname",
+            STORE_CLIENT_NAME,
+        ];
         let unsynced = ["--unsafe-no-fsync"];
         let flags: Vec<&str> = ours.into_iter().chain(theirs).chain(unsynced).collect();
         Self::spawn("https", &flags)

@@ -1,5 +1,6 @@
 //! A directory over an embedded store, real certificates, and a shard that obeys it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +158,7 @@ impl World {
 pub(crate) fn config(authority: &Authority, folder: &Path) -> Config {
     let identity = identity_folder(authority, folder, Tier::Directory, "directory-0");
     let store = StoreAt::Embedded(folder.join("store"));
-    let mut config = Config::new(identity, "127.0.0.1:0".parse().unwrap(), store);
+    let mut config = Config::new(identity, SocketAddr::from(([127, 0, 0, 1], 0)), store);
     config.bootstrap = true;
     config.authenticate.cost = Cost {
         memory: 8,

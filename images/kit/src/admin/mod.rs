@@ -6,7 +6,6 @@
 //! Prometheus reads. One port serves all tiers of a process.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +20,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::lifecycle::Shutdown;
-use crate::listener::{Accepted, Admission, BindError, Listener, ListenerConfig};
+use crate::listener::{Accepted, Admission, BindError, ListenAt, Listener, ListenerConfig};
 
 mod looked_up;
 mod merge;
@@ -51,7 +50,7 @@ const HEAD: Duration = Duration::from_secs(5);
 const CONNECTION: Duration = Duration::from_secs(300);
 
 /// Opens the admin port; `flag` is named when it is busy.
-pub fn bind(address: SocketAddr, flag: &'static str) -> Result<Listener, BindError> {
+pub fn bind(address: impl Into<ListenAt>, flag: &'static str) -> Result<Listener, BindError> {
     Listener::bind(ListenerConfig {
         max_connections: MAX_CONNECTIONS,
         max_per_address: MAX_CONNECTIONS,

@@ -1,32 +1,36 @@
-//! Our own certificate authority: makes the identities inside a cluster, and a public certificate
-//! where nobody brings one.
+//! Our own certificate authorities: one makes the identities inside a cluster, and a public
+//! certificate where nobody brings one; another certifies who may use its store.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rcgen::SanType;
 use wire::identity::Identity;
 use wire::ids::{ClusterId, is_label};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::tls::{CA, CERT, KEY, SERVER_NAME, peer};
+use crate::tls::{CA, CERT, KEY, SERVER_NAME};
 
 mod files;
 mod params;
+mod signer;
+mod store;
 
 pub use files::write_private;
 pub use params::{CA_LIFETIME, LEAF_LIFETIME};
+pub use signer::Pair;
+pub use store::{STORE_CLIENT_NAME, STORE_MEMBER_NAME, StoreAuthority, StoreRole};
+
+use params::{CLUSTER_URI, Validity};
+use signer::Signer;
 
 /// Name of the CA's private key, beside `ca.pem`.
 const CA_KEY: &str = "ca-key.pem";
 
-/// A certificate authority in use; its folder holds `ca.pem` and `ca-key.pem` (mode 0600).
+/// A cluster's certificate authority. Kept in a folder it is `ca.pem` and `ca-key.pem` (mode 0600).
 pub struct Authority {
     cluster: ClusterId,
-    ca_pem: String,
-    issuer: Issuer<'static, KeyPair>,
+    signer: Signer,
 }
 
 /// Why the authority failed; names the file or the name at fault.
@@ -43,12 +47,20 @@ pub enum AuthorityError {
         /// Why.
         source: std::io::Error,
     },
-    /// The certificate is not one that [`Authority::create`] made.
-    #[error("{}: not the CA certificate of a Buzonera cluster", .0.display())]
-    NotOurs(PathBuf),
+    /// What lies in a folder is no CA that [`Authority::create`] made.
+    #[error("{}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Box<AuthorityError>,
+    },
+    /// The certificate is not one that we made for this purpose.
+    #[error("the CA's certificate is not that of a Buzonera cluster")]
+    NotOurs,
     /// Key and certificate do not fit.
-    #[error("{}: is not the key of the CA certificate beside it", .0.display())]
-    OtherKey(PathBuf),
+    #[error("the CA's key and certificate do not belong together")]
+    OtherKey,
     /// An identity of another cluster.
     #[error("{identity} is not of this CA's cluster {cluster}")]
     OtherCluster {
@@ -57,8 +69,8 @@ pub enum AuthorityError {
         /// The CA's cluster.
         cluster: ClusterId,
     },
-    /// Not a host name or IP address that may stand in a public certificate.
-    #[error("{0:?} cannot stand in a public certificate: write a host name or an IP address")]
+    /// Not a host name or IP address that may stand in a certificate for servers.
+    #[error("{0:?} cannot stand in a certificate: write a host name or an IP address")]
     BadHost(String),
     /// The certificate library refuses.
     #[error("cannot make the certificate: {0}")]
@@ -66,41 +78,41 @@ pub enum AuthorityError {
 }
 
 impl Authority {
-    /// Makes a CA for a cluster. The folder may exist, a CA in it may not.
+    /// Makes a CA for a cluster, in memory.
+    pub fn generate(cluster: ClusterId, now: SystemTime) -> Result<Self, AuthorityError> {
+        let signer = Signer::generate(params::ca(cluster, now)?)?;
+        Ok(Self { cluster, signer })
+    }
+
+    /// A CA that [`Self::generate`] made, from its certificate and key in PEM form.
+    pub fn from_pem(ca_pem: &str, key_pem: &str) -> Result<Self, AuthorityError> {
+        let cluster = cluster_of(ca_pem).ok_or(AuthorityError::NotOurs)?;
+        let signer = Signer::from_pem(ca_pem, key_pem)?;
+        Ok(Self { cluster, signer })
+    }
+
+    /// Makes a CA for a cluster in a folder, which may exist; a CA in it may not.
     pub fn create(dir: &Path, cluster: ClusterId) -> Result<Self, AuthorityError> {
         let (ca, ca_key) = (dir.join(CA), dir.join(CA_KEY));
         if let Some(there) = [&ca, &ca_key].into_iter().find(|path| path.exists()) {
             return Err(AuthorityError::Exists(there.clone()));
         }
-        let key = KeyPair::generate()?;
-        let params = params::ca(cluster)?;
-        let ca_pem = params.self_signed(&key)?.pem();
+        let this = Self::generate(cluster, SystemTime::now())?;
         files::create_dir(dir)?;
         // The certificate comes last: a CA that is there is whole.
         files::replace(&[
-            (&ca_key, key.serialize_pem().as_bytes(), files::PRIVATE),
-            (&ca, ca_pem.as_bytes(), files::PUBLIC),
+            (&ca_key, this.key_pem().as_bytes(), files::PRIVATE),
+            (&ca, this.ca_pem().as_bytes(), files::PUBLIC),
         ])?;
-        Ok(Self {
-            cluster,
-            ca_pem,
-            issuer: Issuer::new(params, key),
-        })
+        Ok(this)
     }
 
     /// Opens a CA that [`Self::create`] made.
     pub fn open(dir: &Path) -> Result<Self, AuthorityError> {
-        let (ca, ca_key) = (dir.join(CA), dir.join(CA_KEY));
-        let ca_pem = files::read(&ca)?;
-        let cluster = cluster_of(&ca_pem).ok_or_else(|| AuthorityError::NotOurs(ca.clone()))?;
-        let key = KeyPair::from_pem(&files::read(&ca_key)?)?;
-        if !is_key_of(&key, &ca_pem) {
-            return Err(AuthorityError::OtherKey(ca_key));
-        }
-        Ok(Self {
-            cluster,
-            issuer: Issuer::from_ca_cert_pem(&ca_pem, key)?,
-            ca_pem,
+        let (ca, key) = (files::read(&dir.join(CA))?, files::read(&dir.join(CA_KEY))?);
+        Self::from_pem(&ca, &key).map_err(|source| AuthorityError::Folder {
+            path: dir.to_owned(),
+            source: Box::new(source),
         })
     }
 
@@ -116,70 +128,73 @@ impl Authority {
 
     /// The CA's certificate in PEM form, for `curl --cacert`.
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        self.signer.ca_pem()
     }
 
-    /// Writes an identity folder (`ca.pem`, `cert.pem`, `key.pem` with mode 0600) with a fresh key.
-    /// An earlier set there is replaced, file by file; a running process takes it over.
-    pub fn issue(&self, identity: &Identity, dir: &Path) -> Result<(), AuthorityError> {
+    /// Its private key in PEM form.
+    pub fn key_pem(&self) -> String {
+        self.signer.key_pem()
+    }
+
+    /// An identity with a fresh key, valid for `lifetime` from `now` on.
+    pub fn issue_pem(
+        &self,
+        identity: &Identity,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<Pair, AuthorityError> {
         if identity.cluster() != self.cluster {
             return Err(AuthorityError::OtherCluster {
                 identity: identity.clone(),
                 cluster: self.cluster,
             });
         }
-        self.write_leaf(params::leaf(identity)?, dir)
+        let validity = Validity { lifetime, now };
+        self.signer.sign(params::leaf(identity, validity)?)
+    }
+
+    /// Writes an identity folder (`ca.pem`, `cert.pem`, `key.pem` with mode 0600) with a fresh key.
+    /// An earlier set there is replaced, file by file; a running process takes it over.
+    pub fn issue(&self, identity: &Identity, dir: &Path) -> Result<(), AuthorityError> {
+        let pair = self.issue_pem(identity, LEAF_LIFETIME, SystemTime::now())?;
+        self.write(&pair, dir)
     }
 
     /// Writes a public certificate for host names and IP addresses, in the same three files. It
     /// names nobody inside the cluster and is of no use as an identity.
     pub fn issue_public(&self, hosts: &[&str], dir: &Path) -> Result<(), AuthorityError> {
-        let names: Result<Vec<_>, _> = hosts.iter().map(|host| public_name(host)).collect();
-        let names = names?;
+        let names = public_names(hosts)?;
         let Some(first) = hosts.first() else {
             return Err(AuthorityError::BadHost(String::new()));
         };
-        self.write_leaf(params::public(first, names), dir)
+        let validity = Validity {
+            lifetime: LEAF_LIFETIME,
+            now: SystemTime::now(),
+        };
+        let pair = self.signer.sign(params::public(first, names, validity))?;
+        self.write(&pair, dir)
     }
 
-    fn write_leaf(&self, params: CertificateParams, dir: &Path) -> Result<(), AuthorityError> {
-        let key = KeyPair::generate()?;
-        let pem = params.signed_by(&key, &self.issuer)?.pem();
+    fn write(&self, pair: &Pair, dir: &Path) -> Result<(), AuthorityError> {
         files::create_dir(dir)?;
         files::replace(&[
-            (
-                &dir.join(KEY),
-                key.serialize_pem().as_bytes(),
-                files::PRIVATE,
-            ),
-            (&dir.join(CERT), pem.as_bytes(), files::PUBLIC),
-            (&dir.join(CA), self.ca_pem.as_bytes(), files::PUBLIC),
+            (&dir.join(KEY), pair.key.as_bytes(), files::PRIVATE),
+            (&dir.join(CERT), pair.cert.as_bytes(), files::PUBLIC),
+            (&dir.join(CA), self.ca_pem().as_bytes(), files::PUBLIC),
         ])
     }
 }
 
-/// The cluster that a CA certificate names: its one URI is `spiffe://CLUSTER`, as the SPIFFE X.509
-/// standard, section 3, has signing certificates name their trust domain.
 fn cluster_of(ca_pem: &str) -> Option<ClusterId> {
-    let der = CertificateDer::from_pem_slice(ca_pem.as_bytes()).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    match peer::uris(&certificate).ok()?.as_slice() {
-        [uri] => uri.strip_prefix("spiffe://")?.parse().ok(),
-        _ => None,
-    }
+    let uri = signer::uri_of(ca_pem)?;
+    uri.strip_prefix(CLUSTER_URI)?.parse().ok()
 }
 
-fn is_key_of(key: &KeyPair, ca_pem: &str) -> bool {
-    let Ok(der) = CertificateDer::from_pem_slice(ca_pem.as_bytes()) else {
-        return false;
-    };
-    let Ok((_, certificate)) = X509Certificate::from_der(&der) else {
-        return false;
-    };
-    certificate.public_key().subject_public_key.as_ref() == key.public_key_raw()
+fn public_names(hosts: &[&str]) -> Result<Vec<SanType>, AuthorityError> {
+    hosts.iter().map(|host| public_name(host)).collect()
 }
 
-/// A name of a public certificate; never the one that all identities share.
+/// A name of a certificate for servers; never the one that all identities share.
 fn public_name(host: &str) -> Result<SanType, AuthorityError> {
     let bad = || AuthorityError::BadHost(host.chars().take(MAX_HOST).collect());
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -272,7 +287,60 @@ mod tests {
         Authority::create(dir.path(), ClusterId::random()).unwrap();
         Authority::create(other.path(), ClusterId::random()).unwrap();
         std::fs::copy(other.path().join(CA_KEY), dir.path().join(CA_KEY)).unwrap();
-        let refused = Authority::open(dir.path());
-        assert!(matches!(refused, Err(AuthorityError::OtherKey(_))));
+        let refused = Authority::open(dir.path()).err().unwrap();
+        let AuthorityError::Folder { path, source } = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(path, dir.path());
+        assert!(matches!(*source, AuthorityError::OtherKey));
     }
+
+    #[test]
+    fn in_memory_it_is_the_same_authority() {
+        let (cluster, now) = (ClusterId::random(), SystemTime::now());
+        let made = Authority::generate(cluster, now).unwrap();
+        let again = Authority::from_pem(made.ca_pem(), &made.key_pem()).unwrap();
+        assert_eq!(again.cluster(), cluster);
+        let identity = Identity::new(cluster, Tier::Operator, "operator").unwrap();
+        let pair = again.issue_pem(&identity, DAY, now).unwrap();
+        assert!(!format!("{pair:?}").contains("PRIVATE KEY"));
+        let folder = tempfile::tempdir().unwrap();
+        made.write(&pair, folder.path()).unwrap();
+        let loaded = Credentials::load(&folder).unwrap();
+        assert_eq!(loaded.identity(), &identity);
+        let until = now.duration_since(SystemTime::UNIX_EPOCH).unwrap() + DAY;
+        assert_eq!(loaded.reloads().expires(), until.as_secs().cast_signed());
+    }
+
+    #[test]
+    fn an_identity_ends_with_its_lifetime() {
+        let cluster = ClusterId::random();
+        let long_ago = SystemTime::now() - DAY * 3;
+        let authority = Authority::generate(cluster, long_ago).unwrap();
+        let identity = Identity::new(cluster, Tier::Mx, "mx-0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (lifetime, is_good) in [(DAY, false), (DAY * 4, true)] {
+            let pair = authority.issue_pem(&identity, lifetime, long_ago).unwrap();
+            authority.write(&pair, folder.path()).unwrap();
+            assert_eq!(Credentials::load(&folder).is_ok(), is_good);
+        }
+    }
+
+    #[test]
+    fn the_stores_authority_is_another() {
+        let (cluster, now) = (ClusterId::random(), SystemTime::now());
+        let ours = Authority::generate(cluster, now).unwrap();
+        let stores = StoreAuthority::generate(cluster, now).unwrap();
+        StoreAuthority::from_pem(stores.ca_pem(), &stores.key_pem()).unwrap();
+        let (a, b) = (
+            Authority::from_pem(stores.ca_pem(), &stores.key_pem()).err(),
+            StoreAuthority::from_pem(ours.ca_pem(), &ours.key_pem()).err(),
+        );
+        assert!(matches!(a, Some(AuthorityError::NotOurs)), "{a:?}");
+        assert!(matches!(b, Some(AuthorityError::NotOurs)), "{b:?}");
+        let mixed = StoreAuthority::from_pem(stores.ca_pem(), &ours.key_pem()).err();
+        assert!(matches!(mixed, Some(AuthorityError::OtherKey)), "{mixed:?}");
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 }

@@ -89,7 +89,8 @@ pub fn forgotten_keys<C: Settings>() -> Vec<String> {
         .collect()
 }
 
-/// Feeds any octets as a configuration file, a duration and a size.
+/// Feeds any octets as a configuration file, a duration, a size, a place to
+/// listen at and a host.
 pub fn fuzz(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -97,6 +98,8 @@ pub fn fuzz(data: &[u8]) {
     duration::fuzz(text);
     size::fuzz(text);
     file::fuzz(text);
+    crate::listener::fuzz(text);
+    crate::rpc::fuzz_host(text);
 }
 
 #[cfg(test)]

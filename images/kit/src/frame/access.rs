@@ -22,7 +22,10 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Registry/Watch", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Locate", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Confirm", &[Tier::Storage]),
-    ("/buzonera.v1.Admin/AddDomain", &[Tier::Admin]),
+    (
+        "/buzonera.v1.Admin/AddDomain",
+        &[Tier::Admin, Tier::Operator],
+    ),
     ("/buzonera.v1.Admin/ListDomains", &[Tier::Admin]),
     ("/buzonera.v1.Admin/ShowDomain", &[Tier::Admin]),
     ("/buzonera.v1.Admin/RemoveDomain", &[Tier::Admin]),
@@ -44,13 +47,31 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Admin/ReplaceVolume", &[Tier::Admin]),
     ("/buzonera.v1.Admin/StartMove", &[Tier::Admin]),
     ("/buzonera.v1.Admin/ShowMove", &[Tier::Admin]),
-    ("/buzonera.v1.Admin/ListMoves", &[Tier::Admin]),
+    (
+        "/buzonera.v1.Admin/ListMoves",
+        &[Tier::Admin, Tier::Operator],
+    ),
     ("/buzonera.v1.Admin/AbortMove", &[Tier::Admin]),
-    ("/buzonera.v1.Admin/StartMoves", &[Tier::Admin]),
-    ("/buzonera.v1.Admin/AbortMoves", &[Tier::Admin]),
-    ("/buzonera.v1.Admin/ShowMoveLimits", &[Tier::Admin]),
-    ("/buzonera.v1.Admin/SetMoveLimits", &[Tier::Admin]),
-    ("/buzonera.v1.Admin/ListShardAccounts", &[Tier::Admin]),
+    (
+        "/buzonera.v1.Admin/StartMoves",
+        &[Tier::Admin, Tier::Operator],
+    ),
+    (
+        "/buzonera.v1.Admin/AbortMoves",
+        &[Tier::Admin, Tier::Operator],
+    ),
+    (
+        "/buzonera.v1.Admin/ShowMoveLimits",
+        &[Tier::Admin, Tier::Operator],
+    ),
+    (
+        "/buzonera.v1.Admin/SetMoveLimits",
+        &[Tier::Admin, Tier::Operator],
+    ),
+    (
+        "/buzonera.v1.Admin/ListShardAccounts",
+        &[Tier::Admin, Tier::Operator],
+    ),
     ("/buzonera.v1.Admin/Status", &[Tier::Admin]),
     ("/buzonera.v1.Shard/Deliver", &[Tier::Mx]),
     (
@@ -67,8 +88,14 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.SpoolAdmin/Retry", &[Tier::Admin]),
     ("/buzonera.v1.SpoolAdmin/DeadLetters", &[Tier::Admin]),
     ("/buzonera.v1.SpoolAdmin/Remove", &[Tier::Admin]),
-    ("/buzonera.v1.SpoolAdmin/Cordon", &[Tier::Admin]),
-    ("/buzonera.v1.SpoolAdmin/Status", &[Tier::Admin]),
+    (
+        "/buzonera.v1.SpoolAdmin/Cordon",
+        &[Tier::Admin, Tier::Operator],
+    ),
+    (
+        "/buzonera.v1.SpoolAdmin/Status",
+        &[Tier::Admin, Tier::Operator],
+    ),
 ];
 
 /// Lets a call pass when the table allows it; what is not in the table is allowed to nobody. The

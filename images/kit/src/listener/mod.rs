@@ -1,6 +1,6 @@
 //! Capped listeners: every connection is admitted, politely refused, or dropped.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,14 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 mod admission;
+mod at;
 mod descriptors;
 mod metrics;
 mod refusal;
 
 pub use admission::{Admission, Permit, Reason};
+pub(crate) use at::fuzz;
+pub use at::{BadListenAt, ListenAt};
 pub use descriptors::Share;
 pub use metrics::ListenerMetrics;
 pub use refusal::Refusal;
@@ -30,8 +33,8 @@ pub struct ListenerConfig {
     pub name: &'static str,
     /// The flag that sets the address, named when the port is busy, for example "--smtp-listen".
     pub flag: &'static str,
-    /// Where to listen; port 0 takes a free one.
-    pub address: SocketAddr,
+    /// Where to listen.
+    pub address: ListenAt,
     /// Connections at the same time.
     pub max_connections: usize,
     /// Connections at the same time from one client address (an IPv6 client is its /64).
@@ -44,13 +47,13 @@ pub struct ListenerConfig {
 
 impl ListenerConfig {
     /// A listener for other tiers, with the default bounds.
-    pub fn new(name: &'static str, flag: &'static str, address: SocketAddr) -> Self {
+    pub fn new(name: &'static str, flag: &'static str, address: impl Into<ListenAt>) -> Self {
         Self {
             name,
             flag,
-            address,
+            address: address.into(),
             max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_PER_ADDRESS,
+            max_per_address: MAX_INSIDE_PER_ADDRESS,
             share: Share::Inside,
             keep_alive: KeepAlive::default(),
         }
@@ -62,6 +65,10 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// A large office behind one address, and still a hundredth of a full house.
 pub const MAX_PER_ADDRESS: usize = 100;
+
+/// Inside, all processes of a machine may seem to be one client: an IPv6 /64 is a node's whole range
+/// of pods. Every one of them shows a certificate; less than half of a full house stays for others.
+const MAX_INSIDE_PER_ADDRESS: usize = 4096;
 
 /// Connections that the kernel holds until we accept them; Linux caps it at `somaxconn`, 4096.
 const BACKLOG: u32 = 4096;
@@ -112,7 +119,7 @@ pub struct BindError {
     /// The listener.
     pub name: &'static str,
     /// Where it was to listen.
-    pub address: SocketAddr,
+    pub address: ListenAt,
     /// The flag that sets the address.
     pub flag: &'static str,
     /// Why.
@@ -149,7 +156,7 @@ impl Listener {
             flag: config.flag,
             source,
         };
-        let socket = listen(config.address).map_err(failed)?;
+        let socket = config.address.open(listen).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
         Ok(Self {
             name: config.name,
@@ -247,6 +254,10 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     };
     // Or a restart would wait for the connections of its predecessor to time out.
     socket.set_reuseaddr(true)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Whatever the machine's default is (`net.ipv6.bindv6only`): all addresses are meant.
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 use wire::answer::Answer;
@@ -14,18 +15,22 @@ use wire::rpc::{
 
 use super::channel::ChannelOptions;
 use super::unanswered::is_not_me;
+use crate::lifecycle::Shutdown;
 use crate::services::admin_client::AdminClient;
 use crate::services::directory_client;
 use crate::services::registry_client::RegistryClient;
-use crate::tls::Credentials;
+use crate::tls::{Credentials, RELOAD_INTERVAL};
 
 mod hedge;
+mod list;
 pub mod replica;
 mod replicas;
 
+pub use list::ReplicaList;
 pub use replica::{BadReplica, Replica};
 pub use replicas::DirectoryChannel;
 
+use list::Listed;
 use replicas::{First, Replicas};
 
 /// How the directory is asked.
@@ -70,6 +75,7 @@ pub const MAX_BATCH: usize = 256;
 #[derive(Debug, Clone)]
 pub struct DirectoryClient {
     replicas: Arc<Replicas>,
+    listed: Arc<Listed>,
     /// Which replica this process writes to while it is well.
     home: usize,
     options: Arc<DirectoryOptions>,
@@ -82,11 +88,41 @@ impl DirectoryClient {
         credentials: &Credentials,
         options: DirectoryOptions,
     ) -> Result<Self, BadReplica> {
+        let list = ReplicaList::Fixed(replicas.to_vec());
+        Self::of(list, credentials, options)
+    }
+
+    /// As [`Self::new`], of the replicas in a list; see [`Self::watch`].
+    pub fn of(
+        list: ReplicaList,
+        credentials: &Credentials,
+        options: DirectoryOptions,
+    ) -> Result<Self, BadReplica> {
+        let first_stamps = list::stamps(&list);
+        let replicas = Arc::new(Replicas::new(&list.read()?, credentials, &options)?);
+        let listed = Listed::new(replicas.clone(), list, first_stamps);
         Ok(Self {
-            replicas: Arc::new(Replicas::new(replicas, credentials, &options)?),
+            replicas,
+            listed: Arc::new(listed),
             home: home_of(credentials.identity()),
             options: Arc::new(options),
         })
+    }
+
+    /// Follows changes of the list's file until `shutdown` closes, looking every
+    /// [`RELOAD_INTERVAL`].
+    pub fn watch(&self, shutdown: &Shutdown) {
+        self.watch_every(RELOAD_INTERVAL, shutdown);
+    }
+
+    /// As [`Self::watch`], looking every `interval`.
+    pub fn watch_every(&self, interval: Duration, shutdown: &Shutdown) {
+        self.listed.watch(interval, shutdown);
+    }
+
+    /// Adds gauge and counters of the list to a tier's metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        self.listed.register(registry);
     }
 
     /// Asks where addresses and accounts are; one answer per question, in order. Never fails: what

@@ -9,6 +9,7 @@ mod channel;
 mod connect;
 pub mod deadline;
 pub mod directory;
+mod host;
 pub mod server;
 mod shards;
 mod unanswered;
@@ -16,7 +17,9 @@ mod unanswered;
 pub use caller::{Caller, caller, method, peer};
 pub use channel::{Channel, ChannelOptions, channel, is_unsent};
 pub use connect::{BadEndpoint, ConnectError};
-pub use directory::{DirectoryClient, Replica};
+pub use directory::{DirectoryClient, Replica, ReplicaList};
+pub(crate) use host::fuzz as fuzz_host;
+pub use host::{BadHost, Host};
 pub use shards::ShardChannels;
 pub use unanswered::{unanswered, word_of};
 

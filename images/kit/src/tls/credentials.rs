@@ -1,13 +1,14 @@
 //! A process's own certificate, key and CA bundle, used and replaced as one set.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use prometheus_client::registry::Registry;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
@@ -17,52 +18,59 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use wire::identity::{Identity, Tier};
 
 use super::error::LoadError;
-use super::files::{self, Stamp};
+use super::files;
+use super::identity_files::IdentityFiles;
 use super::peer::peer_identity;
-use super::reload::{self, Reloads, Source};
+use super::reload::{Reloads, WHAT};
 use super::verify::{ExactPeer, SameCluster};
-use super::{provider, server_name};
+use super::{Bundle, provider, server_name};
 use crate::lifecycle::Shutdown;
+use crate::reload::{self, Counts, Source, Stamp};
 
-/// An identity folder (`ca.pem`, `cert.pem`, `key.pem`) in use; cheap to clone.
+/// An identity in use; cheap to clone.
 ///
 /// The configurations made from it always work with the newest good set: connections that stand go
 /// on with the old one, new ones use the new.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    dir: Arc<PathBuf>,
+    files: Arc<IdentityFiles>,
     identity: Arc<Identity>,
     first_stamps: Arc<Vec<Stamp>>,
     current: Current,
     reloads: Reloads,
+    bundle: Bundle,
 }
 
 impl Credentials {
-    /// Reads an identity folder. The certificate must name an identity, fit its key, and be valid
-    /// now under the bundle beside it.
-    pub fn load(dir: &Path) -> Result<Self, LoadError> {
-        let first_stamps = Arc::new(stamps(dir));
-        let set = Set::load(dir)?;
+    /// Reads an identity, given by its folder or its files. The certificate must name an identity,
+    /// fit its key, and be valid now under the bundle beside it.
+    pub fn load(files: impl Into<IdentityFiles>) -> Result<Self, LoadError> {
+        let files = files.into();
+        let first_stamps = Arc::new(files.stamps());
+        let bundle = Bundle::default();
+        let set = Set::load(&files)?;
+        bundle.note(&set.certificates);
         let identity = Arc::new(set.identity.clone());
         let reloads = Reloads::default();
         reloads.note_validity(&set.pair);
         Ok(Self {
-            dir: Arc::new(dir.to_owned()),
+            files: Arc::new(files),
             identity,
             first_stamps,
             current: Current::new(set),
             reloads,
+            bundle,
         })
     }
 
-    /// As [`Self::load`], and the folder must belong to an instance of `tier`.
-    pub fn load_for(tier: Tier, dir: &Path) -> Result<Self, LoadError> {
-        let credentials = Self::load(dir)?;
+    /// As [`Self::load`], and it must be an instance of `tier`.
+    pub fn load_for(tier: Tier, files: impl Into<IdentityFiles>) -> Result<Self, LoadError> {
+        let credentials = Self::load(files)?;
         if credentials.identity.tier() == tier {
             return Ok(credentials);
         }
         Err(LoadError::Tier {
-            path: dir.join(CERT),
+            path: credentials.files.cert.clone(),
             expected: tier,
             found: Identity::clone(&credentials.identity),
         })
@@ -92,7 +100,18 @@ impl Credentials {
         reload::watch(self.clone(), interval, shutdown.clone());
     }
 
-    /// Counters of reloads, to be registered with the tier's metrics.
+    /// Adds the counters of reloads and the bundle's fingerprint to a tier's metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        self.reloads.register(METRICS, registry);
+        self.bundle.register(METRICS, registry);
+    }
+
+    /// The CA bundle in use.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Counters of reloads.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
     }
@@ -131,7 +150,13 @@ impl Credentials {
     }
 }
 
+/// What metrics of an identity begin with.
+const METRICS: &str = "identity";
+
 impl Source for Credentials {
+    type Error = LoadError;
+    const WHAT: &'static str = WHAT;
+
     fn name(&self) -> String {
         self.identity.to_string()
     }
@@ -141,63 +166,59 @@ impl Source for Credentials {
     }
 
     fn stamps(&self) -> Vec<Stamp> {
-        stamps(&self.dir)
+        self.files.stamps()
     }
 
     fn reload(&self) -> Result<(), LoadError> {
-        let set = Set::load(&self.dir)?;
+        let set = Set::load(&self.files)?;
         if set.identity != *self.identity {
             return Err(LoadError::Changed {
-                path: self.dir.join(CERT),
+                path: self.files.cert.clone(),
                 expected: Identity::clone(&self.identity),
                 found: set.identity,
             });
         }
         self.reloads.note_validity(&set.pair);
+        self.bundle.note(&set.certificates);
         self.current.replace(set);
         Ok(())
     }
 
-    fn reloads(&self) -> &Reloads {
-        &self.reloads
+    fn counts(&self) -> &Counts {
+        &self.reloads.counts
+    }
+
+    fn report(&self) {
+        self.reloads.report(&self.name());
     }
 }
-
-fn stamps(dir: &Path) -> Vec<Stamp> {
-    [CA, CERT, KEY]
-        .map(|file| files::stamp(&dir.join(file)))
-        .to_vec()
-}
-
-/// Name of the CA bundle in an identity folder.
-pub(crate) const CA: &str = "ca.pem";
-/// Name of the certificate chain.
-pub(crate) const CERT: &str = "cert.pem";
-/// Name of the private key.
-pub(crate) const KEY: &str = "key.pem";
 
 /// What belongs together: never a new certificate with an old key or bundle.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) identity: Identity,
+    /// Of the bundle.
+    certificates: Vec<CertificateDer<'static>>,
     pub(super) pair: Arc<CertifiedKey>,
     pub(super) clients: Arc<dyn ClientCertVerifier>,
     pub(super) servers: Arc<WebPkiServerVerifier>,
 }
 
 impl Set {
-    fn load(dir: &Path) -> Result<Self, LoadError> {
-        let (ca, cert, key) = (dir.join(CA), dir.join(CERT), dir.join(KEY));
-        let roots = Arc::new(files::load_roots(&ca)?);
-        let pair = files::load_pair(&cert, &key)?;
+    fn load(files: &IdentityFiles) -> Result<Self, LoadError> {
+        let IdentityFiles { ca, cert, key } = files;
+        let certificates = files::load_certificates(ca)?;
+        let roots = Arc::new(files::roots(&certificates, ca)?);
+        let pair = files::load_pair(cert, key)?;
         let identity = peer_identity(&pair.cert).map_err(|source| LoadError::Identity {
             path: cert.clone(),
             source,
         })?;
-        let (clients, servers) = verifiers(roots, &ca)?;
-        check_own_chain(&servers, &pair, &cert)?;
+        let (clients, servers) = verifiers(roots, ca)?;
+        check_own_chain(&servers, &pair, cert)?;
         Ok(Self {
             identity,
+            certificates,
             pair: Arc::new(pair),
             clients,
             servers,

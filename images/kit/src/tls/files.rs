@@ -1,8 +1,7 @@
-//! Certificates, keys and bundles on disk, and when they change.
+//! Certificates, keys and bundles on disk.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -16,20 +15,6 @@ use super::provider;
 /// No bundle of a few CAs, chain or key comes near this.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What a file looked like: modification time, size and inode, or `None` when it is not there.
-/// Kubernetes swaps a link to a new folder, so the inode alone tells; editors keep neither.
-pub(super) type Stamp = Option<(i64, i64, u64, u64)>;
-
-pub(super) fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.size(),
-        metadata.ino(),
-    ))
-}
-
 /// A chain and its key, which must fit.
 pub(super) fn load_pair(cert: &Path, key: &Path) -> Result<CertifiedKey, LoadError> {
     let chain = load_certificates(cert)?;
@@ -41,18 +26,23 @@ pub(super) fn load_pair(cert: &Path, key: &Path) -> Result<CertifiedKey, LoadErr
 }
 
 /// A bundle of one or more CAs, all of them trusted.
-pub(super) fn load_roots(path: &Path) -> Result<RootCertStore, LoadError> {
+pub(super) fn roots(
+    certificates: &[CertificateDer<'static>],
+    path: &Path,
+) -> Result<RootCertStore, LoadError> {
     let mut roots = RootCertStore::empty();
-    for certificate in load_certificates(path)? {
-        roots.add(certificate).map_err(|source| LoadError::Anchor {
-            path: path.to_owned(),
-            source,
-        })?;
+    for certificate in certificates {
+        roots
+            .add(certificate.clone())
+            .map_err(|source| LoadError::Anchor {
+                path: path.to_owned(),
+                source,
+            })?;
     }
     Ok(roots)
 }
 
-fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+pub(super) fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
     let pem = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {

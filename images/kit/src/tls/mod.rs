@@ -9,18 +9,22 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 
+mod bundle;
 mod credentials;
 mod error;
 mod expiry;
 mod files;
+mod identity_files;
 pub mod peer;
 mod public;
 mod reload;
 mod verify;
 
+pub use bundle::{Bundle, BundleFile, fingerprint};
 pub use credentials::Credentials;
-pub(crate) use credentials::{CA, CERT, KEY};
 pub use error::{LoadError, PeerError, explain};
+pub use identity_files::IdentityFiles;
+pub(crate) use identity_files::{CA, CERT, KEY};
 pub use peer::peer_identity;
 pub use public::PublicTls;
 pub use reload::Reloads;

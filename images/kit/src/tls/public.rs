@@ -10,10 +10,11 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::error::LoadError;
-use super::files::{self, Stamp};
+use super::files;
 use super::provider;
-use super::reload::{self, Reloads, Source};
+use super::reload::{Reloads, WHAT};
 use crate::lifecycle::Shutdown;
+use crate::reload::{self, Counts, Source, Stamp};
 
 /// A public certificate chain and its key, in use; cheap to clone. Asks for no client certificate.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ impl PublicTls {
     /// Reads a chain and its key, in PEM form. Its host names and dates are not judged: a mail
     /// server with an expired certificate is better than none.
     pub fn load(cert: &Path, key: &Path) -> Result<Self, LoadError> {
-        let first_stamps = vec![files::stamp(cert), files::stamp(key)];
+        let first_stamps = vec![reload::stamp(cert), reload::stamp(key)];
         let pair = Arc::new(files::load_pair(cert, key)?);
         let reloads = Reloads::default();
         reloads.note_validity(&pair);
@@ -76,6 +77,9 @@ impl PublicTls {
 }
 
 impl Source for PublicTls {
+    type Error = LoadError;
+    const WHAT: &'static str = WHAT;
+
     fn name(&self) -> String {
         self.files.cert.display().to_string()
     }
@@ -86,8 +90,8 @@ impl Source for PublicTls {
 
     fn stamps(&self) -> Vec<Stamp> {
         vec![
-            files::stamp(&self.files.cert),
-            files::stamp(&self.files.key),
+            reload::stamp(&self.files.cert),
+            reload::stamp(&self.files.key),
         ]
     }
 
@@ -98,8 +102,12 @@ impl Source for PublicTls {
         Ok(())
     }
 
-    fn reloads(&self) -> &Reloads {
-        &self.reloads
+    fn counts(&self) -> &Counts {
+        &self.reloads.counts
+    }
+
+    fn report(&self) {
+        self.reloads.report(&self.name());
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use buzonera_kit::rpc::DirectoryClient;
+use buzonera_kit::lifecycle::Shutdown;
 use buzonera_kit::rpc::directory::{DirectoryOptions, MAX_BATCH, Replica as Configured};
+use buzonera_kit::rpc::{DirectoryClient, ReplicaList};
 use buzonera_kit::services::directory_client::DirectoryClient as RawClient;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -53,6 +54,11 @@ fn configured(instance: &str, endpoint: String) -> Configured {
 }
 
 fn client(cluster: &Cluster, replicas: &[Configured]) -> DirectoryClient {
+    let list = ReplicaList::Fixed(replicas.to_vec());
+    client_of(cluster, list)
+}
+
+fn client_of(cluster: &Cluster, list: ReplicaList) -> DirectoryClient {
     let options = DirectoryOptions {
         fail_over: FAIL_OVER,
         resolve_deadline: Duration::from_secs(3),
@@ -61,7 +67,7 @@ fn client(cluster: &Cluster, replicas: &[Configured]) -> DirectoryClient {
         channel: quick(),
     };
     let proxy = cluster.credentials(Tier::Proxy, "proxy-0");
-    DirectoryClient::new(replicas, &proxy, options).unwrap()
+    DirectoryClient::of(list, &proxy, options).unwrap()
 }
 
 fn questions(count: usize) -> Vec<ResolveQuery> {
@@ -270,4 +276,42 @@ fn a_list_that_cannot_work_is_refused() {
         "{bad}"
     );
     refused(&[configured("Directory 0", "127.0.0.1:1".to_owned())]);
+}
+
+#[tokio::test]
+async fn replicas_come_and_go_by_a_file() {
+    let cluster = Cluster::new();
+    let replicas = ["directory-0", "directory-1"].map(|name| Replica::start(&cluster, name));
+    let lines = replicas
+        .each_ref()
+        .map(|replica| format!("{}\n", configured(&replica.instance, replica.endpoint())));
+    let file = cluster.dir.path().join("replicas");
+    std::fs::write(&file, &lines[0]).unwrap();
+    let client = client_of(&cluster, ReplicaList::File(file.clone()));
+    let shutdown = Shutdown::new(Duration::ZERO, Duration::ZERO);
+    client.watch_every(Duration::from_millis(10), &shutdown);
+    let both_answer = async || {
+        let before = replicas.each_ref().map(Replica::calls);
+        for _ in 0..4 {
+            assert_ne!(client.resolve(questions(1)).await, [Answer::NotMe]);
+        }
+        let after = replicas.each_ref().map(Replica::calls);
+        [0, 1].map(|at| after[at] > before[at])
+    };
+    assert_eq!(both_answer().await, [true, false]);
+
+    std::fs::write(&file, lines.concat()).unwrap();
+    until("the second is asked", async || {
+        both_answer().await == [true, true]
+    })
+    .await;
+    // An emptied list is a mistake: the last good one stays.
+    std::fs::write(&file, "").unwrap();
+    std::fs::write(&file, "directory-0").unwrap();
+    assert_eq!(both_answer().await, [true, true]);
+    std::fs::write(&file, &lines[1]).unwrap();
+    until("the first is not", async || {
+        both_answer().await == [false, true]
+    })
+    .await;
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use buzonera_kit::rpc::{channel, is_unsent};
+use buzonera_kit::tls::{Credentials, IdentityFiles};
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
@@ -218,4 +219,27 @@ impl ResolvesClientCert for Stolen {
     fn has_certs(&self) -> bool {
         true
     }
+}
+
+#[tokio::test]
+async fn a_folder_may_hold_the_identities_of_all_instances() {
+    let cluster = Cluster::new();
+    let shared = cluster.dir.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    for instance in ["mx-0", "mx-1"] {
+        cluster.credentials(Tier::Mx, instance);
+        let own = cluster.folder(Tier::Mx, instance);
+        std::fs::copy(own.join("ca.pem"), shared.join("ca.pem")).unwrap();
+        for file in ["cert.pem", "key.pem"] {
+            std::fs::copy(own.join(file), shared.join(format!("{instance}.{file}"))).unwrap();
+        }
+    }
+    for instance in ["mx-0", "mx-1"] {
+        let files = IdentityFiles::new(&shared, Some(instance));
+        let credentials = Credentials::load_for(Tier::Mx, files).unwrap();
+        assert_eq!(credentials.identity().instance(), instance);
+    }
+    let missing = Credentials::load_for(Tier::Mx, IdentityFiles::new(&shared, None));
+    let missing = missing.unwrap_err().to_string();
+    assert!(missing.contains("shared/cert.pem"), "{missing}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use buzonera_kit::lifecycle::{DRAIN, Shutdown};
-use buzonera_kit::tls::{Credentials, peer_identity, server_name};
+use buzonera_kit::tls::{Credentials, fingerprint, peer_identity, server_name};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wire::identity::Tier;
@@ -39,6 +39,7 @@ async fn new_connections_use_the_new_set_and_old_ones_live() {
         server.reloads().done() >= 1 && mx.reloads().done() >= 1
     })
     .await;
+    assert_eq!(mx.bundle().fingerprint(), fingerprint(&both).unwrap());
 
     assert!(old.is_connected());
     ask(&old).await.unwrap();

@@ -3,12 +3,14 @@
 mod limits;
 mod timeouts;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::config::{Key, Problem, Settings};
-use kit::rpc::Replica;
+use kit::listener::ListenAt;
+use kit::rpc::directory::BadReplica;
+use kit::rpc::{Replica, ReplicaList};
+use kit::tls::IdentityFiles;
 use serde::{Deserialize, Serialize};
 
 pub use limits::{Limits, SpoolLimits};
@@ -22,19 +24,23 @@ pub struct Config {
     pub hostname: String,
     /// Identity folder (`ca.pem`, `cert.pem`, `key.pem`) of tier mx.
     pub identity: PathBuf,
+    /// Which of several identities in the folder; none: it holds one.
+    pub instance: Option<String>,
     /// The directory's replicas, at least one.
     pub directory: Vec<Replica>,
+    /// A file that lists them instead; it is read again when it changes.
+    pub directory_file: Option<PathBuf>,
     /// The volume: spool, and bodies too large for memory.
     pub data: PathBuf,
     /// Where SMTP listens.
-    pub smtp_listen: SocketAddr,
+    pub smtp_listen: ListenAt,
     /// Where LMTP listens, if at all.
-    pub lmtp_listen: Option<SocketAddr>,
+    pub lmtp_listen: Option<ListenAt>,
     /// LMTP over TLS from the first octet, for clients with a certificate of the cluster's CA.
     /// Without it LMTP stays on loopback.
     pub lmtp_client_certificates: bool,
     /// Where administrators reach the spool, by mutual TLS.
-    pub rpc_listen: SocketAddr,
+    pub rpc_listen: ListenAt,
     /// The certificate chain for STARTTLS, PEM; none: it is not offered.
     pub tls_cert: Option<PathBuf>,
     /// Its key.
@@ -49,16 +55,17 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         Self {
             hostname: String::new(),
             identity: PathBuf::new(),
+            instance: None,
             directory: Vec::new(),
+            directory_file: None,
             data: PathBuf::new(),
-            smtp_listen: SocketAddr::new(any, 25),
+            smtp_listen: ListenAt::Everywhere(25),
             lmtp_listen: None,
             lmtp_client_certificates: false,
-            rpc_listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), RPC_PORT),
+            rpc_listen: ListenAt::Everywhere(RPC_PORT),
             tls_cert: None,
             tls_key: None,
             limits: Limits::default(),
@@ -71,9 +78,19 @@ impl Default for Config {
 impl Config {
     /// LMTP trusts its clients, so that only certificates let them in from elsewhere. The address
     /// that breaks this rule.
-    pub(crate) fn exposed_lmtp(&self) -> Option<SocketAddr> {
-        let elsewhere = self.lmtp_listen.filter(|lmtp| !lmtp.ip().is_loopback());
+    pub(crate) fn exposed_lmtp(&self) -> Option<ListenAt> {
+        let elsewhere = self.lmtp_listen.filter(|lmtp| !lmtp.is_loopback());
         elsewhere.filter(|_| !self.lmtp_client_certificates)
+    }
+
+    /// Where its identity lies.
+    pub fn identity_files(&self) -> IdentityFiles {
+        IdentityFiles::new(&self.identity, self.instance.as_deref())
+    }
+
+    /// Where the list of directory replicas is.
+    pub fn replicas(&self) -> Result<ReplicaList, BadReplica> {
+        ReplicaList::of_settings(&self.directory, self.directory_file.as_ref())
     }
 }
 
@@ -89,15 +106,25 @@ impl Settings for Config {
             "Folder with ca.pem, cert.pem and key.pem",
         ),
         Key::new(
+            "instance",
+            "NAME",
+            "Use NAME.cert.pem and NAME.key.pem of that folder",
+        ),
+        Key::new(
             "directory",
             "INSTANCE=HOST:PORT,…",
             "The directory's replicas",
         ),
+        Key::new(
+            "directory-file",
+            "FILE",
+            "Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes",
+        ),
         Key::new("data", "DIR", "Folder for the spool"),
-        Key::new("smtp-listen", "ADDRESS:PORT", "Where SMTP listens"),
+        Key::new("smtp-listen", "ADDRESS:PORT|*:PORT", "Where SMTP listens"),
         Key::new(
             "lmtp-listen",
-            "ADDRESS:PORT",
+            "ADDRESS:PORT|*:PORT",
             "Where LMTP listens, if at all",
         ),
         Key::new(
@@ -107,7 +134,7 @@ impl Settings for Config {
         ),
         Key::new(
             "rpc-listen",
-            "ADDRESS:PORT",
+            "ADDRESS:PORT|*:PORT",
             "Where administrators reach the spool",
         ),
         Key::new("tls-cert", "FILE", "Certificate chain for STARTTLS, PEM"),
@@ -207,8 +234,8 @@ impl Settings for Config {
             ("data", empty(&self.data), "name the folder"),
             (
                 "directory",
-                self.directory.is_empty(),
-                "name one replica at least",
+                self.replicas().is_err(),
+                "name one replica at least, here or in directory-file",
             ),
             (
                 "lmtp-listen",

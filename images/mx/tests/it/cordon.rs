@@ -31,7 +31,7 @@ async fn a_cordoned_mx_lets_nobody_in_and_its_spool_goes_on() {
     let mut inside = world.client().await;
     let reply = inside.mail(&["a@ours.example"], "Subject: 1\r\n\r\n").await;
     assert!(reply.ends_with("queued"), "{reply}");
-    let mut admin = admin(&world, Tier::Admin, "root");
+    let mut admin = admin(&world, Tier::Operator, "operator");
     let status = admin.status(SpoolStatusRequest {}).await.unwrap();
     let before = SpoolStatus {
         cordoned: false,

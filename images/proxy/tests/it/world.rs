@@ -78,10 +78,11 @@ impl World {
                 instance: "directory-0".to_owned(),
                 endpoint: directory.address.to_string(),
             }],
-            pop3_listen: ANY,
-            pop3s_listen: ANY,
+            pop3_listen: ANY.into(),
+            pop3s_listen: ANY.into(),
             limits,
             throttle,
+            ..Config::default()
         };
         let proxy = Proxy::bind(config).unwrap();
         let (pop3, pop3s) = (proxy.pop3_addr(), proxy.pop3s_addr());

@@ -2,11 +2,10 @@
 //!
 //! [`serve`] accepts, `machine` says what each line means, `session` carries it out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use kit::lifecycle::Shutdown;
-use kit::listener::{Accepted, Admission, Listener, ListenerConfig};
+use kit::listener::{Accepted, Admission, ListenAt, Listener, ListenerConfig};
 use kit::tls::Credentials;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -40,7 +39,7 @@ pub struct Config {
 
 impl Config {
     /// At an address set by `flag`.
-    pub fn new(flag: &'static str, address: SocketAddr, times: Times) -> Self {
+    pub fn new(flag: &'static str, address: impl Into<ListenAt>, times: Times) -> Self {
         let listener = ListenerConfig {
             max_connections: MAX_SESSIONS,
             // All sessions come from few proxies, which have their own caps by client.
@@ -123,7 +122,9 @@ async fn handshake(
     let peer = kit::tls::peer_identity(chain)?;
     match peer.tier() {
         Tier::Proxy => Ok((stream, peer)),
-        _ => Err(Stranger::Tier(peer)),
+        Tier::Directory | Tier::Storage | Tier::Mx | Tier::Admin | Tier::Operator => {
+            Err(Stranger::Tier(peer))
+        }
     }
 }
 

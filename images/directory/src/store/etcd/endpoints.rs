@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kit::tls::IdentityFiles;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Response, Status};
 
-use super::options::{Options, TlsFiles};
+use super::options::Options;
 use super::status;
 use crate::store::Error;
 
@@ -191,7 +192,7 @@ pub(super) fn with_leader<T>(message: T) -> Request<T> {
     request
 }
 
-fn client_tls(files: &TlsFiles) -> Result<ClientTlsConfig, Error> {
+fn client_tls(files: &IdentityFiles) -> Result<ClientTlsConfig, Error> {
     let identity = Identity::from_pem(read(&files.cert)?, read(&files.key)?);
     let authority = Certificate::from_pem(read(&files.ca)?);
     Ok(ClientTlsConfig::new()

@@ -18,7 +18,7 @@ use tokio::sync::watch as channel;
 
 use self::convert::{Prefix, revision};
 use self::endpoints::{Endpoints, with_leader};
-pub use self::options::{Options, TlsFiles};
+pub use self::options::Options;
 use self::proto::TxnResponse;
 use self::proto::kv_client::KvClient;
 use self::proto::response_op::Response;

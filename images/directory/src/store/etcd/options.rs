@@ -1,7 +1,8 @@
 //! How to reach etcd, and how long to wait for it.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use kit::tls::IdentityFiles;
 
 /// One call, with all its attempts. Callers of the directory wait 5 s at most (Authenticate).
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -31,8 +32,8 @@ pub struct Options {
     pub endpoints: Vec<String>,
     /// Every key of this cluster starts with it, such as `/buzonera/example/`. Not empty.
     pub prefix: String,
-    /// For `https`.
-    pub tls: Option<TlsFiles>,
+    /// For `https`; read again for every new connection, so that renewed ones take effect.
+    pub tls: Option<IdentityFiles>,
     /// One call, with all its attempts.
     pub call_timeout: Duration,
     /// One attempt of a read.
@@ -47,17 +48,6 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// How often a watch that is behind asks where it is.
     pub progress_interval: Duration,
-}
-
-/// PEM files; read again for every new connection, so that renewed ones take effect.
-#[derive(Debug, Clone)]
-pub struct TlsFiles {
-    /// Authorities that etcd's certificate is checked against.
-    pub ca: PathBuf,
-    /// Our certificate chain.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
 }
 
 impl Options {

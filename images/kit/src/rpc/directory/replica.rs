@@ -1,6 +1,7 @@
 //! Where the directory's replicas are, as configured.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,20 @@ pub enum BadReplica {
         instance: String,
         /// Why.
         source: BadEndpoint,
+    },
+    /// By a setting and by a file.
+    #[error("directory replicas are listed twice: by a setting and in a file")]
+    Twice,
+    /// More than anybody runs.
+    #[error("{0} directory replicas are listed: write 64 at most")]
+    TooMany(usize),
+    /// A list in a file cannot be used.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
     },
     /// An instance is not a DNS label.
     #[error(transparent)]

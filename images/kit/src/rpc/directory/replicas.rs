@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::{timeout, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
@@ -26,15 +26,16 @@ use crate::tls::Credentials;
 /// All replicas, and whose turn it is.
 #[derive(Debug)]
 pub(super) struct Replicas {
-    all: Vec<Arc<Known>>,
+    all: RwLock<Vec<Arc<Known>>>,
+    credentials: Credentials,
+    options: DirectoryOptions,
     turn: AtomicUsize,
-    fail_over: Duration,
-    deadline: Duration,
 }
 
 /// One replica and how it has been.
 #[derive(Debug)]
 pub(super) struct Known {
+    configured: Replica,
     channel: Channel,
     avoid: Duration,
     avoided_until: Mutex<Option<Instant>>,
@@ -46,24 +47,39 @@ impl Replicas {
         credentials: &Credentials,
         options: &DirectoryOptions,
     ) -> Result<Self, BadReplica> {
+        let this = Self {
+            all: RwLock::default(),
+            credentials: credentials.clone(),
+            options: options.clone(),
+            turn: AtomicUsize::new(0),
+        };
+        this.replace(replicas)?;
+        Ok(this)
+    }
+
+    /// Asks these from now on; those that were known keep connection and reputation, and what was
+    /// asked of one that is not listed any more is still answered.
+    pub(super) fn replace(&self, replicas: &[Replica]) -> Result<(), BadReplica> {
+        let known = self.all.read().clone();
+        let kept = |replica: &Replica| known.iter().find(|known| known.configured == *replica);
         let all: Result<Vec<_>, _> = replicas
             .iter()
-            .map(|replica| Known::new(replica, credentials, options).map(Arc::new))
+            .map(|replica| match kept(replica) {
+                Some(known) => Ok(known.clone()),
+                None => Known::new(replica, &self.credentials, &self.options).map(Arc::new),
+            })
             .collect();
         let all = all?;
         if all.is_empty() {
             return Err(BadReplica::None);
         }
-        Ok(Self {
-            all,
-            turn: AtomicUsize::new(0),
-            fail_over: options.fail_over,
-            deadline: options.channel.deadline,
-        })
+        *self.all.write() = all;
+        Ok(())
     }
 
+    /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.all.len()
+        self.all.read().len()
     }
 
     /// All, best first, beginning with another one each time: questions are spread.
@@ -73,7 +89,7 @@ impl Replicas {
 
     /// Those to avoid come last, those not connected before them; the others in the list's order.
     fn from(&self, start: usize) -> Vec<Arc<Known>> {
-        let mut replicas = self.all.clone();
+        let mut replicas = self.all.read().clone();
         let length = replicas.len();
         replicas.rotate_left(start % length);
         for replica in &replicas {
@@ -90,7 +106,7 @@ impl Replicas {
             let connected = replica.channel.connect().await;
             connected.map(|()| replica)
         });
-        let connected = hedge::first(attempts, self.fail_over).await;
+        let connected = hedge::first(attempts, self.options.fail_over).await;
         connected.map_err(|error| match error {
             Some(error) => unsent(error),
             None => Status::unavailable("no directory replica is configured"),
@@ -103,7 +119,7 @@ impl Replicas {
         order: Vec<Arc<Known>>,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let limit = deadline::of(request.headers()).unwrap_or(self.deadline);
+        let limit = deadline::of(request.headers()).unwrap_or(self.options.channel.deadline);
         let end = tokio::time::Instant::now() + limit;
         let late = |_| {
             let limit = limit.as_millis();
@@ -138,6 +154,7 @@ impl Known {
             source,
         })?;
         Ok(Self {
+            configured: replica.clone(),
             channel,
             avoid: options.avoid,
             avoided_until: Mutex::new(None),

@@ -6,6 +6,7 @@ pub(crate) mod logs;
 mod server;
 mod shard;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -62,6 +63,9 @@ pub(crate) struct World {
     incarnations: [AtomicU64; 2],
     _directory_server: Server,
 }
+
+/// Until it listens.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Between attempts of the spool.
 const SOON: Duration = Duration::from_millis(50);
@@ -132,9 +136,9 @@ impl World {
             shards,
             shutdown: Shutdown::new(Duration::ZERO, DRAIN),
             drain: DRAIN,
-            smtp: config.smtp_listen,
-            lmtp: config.smtp_listen,
-            rpc: config.rpc_listen,
+            smtp: NOWHERE,
+            lmtp: NOWHERE,
+            rpc: NOWHERE,
             authority,
             folder,
             config,

@@ -37,7 +37,7 @@ pub(crate) struct Site {
 pub(crate) fn config() -> Config {
     Config::new(
         "--pop3-listen",
-        (Ipv4Addr::LOCALHOST, 0).into(),
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         Times::default(),
     )
 }
