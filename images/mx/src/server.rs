@@ -121,6 +121,9 @@ impl Mx {
         if let Some(address) = config.lmtp_listen {
             mail.push((Protocol::Lmtp, listen(config, Protocol::Lmtp, address)?));
         }
+        if let Some(address) = config.smtp_proxied_listen {
+            mail.push((Protocol::Smtp, listen_proxied(config, address)?));
+        }
         let rpc = ListenerConfig::new("mx-rpc", "--rpc-listen", config.rpc_listen);
         let rpc = Listener::bind(rpc)?;
         let server = Server::open(config, &credentials, &process.shutdown).await?;
@@ -151,6 +154,14 @@ impl Mx {
     /// Where SMTP listens; the real port where 0 was asked for.
     pub fn smtp_addr(&self) -> Option<SocketAddr> {
         self.addr(Protocol::Smtp)
+    }
+
+    /// Where balancers connect that say whose each connection is.
+    pub fn smtp_proxied_addr(&self) -> Option<SocketAddr> {
+        let named = |listener: &Listener| listener.name() == SMTP_PROXIED;
+        let mut mail = self.mail.iter().map(|(_, listener)| listener);
+        mail.find(|listener| named(listener))
+            .map(Listener::local_addr)
     }
 
     /// Where LMTP listens.
@@ -249,12 +260,29 @@ fn listen(config: &Config, protocol: Protocol, address: ListenAt) -> Result<List
         Protocol::Smtp => "--smtp-listen",
         Protocol::Lmtp => "--lmtp-listen",
     };
-    Listener::bind(ListenerConfig {
+    let listener = ListenerConfig::new(protocol.as_str(), flag, address);
+    Listener::bind(bounded(config, listener))
+}
+
+/// The listener for balancers, in logs and metrics.
+const SMTP_PROXIED: &str = "smtp-proxied";
+
+/// SMTP from the balancers that say whose each connection is.
+fn listen_proxied(config: &Config, address: ListenAt) -> Result<Listener, BindError> {
+    let listener = ListenerConfig {
+        proxied_from: Some(config.proxy_trusted.clone()),
+        ..ListenerConfig::new(SMTP_PROXIED, "--smtp-proxied-listen", address)
+    };
+    Listener::bind(bounded(config, listener))
+}
+
+fn bounded(config: &Config, listener: ListenerConfig) -> ListenerConfig {
+    ListenerConfig {
         max_connections: config.limits.max_connections,
         max_per_address: config.limits.max_per_address,
         share: Share::Inbound,
-        ..ListenerConfig::new(protocol.as_str(), flag, address)
-    })
+        ..listener
+    }
 }
 
 /// One connection; refused ones are told why.

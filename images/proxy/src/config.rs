@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::config::{Key, Problem, Settings};
-use kit::listener::{KeepAlive, ListenAt, MAX_CONNECTIONS, MAX_PER_ADDRESS};
+use kit::listener::{KeepAlive, ListenAt, MAX_CONNECTIONS, MAX_PER_ADDRESS, Network};
 use kit::rpc::directory::BadReplica;
 use kit::rpc::{Replica, ReplicaList};
 use kit::tls::IdentityFiles;
@@ -32,6 +32,13 @@ pub struct Config {
     pub pop3_listen: ListenAt,
     /// Where mail clients connect by TLS.
     pub pop3s_listen: ListenAt,
+    /// As `pop3_listen`, behind a balancer that begins each connection with a PROXY header (version
+    /// 2), if at all.
+    pub pop3_proxied_listen: Option<ListenAt>,
+    /// As `pop3s_listen`, likewise.
+    pub pop3s_proxied_listen: Option<ListenAt>,
+    /// The networks of such balancers; whoever else connects there is dropped.
+    pub proxy_trusted: Vec<Network>,
     /// Bounds and times.
     pub limits: Limits,
     /// Waits after failed logins.
@@ -115,6 +122,9 @@ impl Default for Config {
             directory_file: None,
             pop3_listen: ListenAt::Everywhere(110),
             pop3s_listen: ListenAt::Everywhere(995),
+            pop3_proxied_listen: None,
+            pop3s_proxied_listen: None,
+            proxy_trusted: Vec::new(),
             limits: Limits::default(),
             throttle: Rules::default(),
         }
@@ -170,6 +180,21 @@ impl Settings for Config {
             "pop3s-listen",
             "ADDRESS:PORT|*:PORT",
             "Where mail clients connect by TLS",
+        ),
+        Key::new(
+            "pop3-proxied-listen",
+            "ADDRESS:PORT|*:PORT",
+            "As pop3-listen, behind a balancer that speaks PROXY v2",
+        ),
+        Key::new(
+            "pop3s-proxied-listen",
+            "ADDRESS:PORT|*:PORT",
+            "As pop3s-listen, behind a balancer that speaks PROXY v2",
+        ),
+        Key::new(
+            "proxy-trusted",
+            "ADDRESS/BITS,…",
+            "Networks of these balancers; no one else may connect there",
         ),
         Key::new("limits.max-connections", "N", "Connections of each port"),
         Key::new(
@@ -268,6 +293,14 @@ impl Settings for Config {
                 "name one replica at least, here or in directory-file",
             ),
         ];
+        let proxied = [self.pop3_proxied_listen, self.pop3s_proxied_listen];
+        let proxied = proxied.iter().any(Option::is_some);
+        let trusted = (proxied == self.proxy_trusted.is_empty()).then(|| {
+            Problem::of(
+                "proxy-trusted",
+                "goes with pop3-proxied-listen or pop3s-proxied-listen",
+            )
+        });
         let limits = &self.limits;
         let zero = [
             ("limits.max-connections", limits.max_connections == 0),
@@ -287,6 +320,7 @@ impl Settings for Config {
             .map(|(key, _, what)| Problem::of(key, what))
             .chain(zero.map(|(key, _)| Problem::of(key, "must be above 0")))
             .chain(short)
+            .chain(trusted)
             .collect()
     }
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::join_all;
 use kit::lifecycle::Shutdown;
 use kit::listener::{BindError, Listener, ListenerConfig, Share};
 use kit::process::Process;
@@ -65,6 +66,8 @@ pub struct Proxy {
     metrics: Metrics,
     pop3: Listener,
     pop3s: Listener,
+    /// Behind balancers that say whose each connection is.
+    proxied: Vec<(Entry, Listener)>,
 }
 
 /// Opens the ports and serves until the process is to end and the sessions are done. Readiness
@@ -93,8 +96,9 @@ impl Proxy {
         let options = DirectoryOptions::default();
         let directory = DirectoryClient::of(config.replicas()?, &credentials, options)?;
         let limits = config.limits;
-        let bind = |name, flag, address| {
+        let bind = |name, flag, address, proxied_from| {
             Listener::bind(ListenerConfig {
+                proxied_from,
                 max_connections: limits.max_connections,
                 max_per_address: limits.max_per_address,
                 share: Share::Readers,
@@ -102,9 +106,30 @@ impl Proxy {
                 ..ListenerConfig::new(name, flag, address)
             })
         };
+        let mut proxied = Vec::new();
+        for (entry, name, flag, address) in [
+            (
+                Entry::StartTls,
+                "pop3-proxied",
+                "--pop3-proxied-listen",
+                config.pop3_proxied_listen,
+            ),
+            (
+                Entry::Implicit,
+                "pop3s-proxied",
+                "--pop3s-proxied-listen",
+                config.pop3s_proxied_listen,
+            ),
+        ] {
+            if let Some(address) = address {
+                let trusted = Some(config.proxy_trusted.clone());
+                proxied.push((entry, bind(name, flag, address, trusted)?));
+            }
+        }
         Ok(Self {
-            pop3: bind("pop3", "--pop3-listen", config.pop3_listen)?,
-            pop3s: bind("pop3s", "--pop3s-listen", config.pop3s_listen)?,
+            pop3: bind("pop3", "--pop3-listen", config.pop3_listen, None)?,
+            pop3s: bind("pop3s", "--pop3s-listen", config.pop3s_listen, None)?,
+            proxied,
             metrics: Metrics::default(),
             credentials,
             public,
@@ -124,11 +149,22 @@ impl Proxy {
         self.pop3s.local_addr()
     }
 
+    /// Where balancers connect that say whose each connection is, in the order of the settings.
+    pub fn proxied_addrs(&self) -> Vec<SocketAddr> {
+        let listeners = self.proxied.iter();
+        listeners
+            .map(|(_, listener)| listener.local_addr())
+            .collect()
+    }
+
     /// Adds its counters; `registry` gives them the prefix `buzonera_proxy_`.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.pop3.metrics().register(registry);
         self.pop3s.metrics().register(registry);
+        for (_, listener) in &self.proxied {
+            listener.metrics().register(registry);
+        }
         self.credentials.register(registry);
         self.directory.register(registry);
         self.public.reloads().register("public", registry);
@@ -139,19 +175,19 @@ impl Proxy {
         self.credentials.watch(&shutdown);
         self.public.watch(&shutdown);
         self.directory.watch(&shutdown);
-        let (front, pop3, pop3s) = self.into_front(shutdown.clone());
-        let each = |listener: Listener, entry| {
-            let front = &front;
+        let (front, listeners) = self.into_front(shutdown.clone());
+        let accepting = listeners.into_iter().map(|(entry, listener)| {
+            let front = front.clone();
             listener.each(&shutdown, "POP3 clients", move |accepted| {
                 pop3::serve(front.clone(), entry, accepted)
             })
-        };
-        tokio::join!(each(pop3, Entry::StartTls), each(pop3s, Entry::Implicit));
+        });
+        join_all(accepting).await;
         // What was cut is named where the process ends.
         let _ = shutdown.drained().await;
     }
 
-    fn into_front(self, shutdown: Shutdown) -> (Arc<Front>, Listener, Listener) {
+    fn into_front(self, shutdown: Shutdown) -> (Arc<Front>, Vec<(Entry, Listener)>) {
         let limits = self.limits;
         let front = Front {
             gate: Gate::new(
@@ -173,6 +209,9 @@ impl Proxy {
             metrics: self.metrics,
             shutdown,
         };
-        (Arc::new(front), self.pop3, self.pop3s)
+        let mut listeners = self.proxied;
+        listeners.push((Entry::StartTls, self.pop3));
+        listeners.push((Entry::Implicit, self.pop3s));
+        (Arc::new(front), listeners)
     }
 }

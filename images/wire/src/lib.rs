@@ -10,6 +10,7 @@ pub mod handoff;
 pub mod identity;
 pub mod ids;
 pub mod pop3;
+pub mod proxy_header;
 pub mod rpc;
 pub mod sasl;
 pub mod secret;

@@ -5,6 +5,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::admission::Doors;
+use super::proxied::Refused;
 
 /// Counters of one listener.
 #[derive(Debug, Clone)]
@@ -16,10 +17,11 @@ pub struct ListenerMetrics {
     address_full: Counter,
     no_descriptors: Counter,
     dropped: Counter,
+    proxied: Refused,
 }
 
 impl Doors {
-    pub(super) fn metrics(&self, name: &'static str) -> ListenerMetrics {
+    pub(super) fn metrics(&self, name: &'static str, proxied: Refused) -> ListenerMetrics {
         ListenerMetrics {
             name,
             open: self.open.clone(),
@@ -28,13 +30,15 @@ impl Doors {
             address_full: self.address_full.clone(),
             no_descriptors: self.no_descriptors.clone(),
             dropped: self.dropped.clone(),
+            proxied,
         }
     }
 }
 
 impl ListenerMetrics {
     /// Adds the counters to a registry, each labelled `listener="NAME"`; refusals also by `reason`:
-    /// `full`, `address`, `descriptors`, or `flood` for those that were dropped without a word.
+    /// `full`, `address`, `descriptors`; those that were dropped without a word as `flood`, `untrusted`
+    /// (not from a balancer of ours) or `header` (a balancer did not say whose it is).
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_label(("listener".into(), self.name.into()));
         registry.register("connections", "Connections open now", self.open.clone());
@@ -48,6 +52,8 @@ impl ListenerMetrics {
             ("address", &self.address_full),
             ("descriptors", &self.no_descriptors),
             ("flood", &self.dropped),
+            ("untrusted", &self.proxied.untrusted),
+            ("header", &self.proxied.no_header),
         ] {
             let labelled = registry.sub_registry_with_label(("reason".into(), reason.into()));
             labelled.register(

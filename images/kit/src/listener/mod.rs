@@ -12,19 +12,28 @@ mod admission;
 mod at;
 mod descriptors;
 mod metrics;
+mod network;
+mod proxied;
 mod refusal;
 
 pub use admission::{Admission, Permit, Reason};
-pub(crate) use at::fuzz;
 pub use at::{BadListenAt, ListenAt};
 pub use descriptors::Share;
 pub use metrics::ListenerMetrics;
+pub use network::{BadNetwork, Network};
 pub use refusal::Refusal;
 
 use admission::Doors;
 use descriptors::Descriptors;
+use proxied::Headers;
 
 use crate::lifecycle::Shutdown;
+
+/// Feeds any text to the parsers of this room's settings.
+pub(crate) fn fuzz(text: &str) {
+    at::fuzz(text);
+    network::fuzz(text);
+}
 
 /// How a listener is bound and bounded.
 #[derive(Debug, Clone)]
@@ -43,6 +52,9 @@ pub struct ListenerConfig {
     pub share: Share,
     /// How a dead peer is noticed.
     pub keep_alive: KeepAlive,
+    /// The networks of the balancers that say by a header whose each connection is; all others are
+    /// dropped. `None`: connections come without one.
+    pub proxied_from: Option<Vec<Network>>,
 }
 
 impl ListenerConfig {
@@ -56,6 +68,7 @@ impl ListenerConfig {
             max_per_address: MAX_INSIDE_PER_ADDRESS,
             share: Share::Inside,
             keep_alive: KeepAlive::default(),
+            proxied_from: None,
         }
     }
 }
@@ -134,6 +147,7 @@ pub struct Listener {
     local: SocketAddr,
     keep_alive: KeepAlive,
     doors: Arc<Doors>,
+    headers: Option<Headers>,
 }
 
 /// One connection, admitted or to be refused.
@@ -141,7 +155,8 @@ pub struct Listener {
 pub struct Accepted {
     /// The connection, with TCP_NODELAY, keep-alive and TCP_USER_TIMEOUT set.
     pub stream: TcpStream,
-    /// The client's address; an IPv4 client of an IPv6 socket shows as IPv4.
+    /// The client's address, as its balancer told if there is one; an IPv4 client of an IPv6 socket
+    /// shows as IPv4.
     pub peer: SocketAddr,
     /// Keep it as long as the connection.
     pub admission: Admission,
@@ -169,6 +184,9 @@ impl Listener {
                 config.share,
                 Descriptors::of_process(),
             ),
+            headers: config
+                .proxied_from
+                .map(|trusted| Headers::new(config.name, trusted)),
         })
     }
 
@@ -184,33 +202,14 @@ impl Listener {
 
     /// Its counters, to be registered with the tier's metrics.
     pub fn metrics(&self) -> ListenerMetrics {
-        self.doors.metrics(self.name)
-    }
-
-    /// The next connection. Never fails: errors of a connection skip it, and when the process is
-    /// out of descriptors or memory it waits a moment instead of spinning. Cancel-safe.
-    pub async fn accept(&self) -> Accepted {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, peer)) => match self.admit(stream, peer) {
-                    Some(accepted) => return accepted,
-                    None => pause = FIRST_PAUSE,
-                },
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::warn!(listener = self.name, %error, ?pause, "cannot accept");
-                    sleep(pause).await;
-                    pause = LONGEST_PAUSE.min(pause * 2);
-                }
-            }
-        }
+        let proxied = self.headers.as_ref().map(|headers| headers.refused.clone());
+        self.doors.metrics(self.name, proxied.unwrap_or_default())
     }
 
     /// Takes connections until `shutdown` closes; then the port is closed. Each is served in a task
     /// of its own, guarded by `name`, and cut at the deadline.
     pub async fn each<Serving>(
-        self,
+        mut self,
         shutdown: &Shutdown,
         name: &'static str,
         serve: impl Fn(Accepted) -> Serving,
@@ -227,9 +226,40 @@ impl Listener {
         }
     }
 
+    /// The next connection; behind balancers, the next whose header has come. Never fails: errors of
+    /// a connection skip it, and when the process is out of descriptors or memory it waits a moment
+    /// instead of spinning. Cancel-safe.
+    pub async fn accept(&mut self) -> Accepted {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let next = tokio::select! {
+                next = self.socket.accept() => next,
+                (stream, client) = next_of(&mut self.headers) => match self.admit(stream, client) {
+                    Some(accepted) => return accepted,
+                    None => continue,
+                },
+            };
+            match (next, &mut self.headers) {
+                (Ok((stream, peer)), Some(headers)) => {
+                    headers.read(stream, canonical(peer));
+                    pause = FIRST_PAUSE;
+                }
+                (Ok((stream, peer)), None) => match self.admit(stream, canonical(peer)) {
+                    Some(accepted) => return accepted,
+                    None => pause = FIRST_PAUSE,
+                },
+                (Err(error), _) if is_of_one_connection(&error) => {}
+                (Err(error), _) => {
+                    tracing::warn!(listener = self.name, %error, ?pause, "cannot accept");
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+            }
+        }
+    }
+
     /// `None`: dropped, because the peer is gone or even the refusals are too many.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if let Err(error) = self.keep_alive.apply(&stream) {
             tracing::debug!(listener = self.name, %peer, %error, "gone before it was accepted");
             return None;
@@ -241,6 +271,18 @@ impl Listener {
             admission,
         })
     }
+}
+
+/// The next connection whose balancer has said whose it is; without balancers, none ever.
+async fn next_of(headers: &mut Option<Headers>) -> (TcpStream, SocketAddr) {
+    match headers {
+        Some(headers) => headers.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

@@ -72,7 +72,7 @@ async fn run(config: Sample, process: Process) -> Result<(), std::io::Error> {
     if config.hold {
         process.shutdown.spawn("held", std::future::pending());
     }
-    let listener = Listener::bind(ListenerConfig::new("sample", "--listen", ANY)).unwrap();
+    let mut listener = Listener::bind(ListenerConfig::new("sample", "--listen", ANY)).unwrap();
     tell(&format!("listening {}", listener.local_addr()));
     let mut inside = Vec::new();
     loop {

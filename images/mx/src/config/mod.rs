@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kit::config::{Key, Problem, Settings};
-use kit::listener::ListenAt;
+use kit::listener::{ListenAt, Network};
 use kit::rpc::directory::BadReplica;
 use kit::rpc::{Replica, ReplicaList};
 use kit::tls::IdentityFiles;
@@ -34,6 +34,11 @@ pub struct Config {
     pub data: PathBuf,
     /// Where SMTP listens.
     pub smtp_listen: ListenAt,
+    /// Where SMTP listens behind a balancer that begins each connection with a PROXY header (version
+    /// 2), if at all.
+    pub smtp_proxied_listen: Option<ListenAt>,
+    /// The networks of such balancers; whoever else connects there is dropped.
+    pub proxy_trusted: Vec<Network>,
     /// Where LMTP listens, if at all.
     pub lmtp_listen: Option<ListenAt>,
     /// LMTP over TLS from the first octet, for clients with a certificate of the cluster's CA.
@@ -63,6 +68,8 @@ impl Default for Config {
             directory_file: None,
             data: PathBuf::new(),
             smtp_listen: ListenAt::Everywhere(25),
+            smtp_proxied_listen: None,
+            proxy_trusted: Vec::new(),
             lmtp_listen: None,
             lmtp_client_certificates: false,
             rpc_listen: ListenAt::Everywhere(RPC_PORT),
@@ -122,6 +129,16 @@ impl Settings for Config {
         ),
         Key::new("data", "DIR", "Folder for the spool"),
         Key::new("smtp-listen", "ADDRESS:PORT|*:PORT", "Where SMTP listens"),
+        Key::new(
+            "smtp-proxied-listen",
+            "ADDRESS:PORT|*:PORT",
+            "Where SMTP listens behind a balancer that speaks PROXY v2, if at all",
+        ),
+        Key::new(
+            "proxy-trusted",
+            "ADDRESS/BITS,…",
+            "Networks of these balancers; no one else may connect there",
+        ),
         Key::new(
             "lmtp-listen",
             "ADDRESS:PORT|*:PORT",
@@ -241,6 +258,11 @@ impl Settings for Config {
                 "lmtp-listen",
                 self.exposed_lmtp().is_some(),
                 "stay on loopback, or set lmtp-client-certificates too",
+            ),
+            (
+                "proxy-trusted",
+                self.smtp_proxied_listen.is_some() == self.proxy_trusted.is_empty(),
+                "goes with smtp-proxied-listen",
             ),
             (
                 "tls-key",

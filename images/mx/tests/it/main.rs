@@ -14,6 +14,7 @@ mod hostile;
 mod limits;
 mod lmtp;
 mod outcomes;
+mod proxied;
 mod recipients;
 mod shutdown;
 mod spooling;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use wire::proxy_header::header;
 
 use crate::world::{HOST, LOGIN, PASSWORD, PATIENCE};
 
@@ -33,6 +34,15 @@ impl Client {
             .bind(SocketAddr::new(from.parse().unwrap(), 0))
             .unwrap();
         Self::over(socket.connect(to).await.unwrap())
+    }
+
+    /// A balancer's connection for a client.
+    pub(crate) async fn through_balancer(to: SocketAddr, client: &str) -> Self {
+        let mut connection = Self::connect(to).await;
+        let header = header(client.parse().unwrap(), to);
+        connection.io.write_all(&header).await.unwrap();
+        connection.io.flush().await.unwrap();
+        connection
     }
 
     fn over(stream: impl Io + 'static) -> Self {

@@ -9,6 +9,7 @@ mod limits;
 mod login;
 mod metrics;
 mod moved;
+mod proxied;
 mod shard;
 mod stls;
 mod throttle;

@@ -75,3 +75,23 @@ async fn an_attack_from_elsewhere_does_not_slow_the_user() {
     );
     world.logged_in().await;
 }
+
+#[tokio::test]
+async fn behind_a_balancer_an_attack_does_not_slow_its_other_clients() {
+    let world = world(PATIENCE * 2).await;
+    let connect = async |client: &str| {
+        let client = Client::through_balancer(world.proxied[1], client).await;
+        let mut client = client.encrypt(&world.ca_pem).await;
+        client.line().await;
+        client
+    };
+    // The user was here before.
+    let welcome = "+OK 0 messages";
+    let mut user = connect("203.0.113.10:1").await;
+    assert_eq!(user.login().await, welcome);
+    user.ask("QUIT").await;
+    let mut attack = connect("203.0.113.9:1").await;
+    attack.login_as(LOGIN, "1").await;
+    attack.login_as(LOGIN, "2").await;
+    assert_eq!(connect("203.0.113.10:2").await.login().await, welcome);
+}

@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) shards: [Shard; 2],
     pub(crate) pop3: SocketAddr,
     pub(crate) pop3s: SocketAddr,
+    /// As these two, for balancers.
+    pub(crate) proxied: Vec<SocketAddr>,
     pub(crate) account: AccountId,
     pub(crate) shutdown: Shutdown,
     pub(crate) serving: JoinHandle<()>,
@@ -80,12 +82,16 @@ impl World {
             }],
             pop3_listen: ANY.into(),
             pop3s_listen: ANY.into(),
+            pop3_proxied_listen: Some(ANY.into()),
+            pop3s_proxied_listen: Some(ANY.into()),
+            proxy_trusted: vec!["127.0.0.1".parse().unwrap()],
             limits,
             throttle,
             ..Config::default()
         };
         let proxy = Proxy::bind(config).unwrap();
         let (pop3, pop3s) = (proxy.pop3_addr(), proxy.pop3s_addr());
+        let proxied = proxy.proxied_addrs();
         let metrics = Metrics::default();
         metrics.register_as(Tier::Proxy, "proxy-0", |registry| proxy.register(registry));
         let world = Self {
@@ -96,6 +102,7 @@ impl World {
             shards,
             pop3,
             pop3s,
+            proxied,
             metrics,
             shutdown,
             _dir: dir,

@@ -50,6 +50,7 @@ pub(crate) struct World {
     /// What the next start gives sessions once it was asked to stop.
     pub(crate) drain: Duration,
     pub(crate) smtp: std::net::SocketAddr,
+    pub(crate) smtp_proxied: SocketAddr,
     pub(crate) lmtp: std::net::SocketAddr,
     pub(crate) rpc: std::net::SocketAddr,
     pub(crate) folder: TempDir,
@@ -114,6 +115,8 @@ impl World {
             }],
             data: folder.path().join("data"),
             smtp_listen: "127.0.0.1:0".parse().unwrap(),
+            smtp_proxied_listen: Some("127.0.0.1:0".parse().unwrap()),
+            proxy_trusted: vec!["127.0.0.1".parse().unwrap()],
             lmtp_listen: Some("127.0.0.1:0".parse().unwrap()),
             rpc_listen: "127.0.0.1:0".parse().unwrap(),
             tls_cert: Some(folder.path().join("public/cert.pem")),
@@ -137,6 +140,7 @@ impl World {
             shutdown: Shutdown::new(Duration::ZERO, DRAIN),
             drain: DRAIN,
             smtp: NOWHERE,
+            smtp_proxied: NOWHERE,
             lmtp: NOWHERE,
             rpc: NOWHERE,
             authority,
@@ -167,6 +171,7 @@ impl World {
         let mx = buzonera_mx::Mx::bind(&self.config, &process).await.unwrap();
         (self.smtp, self.lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
         self.rpc = mx.rpc_addr();
+        self.smtp_proxied = mx.smtp_proxied_addr().unwrap();
         self.spool = Some(mx.spool().clone());
         self.serving = Some(tokio::spawn(mx.serve()));
     }
