@@ -12,7 +12,9 @@ use directory::resolve::{self, Verdict};
 use directory::store::SharedStore;
 use directory::store::embedded::{self, Embedded};
 use directory::{Config, Directory, StoreAt};
+use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::{Frame, Tier as _};
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::directory::DirectoryOptions;
 use kit::rpc::{DirectoryClient, Replica};
@@ -81,11 +83,11 @@ async fn start(
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let unused = StoreAt::Embedded(folder.join("store"));
     let config = Config::new(identities.directory, loopback, unused);
-    let directory = Directory::open_over(config, store)?;
-    let (map, address) = (directory.map(), directory.addr());
     let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
-    let ending = shutdown.clone();
-    tokio::spawn(async move { directory.serve(ending).await });
+    let frame = Frame::new::<Directory>(&config.identity, &Admin::default(), &shutdown)?;
+    let directory = Directory::over(config, store, &frame)?;
+    let (map, address) = (directory.map(), directory.addr());
+    tokio::spawn(async move { directory.serve(frame).await });
     while (map.read().account_count() as u64) < accounts {
         if began.elapsed() > Duration::from_secs(300) {
             bail!("the directory does not load");

@@ -3,6 +3,7 @@
 //! A replica that may not says "not me" before it does any work, and whoever asks goes to the next.
 //! What needs no map (leases, confirmations, reports) asks the store itself and is not held back.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl Contact {
     /// Asks for word again and again, at first until the map is loaded, and keeps `ready` up: no
     /// replica is less ready because its store is away, but says so. A replica whose store is its
     /// own is ready once it has loaded.
-    pub(crate) async fn keep(&self, ready: Option<Condition>, own_store: bool) {
+    pub(crate) async fn keep(&self, ready: &Condition, own_store: bool) -> Infallible {
         let beat = self.limit / BEATS;
         let mut before = Err(NotMe::Loading);
         loop {
@@ -60,9 +61,7 @@ impl Contact {
                 log(now, proof.as_ref().err());
                 before = now;
             }
-            if let Some(ready) = &ready {
-                show(ready, now, own_store);
-            }
+            show(ready, now, own_store);
             // Until it has loaded, the proof itself waits for that.
             let pause = if now.is_ok() { beat } else { beat / BEATS };
             tokio::time::sleep(pause).await;

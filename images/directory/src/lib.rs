@@ -3,6 +3,13 @@
 //! The whole map is in memory ([`model`] says what is in it); durable state is in a [`store`]
 //! behind a small trait. Any replica answers *yes* from memory; a *no* waits for a proof that the
 //! replica is not behind.
+//!
+//! ```text
+//! mx, proxy ───► lookups: resolve, authenticate ──┐              ┌── map::follow
+//! storage ─────► registry: leases, who is where ──┼─► map: model ◄┘       ▲ watches
+//! people ──────► admin: one verb a file ──────────┘                       │
+//!                  └──────────► moves, sweep (the elected replica) ──► store: embedded, etcd
+//! ```
 
 mod admin;
 mod authenticate;
@@ -20,9 +27,9 @@ pub mod moves;
 pub mod placement;
 pub mod registry;
 pub mod resolve;
-mod run;
 mod serving;
 pub mod store;
+mod tier;
 
 pub use admin::AdminConfig;
 pub use authenticate::{AuthenticateConfig, NoRandom, SetupError};
@@ -30,4 +37,4 @@ pub use cluster::ClusterError;
 pub use config::{Config, StoreAt};
 pub use credential::Cost;
 pub use moves::MovesConfig;
-pub use run::{Directory, Error, run};
+pub use tier::{Directory, Error};

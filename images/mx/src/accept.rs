@@ -12,8 +12,8 @@ use wire::ids::DeliveryId;
 use crate::body::Body;
 use crate::config::ANSWER;
 use crate::deliver::{Copies, Copy, Fate, Parcel};
-use crate::server::Server;
 use crate::session::{Delivered, Protocol, Transaction};
+use crate::shared::Server;
 use crate::spool::{AcceptError, NewEntry, NewTarget};
 
 mod attempt;

@@ -8,8 +8,8 @@ use wire::smtp::{ForwardPath, Reply};
 
 use crate::accept::{Message, Outcome};
 use crate::deliver::Fate;
-use crate::server::Server;
 use crate::session::Transaction;
+use crate::shared::Server;
 
 impl Server {
     /// A recipient that was refused, at RCPT as a rule.

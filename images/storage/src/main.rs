@@ -3,14 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use buzonera_storage::{RebuildConfig, rebuild_index};
+use buzonera_storage::{RebuildConfig, Storage, rebuild_index};
 use kit::config::{ConfigError, Program};
-
-const PROGRAM: Program = Program {
-    name: "buzonera-storage",
-    about: "Keeps the mail of its accounts on one volume and serves it",
-    version: env!("CARGO_PKG_VERSION"),
-};
 
 const REBUILD: Program = Program {
     name: "buzonera-storage rebuild-index",
@@ -22,7 +16,7 @@ fn main() -> ExitCode {
     let verb = std::env::args_os().nth(1);
     match verb.is_some_and(|verb| verb == "rebuild-index") {
         true => rebuild(),
-        false => kit::process::main(&PROGRAM, buzonera_storage::run),
+        false => kit::frame::main::<Storage>(),
     }
 }
 

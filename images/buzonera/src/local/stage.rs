@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kit::admin::Admin;
+use kit::frame::{Bound, Tier, bind};
 use kit::lifecycle::Shutdown;
 use tokio::task::{JoinError, JoinSet};
 
@@ -23,18 +25,25 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// How a tier ended that sentences call `name`.
+    pub(super) fn of(name: &str, error: &impl std::fmt::Display) -> Self {
+        Self::Failed(Failure::Refused(said(name, error)))
+    }
+
     /// How a shard named `name` ended.
     pub(super) fn of_shard(name: &str, error: &storage::Error) -> Self {
-        let mut said = said(name, error);
-        if error.is_about_the_volume() {
-            said += &format!(
-                " Here that is `buzonera local --replace-volume {name}`, once, 20 seconds after the \
-                 last start or later."
-            );
-        }
         match error {
-            storage::Error::Ended(ending) if ending.wants_new_start() => Self::Anew(said),
-            _ => Self::Failed(Failure::Refused(said)),
+            storage::Error::Ended(ending) if ending.wants_new_start() => {
+                Self::Anew(said(name, error))
+            }
+            error if error.is_about_the_volume() => {
+                let way_on = format!(
+                    " Here that is `buzonera local --replace-volume {name}`, once, 20 seconds after \
+                     the last start or later."
+                );
+                Self::Failed(Failure::Refused(said(name, error) + &way_on))
+            }
+            _ => Self::of(name, error),
         }
     }
 }
@@ -63,23 +72,37 @@ impl Stage {
         self.shutdown.clone()
     }
 
-    /// Runs a part; `name` is what sentences call it.
-    pub(super) fn run<E: std::fmt::Display>(
+    /// Opens a tier and runs it; see [`Self::serve`].
+    pub(super) fn start<T: Tier>(
         &mut self,
-        name: String,
-        work: impl Future<Output = Result<(), E>> + Send + 'static,
+        name: &str,
+        config: T::Config,
+        admin: &Admin,
+        ending: fn(&str, &T::Error) -> Ending,
     ) {
-        self.run_to_its_end(async move {
-            let ended = work.await;
-            ended.map_err(|error| Failure::Refused(said(&name, &error)).into())
+        let (name, admin, shutdown) = (name.to_owned(), admin.clone(), self.shutdown());
+        self.run(async move {
+            let ended = match bind::<T>(config, &admin, &shutdown).await {
+                Ok(tier) => tier.serve().await,
+                Err(error) => Err(error),
+            };
+            ended.map_err(|error| ending(&name, &error))
         });
     }
 
-    /// Runs a part that knows how it ended.
-    pub(super) fn run_to_its_end(
+    /// Runs a tier that is open; `name` is what sentences call it, and `ending` says how it ended.
+    pub(super) fn serve<T: Tier>(
         &mut self,
-        work: impl Future<Output = Result<(), Ending>> + Send + 'static,
+        name: &str,
+        tier: Bound<T>,
+        ending: fn(&str, &T::Error) -> Ending,
     ) {
+        let name = name.to_owned();
+        self.run(async move { tier.serve().await.map_err(|error| ending(&name, &error)) });
+    }
+
+    /// Runs a part that knows how it ended.
+    pub(super) fn run(&mut self, work: impl Future<Output = Result<(), Ending>> + Send + 'static) {
         self.tasks.spawn(work);
     }
 
@@ -120,11 +143,11 @@ mod tests {
         let whole = Shutdown::new(Duration::ZERO, Duration::ZERO);
         let mut stage = Stage::of(&whole, Duration::ZERO);
         let shutdown = stage.shutdown();
-        stage.run("calm".to_owned(), async move {
+        stage.run(async move {
             shutdown.triggered().await;
-            Ok::<_, String>(())
+            Ok(())
         });
-        stage.run("shard-1".to_owned(), async { Err("the disk is gone") });
+        stage.run(async { Err(Ending::of("shard-1", &"the disk is gone")) });
         let said = Failure::Refused("shard-1: the disk is gone.".to_owned());
         assert_eq!(stage.ended().await, Ending::Failed(said));
         assert_eq!(stage.stop().await, Ok(()));

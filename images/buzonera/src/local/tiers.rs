@@ -1,17 +1,18 @@
 //! Every tier, started from the directory outwards and stopped from the outside inwards, so that
 //! what is under way at an outer tier still finds the inner ones.
 
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use directory::{Directory, StoreAt};
 use kit::admin::{self, Admin};
+use kit::frame::{Bound, Tier};
 use kit::lifecycle::Shutdown;
-use kit::process::Process;
 use kit::rpc::Replica;
 use mx::Mx;
+use proxy::Proxy;
+use storage::Storage;
 use wire::ids::ShardName;
 use wire::rpc;
 
@@ -77,14 +78,18 @@ impl Tiers {
         let mut outer = Stage::of(shutdown, OUTER_DRAIN);
         let mut middle = Stage::of(shutdown, DRAIN);
         let mut inner = Stage::of(shutdown, DRAIN);
-        site.start_directory(&mut inner).await?;
+        let tier = site.bind::<Directory>("directory", site.directory(), &inner);
+        inner.serve("directory", tier.await?, Ending::of);
         site.add_shards(shards).await?;
         site.replace_volume().await?;
         for shard in shards {
-            site.start_shard(shard, &mut middle);
+            let config = site.shard(shard);
+            middle.start::<Storage>(shard.as_str(), config, &site.admin, Ending::of_shard);
         }
-        let mx = site.start_mx(&mut outer).await?;
-        site.start_proxy(&mut outer);
+        let tier = site.bind::<Mx>("mx", site.mx(), &outer).await?;
+        let mx = tier.rpc_addr();
+        outer.serve("mx", tier, Ending::of);
+        outer.start::<Proxy>("proxy", site.proxy(), &site.admin, Ending::of);
         site.start_admin(&mut inner)?;
         let mut tiers = Self {
             directory,
@@ -122,40 +127,39 @@ impl Tiers {
 }
 
 impl Site<'_> {
-    async fn start_directory(&self, stage: &mut Stage) -> Result<(), Failure> {
+    async fn bind<T: Tier>(
+        &self,
+        name: &str,
+        config: T::Config,
+        stage: &Stage,
+    ) -> Result<Bound<T>, Failure> {
+        let bound = kit::frame::bind::<T>(config, &self.admin, &stage.shutdown()).await;
+        bound.map_err(named(name))
+    }
+
+    fn directory(&self) -> directory::Config {
         let listen = loopback(self.args.directory);
         let store = StoreAt::Embedded(self.layout.directory());
         let identity = self.layout.identity(roster::DIRECTORY);
         let mut config = directory::Config::new(identity, listen, store);
         // Shards are made after the directory: without any, an empty store is a new cluster's.
         config.bootstrap = !self.layout.shards().exists();
-        let mut directory = Directory::open(config).await.map_err(named("directory"))?;
-        directory.ready_when_serving(self.admin.readiness.condition("directory"));
-        let metrics = &self.admin.metrics;
-        metrics.register(directory.identity(), |to| directory.register(to));
-        stage.run("directory".to_owned(), directory.serve(stage.shutdown()));
-        Ok(())
+        config
     }
 
-    fn start_shard(&self, shard: &ShardName, stage: &mut Stage) {
-        let config = storage::Config::new(
+    fn shard(&self, shard: &ShardName) -> storage::Config {
+        storage::Config::new(
             self.layout.identity(shard.as_str()),
             self.layout.shard(shard),
             vec![self.replica.clone()],
             INSIDE,
             INSIDE,
-        );
-        let process = self.process(stage);
-        let (name, run) = (shard.to_string(), storage::run(config, process));
-        stage.run_to_its_end(async move {
-            let ended = run.await;
-            ended.map_err(|error| Ending::of_shard(&name, &error))
-        });
+        )
     }
 
-    async fn start_mx(&self, stage: &mut Stage) -> Result<SocketAddr, Failure> {
+    fn mx(&self) -> mx::Config {
         let (cert, key) = self.certificate();
-        let config = mx::Config {
+        mx::Config {
             hostname: self.args.hostname.clone(),
             identity: self.layout.identity(roster::MX),
             directory: vec![self.replica.clone()],
@@ -166,17 +170,12 @@ impl Site<'_> {
             tls_cert: Some(cert),
             tls_key: Some(key),
             ..mx::Config::default()
-        };
-        let process = self.process(stage);
-        let mx = Mx::bind(&config, &process).await.map_err(named("mx"))?;
-        let rpc = mx.rpc_addr();
-        stage.run("mx".to_owned(), mx.serve());
-        Ok(rpc)
+        }
     }
 
-    fn start_proxy(&self, stage: &mut Stage) {
+    fn proxy(&self) -> proxy::Config {
         let (tls_cert, tls_key) = self.certificate();
-        let config = proxy::Config {
+        proxy::Config {
             identity: self.layout.identity(roster::PROXY),
             tls_cert,
             tls_key,
@@ -184,28 +183,18 @@ impl Site<'_> {
             pop3_listen: SocketAddr::new(self.args.listen, self.args.pop3).into(),
             pop3s_listen: SocketAddr::new(self.args.listen, self.args.pop3s).into(),
             ..proxy::Config::default()
-        };
-        let process = self.process(stage);
-        stage.run("proxy".to_owned(), proxy::run(config, process));
+        }
     }
 
     fn start_admin(&self, stage: &mut Stage) -> Result<(), Failure> {
         let address = loopback(self.args.admin);
         let listener = admin::bind(address, "--admin").map_err(named("admin"))?;
         let serve = admin::serve(listener, self.admin.clone(), stage.shutdown());
-        stage.run("admin".to_owned(), async {
+        stage.run(async {
             serve.await;
-            Ok::<_, Infallible>(())
+            Ok(())
         });
         Ok(())
-    }
-
-    /// What a tier of this stage is given.
-    fn process(&self, stage: &Stage) -> Process {
-        Process {
-            admin: self.admin.clone(),
-            shutdown: stage.shutdown(),
-        }
     }
 
     /// Makes the shards known to the directory; those that are known stay as they are.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use buzonera_directory::Directory;
 use buzonera_directory::model::Key;
 use buzonera_directory::model::records::{AccountRecord, LoadRecord, ShardStateRecord};
 use buzonera_directory::store::embedded::{Embedded, Options};
@@ -49,8 +48,8 @@ async fn planned_to(nearly_full: bool) -> Outcome {
     let txn = put(Txn::new(), &Key::Account(account), &there);
     let txn = put(txn, &Key::ShardState(shard()), &active);
     committed(&store, put(txn, &Key::Load(shard()), &told)).await;
-    let directory = Directory::open_over(config(&authority, folder.path()), store).unwrap();
-    let world = World::serve(folder, authority, directory).await;
+    let settings = config(&authority, folder.path());
+    let world = World::over(folder, authority, settings, store).await;
     let row = MoveRow {
         account: account.to_field(),
         target: "shard-2".to_owned(),

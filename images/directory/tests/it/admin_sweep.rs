@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzonera_directory::Directory;
 use buzonera_directory::model::Key;
 use buzonera_directory::model::records::MoveRecord;
 use buzonera_directory::store::embedded::{Embedded, Options};
@@ -45,8 +44,7 @@ async fn a_move_that_is_over_is_forgotten_and_an_open_one_is_not() {
     let mut settings = config(&authority, folder.path());
     settings.admin.keep_outcomes = Duration::from_secs(60);
     settings.admin.sweep = Duration::from_millis(20);
-    let directory = Directory::open_over(settings, Arc::clone(&store)).unwrap();
-    let world = World::serve(folder, authority, directory).await;
+    let world = World::over(folder, authority, settings, Arc::clone(&store)).await;
     until("the move is forgotten", || async {
         value(&store, &over).await.is_none().then_some(())
     })

@@ -1,7 +1,12 @@
 //! Whose store it is.
 
+use std::time::Duration;
+
 use buzonera_directory::{ClusterError, Directory, Error};
+use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::bind;
+use kit::lifecycle::{DRAIN, Shutdown};
 use wire::ids::ClusterId;
 
 use crate::world::{World, config};
@@ -12,9 +17,9 @@ async fn an_empty_store_under_an_existing_cluster_does_not_serve() {
     let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
     let mut settings = config(&authority, folder.path());
     settings.bootstrap = false;
-    let directory = Directory::open(settings).await.unwrap();
-    let shutdown = kit::lifecycle::Shutdown::new(std::time::Duration::ZERO, kit::lifecycle::DRAIN);
-    let refused = directory.serve(shutdown).await.unwrap_err();
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+    let directory = bind::<Directory>(settings, &Admin::default(), &shutdown).await;
+    let refused = directory.unwrap().serve().await.unwrap_err();
     assert!(
         matches!(refused, Error::Cluster(ClusterError::Empty(_))),
         "{refused}"
@@ -32,9 +37,9 @@ async fn another_clusters_store_is_refused() {
     let other = Authority::create(&place.join("ca"), ClusterId::random()).unwrap();
     let mut settings = config(&other, &place);
     settings.store = config(&other, folder.path()).store;
-    let directory = Directory::open(settings).await.unwrap();
-    let shutdown = kit::lifecycle::Shutdown::new(std::time::Duration::ZERO, kit::lifecycle::DRAIN);
-    let refused = directory.serve(shutdown).await.unwrap_err();
+    let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+    let directory = bind::<Directory>(settings, &Admin::default(), &shutdown).await;
+    let refused = directory.unwrap().serve().await.unwrap_err();
     assert!(
         matches!(refused, Error::Cluster(ClusterError::Other { found, .. }) if found == ours),
         "{refused}"

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzonera_directory::Directory;
 use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::lagging::Lagging;
 use buzonera_directory::store::{SharedStore, Store as _};
@@ -30,12 +29,10 @@ pub(crate) async fn replicas() -> (World, World, Arc<Lagging>) {
     let mut settings = config(&authority, folder.path());
     settings.authenticate.proof = Duration::from_millis(200);
     settings.admin.proof = Duration::from_secs(1);
-    let first = Directory::open_over(settings.clone(), store).unwrap();
-    let second = Directory::open_over(settings, Arc::clone(&lagging) as SharedStore).unwrap();
     let again = Authority::open(&folder.path().join("ca")).unwrap();
     let copy = tempfile::tempdir().unwrap();
-    let first = World::serve(folder, authority, first).await;
-    let second = World::serve(copy, again, second).await;
+    let first = World::over(folder, authority, settings.clone(), store).await;
+    let second = World::over(copy, again, settings, Arc::clone(&lagging) as SharedStore).await;
     (first, second, lagging)
 }
 

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::map::Shared;
+use buzonera_directory::store::SharedStore;
 use buzonera_directory::{Config, Cost, Directory, StoreAt};
+use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::{Bound, Frame, bind};
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::{Channel, ChannelOptions, channel};
 use kit::services::admin_client::AdminClient;
@@ -31,6 +35,7 @@ pub(crate) struct World {
     pub(crate) authority: Authority,
     pub(crate) endpoint: String,
     instance: String,
+    pub(crate) map: Arc<Shared>,
     pub(crate) shutdown: Shutdown,
     serving: JoinHandle<Result<(), buzonera_directory::Error>>,
 }
@@ -47,36 +52,72 @@ impl World {
         let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
         let mut config = config(&authority, folder.path());
         change(&mut config);
-        let directory = Directory::open(config).await.unwrap();
-        Self::serve(folder, authority, directory).await
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+        let directory = bind::<Directory>(config, &Admin::default(), &shutdown).await;
+        Self::serve(folder, authority, directory.unwrap(), shutdown).await
     }
 
-    /// Serves what was opened, and returns once it answers.
-    pub(crate) async fn serve(folder: TempDir, authority: Authority, directory: Directory) -> Self {
-        let world = Self::serve_unasked(folder, authority, directory);
-        until("the replica answers", || async {
-            let nothing = ResolveRequest::default();
-            world.lookups().resolve(nothing).await.ok()
-        })
-        .await;
+    /// Serves over a store that is open already, and returns once it answers.
+    pub(crate) async fn over(
+        folder: TempDir,
+        authority: Authority,
+        config: Config,
+        store: SharedStore,
+    ) -> Self {
+        let world = Self::over_unasked(folder, authority, config, store);
+        world.answers().await;
         world
     }
 
-    /// Serves what was opened.
-    pub(crate) fn serve_unasked(
+    /// Serves over a store that is open already.
+    pub(crate) fn over_unasked(
         folder: TempDir,
         authority: Authority,
-        directory: Directory,
+        config: Config,
+        store: SharedStore,
+    ) -> Self {
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+        let frame = Frame::new::<Directory>(&config.identity, &Admin::default(), &shutdown);
+        let frame = frame.unwrap();
+        let directory = Directory::over(config, store, &frame).unwrap();
+        Self::serve_unasked(folder, authority, Bound::new(directory, frame), shutdown)
+    }
+
+    async fn serve(
+        folder: TempDir,
+        authority: Authority,
+        directory: Bound<Directory>,
+        shutdown: Shutdown,
+    ) -> Self {
+        let world = Self::serve_unasked(folder, authority, directory, shutdown);
+        world.answers().await;
+        world
+    }
+
+    async fn answers(&self) {
+        until("the replica answers", || async {
+            let nothing = ResolveRequest::default();
+            self.lookups().resolve(nothing).await.ok()
+        })
+        .await;
+    }
+
+    fn serve_unasked(
+        folder: TempDir,
+        authority: Authority,
+        directory: Bound<Directory>,
+        shutdown: Shutdown,
     ) -> Self {
         let endpoint = directory.addr().to_string();
         let instance = directory.identity().instance().to_owned();
-        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
-        let serving = tokio::spawn(directory.serve(shutdown.clone()));
+        let map = directory.map();
+        let serving = tokio::spawn(directory.serve());
         Self {
             folder,
             authority,
             endpoint,
             instance,
+            map,
             shutdown,
             serving,
         }
@@ -93,8 +134,10 @@ impl World {
     pub(crate) async fn restart(self) -> Self {
         let folder = self.stop().await;
         let authority = Authority::open(&folder.path().join("ca")).unwrap();
-        let directory = Directory::open(config(&authority, folder.path())).await;
-        Self::serve(folder, authority, directory.unwrap()).await
+        let config = config(&authority, folder.path());
+        let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+        let directory = bind::<Directory>(config, &Admin::default(), &shutdown).await;
+        Self::serve(folder, authority, directory.unwrap(), shutdown).await
     }
 
     /// A channel to the directory from a process of this tier.

@@ -8,8 +8,8 @@ use tokio::time::{Instant, timeout_at};
 use wire::ids::ShardName;
 
 use crate::deliver::{Copy, Fate, Parcel, WaitingPlace};
-use crate::server::Server;
 use crate::session::Protocol;
+use crate::shared::Server;
 use crate::spool::{Gate, NoAnswer, Round};
 
 impl Server {

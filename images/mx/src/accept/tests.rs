@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 
+use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::Frame;
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::Replica;
-use kit::tls::Credentials;
 use segments::sim::SimDisk;
 use tempfile::TempDir;
 use wire::identity::{Identity, Tier};
@@ -17,6 +18,7 @@ use crate::body::BodyWriter;
 use crate::config::{ANSWER, Config, Timeouts};
 use crate::session::{Recipient, Target};
 use crate::spool::{self, Clock, Spool};
+use crate::tier::Mx;
 
 /// In place of [`LATEST`], and of the time for shards.
 const SHORT: Duration = Duration::from_millis(300);
@@ -42,9 +44,9 @@ async fn server(folder: &TempDir, sim: &SimDisk) -> Server {
         ..Config::default()
     };
     authority.issue(&identity, &config.identity).unwrap();
-    let credentials = Credentials::load(&config.identity).unwrap();
     let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
-    let opened = Server::open(&config, &credentials, &shutdown).await;
+    let frame = Frame::new::<Mx>(&config.identity, &Admin::default(), &shutdown);
+    let opened = Server::open(&config, &frame.unwrap()).await;
     let spool = Spool::open(sim.disk(), spool::Config::default(), Clock::system());
     Server {
         spool: spool.unwrap(),

@@ -13,8 +13,8 @@ use super::intake::Intake;
 use super::stream::{Broken, Stream};
 use crate::accept::Message;
 use crate::received::Received;
-use crate::server::Server;
 use crate::session::{Action, Line, SKIPPED_SIZES, Session, Transaction, Verdict};
+use crate::shared::Server;
 
 /// How a conversation ended.
 pub(super) enum Ended {

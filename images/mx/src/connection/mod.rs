@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::server::Server;
 use crate::session::{Protocol, Session};
+use crate::shared::Server;
 use conversation::{Conversation, Ended};
 use stream::{Broken, Stream};
 

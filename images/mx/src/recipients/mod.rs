@@ -4,7 +4,6 @@ mod known;
 
 use kit::rpc::DirectoryClient;
 use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
 use wire::address::Canonical;
 use wire::answer::Answer;
 use wire::ids::{AccountId, Epoch};
@@ -42,11 +41,6 @@ impl Recipients {
             directory,
             known: Mutex::new(Known::new(remembered)),
         }
-    }
-
-    /// Adds what the client of the directory counts to MX's metrics.
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        self.directory.register(registry);
     }
 
     /// Where recipients lead; one answer per path, in order. `or_recall`: where no replica answers,

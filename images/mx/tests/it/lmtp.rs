@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use buzonera_mx::Mx;
 use kit::admin::Admin;
-use kit::process::Process;
 
 use crate::harness::{Client, Mood, World};
 
@@ -91,10 +91,6 @@ async fn without_certificates_it_stays_on_loopback() {
     let world = World::new().await;
     let mut config = world.config.clone();
     config.lmtp_listen = Some("0.0.0.0:0".parse().unwrap());
-    let process = Process {
-        admin: Admin::default(),
-        shutdown: world.shutdown.clone(),
-    };
-    let refused = buzonera_mx::Mx::bind(&config, &process).await;
+    let refused = kit::frame::bind::<Mx>(config, &Admin::default(), &world.shutdown).await;
     assert!(matches!(refused, Err(buzonera_mx::Error::ExposedLmtp(_))));
 }

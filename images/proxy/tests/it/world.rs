@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use buzonera_proxy::throttle::Rules;
 use buzonera_proxy::{Config, Limits, Proxy};
-use kit::admin::Metrics;
+use kit::admin::{Admin, Metrics};
 use kit::authority::Authority;
+use kit::frame::bind;
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::Replica;
 use kit::tls::Credentials;
@@ -89,13 +90,12 @@ impl World {
             throttle,
             ..Config::default()
         };
-        let proxy = Proxy::bind(config).unwrap();
+        let admin = Admin::default();
+        let proxy = bind::<Proxy>(config, &admin, &shutdown).await.unwrap();
         let (pop3, pop3s) = (proxy.pop3_addr(), proxy.pop3s_addr());
         let proxied = proxy.proxied_addrs();
-        let metrics = Metrics::default();
-        metrics.register_as(Tier::Proxy, "proxy-0", |registry| proxy.register(registry));
         let world = Self {
-            serving: tokio::spawn(proxy.serve(shutdown.clone())),
+            serving: tokio::spawn(async move { proxy.serve().await.unwrap() }),
             account: AccountId::random(),
             ca_pem: authority.ca_pem().to_owned(),
             directory,
@@ -103,7 +103,7 @@ impl World {
             pop3,
             pop3s,
             proxied,
-            metrics,
+            metrics: admin.metrics,
             shutdown,
             _dir: dir,
         };

@@ -61,10 +61,10 @@ pub(crate) struct Plan {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let cluster = Cluster::new().await;
-        let shards: BTreeMap<_, _> = ["a", "b"]
-            .into_iter()
-            .map(|name| (name, cluster.start(name)))
-            .collect();
+        let mut shards = BTreeMap::new();
+        for name in ["a", "b"] {
+            shards.insert(name, cluster.start(name).await);
+        }
         let id = account(1);
         create(&cluster, &shards["a"], id).await;
         let stage = Self {
@@ -90,7 +90,8 @@ impl Stage {
 
     async fn restart(&mut self, shard: &'static str) {
         self.shards.remove(shard).unwrap().stop().await;
-        self.shards.insert(shard, self.cluster.start(shard));
+        let started = self.cluster.start(shard).await;
+        self.shards.insert(shard, started);
     }
 
     pub(crate) fn command(&self, plan: &Plan, epoch: u64) -> MoveCommand {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use buzonera_storage::index::Index;
 use buzonera_storage::volume::VolumeLock;
 use buzonera_storage::{Config, Error, Storage};
+use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::bind;
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::{Channel, ChannelOptions, Replica, channel};
@@ -220,7 +222,7 @@ pub(crate) struct Cluster {
     authority: Authority,
     pub(crate) script: Arc<Script>,
     directory: SocketAddr,
-    shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// One shard at work.
@@ -291,20 +293,21 @@ impl Cluster {
         config
     }
 
-    pub(crate) fn start(&self, shard: &str) -> Running {
-        self.start_with(self.config(shard))
+    pub(crate) async fn start(&self, shard: &str) -> Running {
+        self.start_with(self.config(shard)).await
     }
 
-    pub(crate) fn start_with(&self, config: Config) -> Running {
+    pub(crate) async fn start_with(&self, config: Config) -> Running {
         let data = config.data.clone();
-        let storage = Storage::bind(config).unwrap();
         let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+        let admin = Admin::default();
+        let storage = bind::<Storage>(config, &admin, &shutdown).await.unwrap();
         Running {
             name: storage.name().to_string(),
             data,
             rpc: storage.rpc_addr(),
             shutdown: shutdown.clone(),
-            task: tokio::spawn(storage.serve(shutdown)),
+            task: tokio::spawn(storage.serve()),
         }
     }
 

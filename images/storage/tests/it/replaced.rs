@@ -25,7 +25,7 @@ fn stored(outcome: &Outcome) -> (u32, u32) {
 #[tokio::test]
 async fn a_heap_that_lost_mail_is_served_only_after_an_administrators_word() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let (kept, gone) = (account(1), account(2));
     for id in [kept, gone] {
         create(&cluster, &shard, id).await;
@@ -42,7 +42,7 @@ async fn a_heap_that_lost_mail_is_served_only_after_an_administrators_word() {
     file.set_len(older).unwrap();
 
     for _ in 0..2 {
-        let ended = cluster.start("shard-1").ended().await;
+        let ended = cluster.start("shard-1").await.ended().await;
         let Err(Error::Volume(VolumeError::Lost(lost))) = ended else {
             panic!("{ended:?}");
         };
@@ -54,7 +54,7 @@ async fn a_heap_that_lost_mail_is_served_only_after_an_administrators_word() {
     for id in [kept, gone] {
         cluster.says_since(id, "shard-1", 2, AccountState::Creating, floor);
     }
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     for id in [kept, gone] {
         cluster.confirmed(id, 2, What::Created.into()).await;
         cluster.says_since(id, "shard-1", 2, AccountState::Active, floor);
@@ -66,7 +66,7 @@ async fn a_heap_that_lost_mail_is_served_only_after_an_administrators_word() {
     let stale = deliver(&cluster, &shard, kept, 1, 4).await.unwrap();
     assert_eq!(stale, Outcome::Moved(2));
     shard.stop().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let last = deliver(&cluster, &shard, kept, 2, 5).await.unwrap();
     assert_eq!(stored(&last), (3, floor));
     shard.stop().await;
@@ -79,7 +79,7 @@ async fn an_account_that_is_not_on_the_volume_is_made_anew() {
     let floor = UID_VALIDITY + 1000;
     let id = account(1);
     cluster.says_since(id, "shard-1", 5, AccountState::Creating, floor);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     cluster.confirmed(id, 5, What::Created.into()).await;
     cluster.says_since(id, "shard-1", 5, AccountState::Active, floor);
     let first = deliver(&cluster, &shard, id, 5, 1).await.unwrap();

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use buzonera_storage::shard::Ending;
 use buzonera_storage::{Error, Storage};
+use kit::admin::Admin;
+use kit::frame::bind;
 use tonic::Code;
 use wire::identity::Tier;
 use wire::ids::{AccountId, DeliveryId, Incarnation};
@@ -64,7 +66,7 @@ pub(crate) async fn create(cluster: &Cluster, shard: &Running, id: AccountId) {
 #[tokio::test]
 async fn created_served_removed_restored_and_purged() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let a = account(1);
     create(&cluster, &shard, a).await;
     let outcome = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
@@ -100,12 +102,12 @@ async fn created_served_removed_restored_and_purged() {
 async fn a_restart_keeps_mail_and_raises_the_incarnation() {
     let cluster = Cluster::new().await;
     let a = account(1);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     create(&cluster, &shard, a).await;
     deliver(&cluster, &shard, a, 1, 1).await.unwrap();
     shard.stop().await;
     cluster.script.ttl_ms.store(600, Ordering::SeqCst);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let again = deliver(&cluster, &shard, a, 1, 1).await.unwrap();
     assert!(matches!(again, Outcome::Duplicate(_)), "{again:?}");
     until("renewed by the second incarnation", || {
@@ -119,9 +121,11 @@ async fn a_restart_keeps_mail_and_raises_the_incarnation() {
 #[tokio::test]
 async fn a_locked_volume_is_refused() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     create(&cluster, &shard, account(1)).await;
-    let refused = Storage::bind(cluster.config("shard-1")).err().unwrap();
+    let (config, admin) = (cluster.config("shard-1"), Admin::default());
+    let refused = bind::<Storage>(config, &admin, &cluster.shutdown).await;
+    let refused = refused.err().unwrap();
     let text = refused.to_string();
     assert!(text.contains("incarnation 1"), "{text}");
     assert!(
@@ -134,11 +138,11 @@ async fn a_locked_volume_is_refused() {
 #[tokio::test]
 async fn another_shards_volume_is_refused() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     create(&cluster, &shard, account(1)).await;
     shard.stop().await;
     std::fs::rename(cluster.data("shard-1"), cluster.data("shard-2")).unwrap();
-    let other = cluster.start("shard-2");
+    let other = cluster.start("shard-2").await;
     let error = other.ended().await.unwrap_err();
     assert!(matches!(error, Error::Foreign { .. }), "{error}");
 }
@@ -147,7 +151,7 @@ async fn another_shards_volume_is_refused() {
 async fn a_superseded_shard_ends() {
     let cluster = Cluster::new().await;
     cluster.script.ttl_ms.store(600, Ordering::SeqCst);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     create(&cluster, &shard, account(1)).await;
     cluster.script.superseded.store(true, Ordering::SeqCst);
     let error = shard.ended().await.unwrap_err();
@@ -161,7 +165,7 @@ async fn a_superseded_shard_ends() {
 async fn a_silent_directory_stops_writes_until_it_answers() {
     let cluster = Cluster::new().await;
     cluster.script.ttl_ms.store(600, Ordering::SeqCst);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let a = account(1);
     create(&cluster, &shard, a).await;
     cluster.script.silent.store(true, Ordering::SeqCst);
@@ -189,7 +193,7 @@ async fn a_silent_directory_stops_writes_until_it_answers() {
 #[tokio::test]
 async fn says_that_it_serves_as_soon_as_it_does() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     until("it says so", || {
         let said: Vec<bool> = cluster.renewals().iter().map(|told| told.serving).collect();
         // The first renewal comes before the directory has said which accounts are here, or after.
@@ -204,7 +208,7 @@ async fn says_that_it_serves_as_soon_as_it_does() {
 async fn says_how_much_it_holds_and_who_is_over_quota() {
     let cluster = Cluster::new().await;
     cluster.script.ttl_ms.store(300, Ordering::SeqCst);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let a = account(1);
     create(&cluster, &shard, a).await;
     deliver(&cluster, &shard, a, 1, 1).await.unwrap();
@@ -224,7 +228,7 @@ async fn says_how_much_it_holds_and_who_is_over_quota() {
 #[tokio::test]
 async fn an_order_that_is_not_confirmed_is_tried_again_by_itself() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     create(&cluster, &shard, account(1)).await;
     cluster.script.unconfirmed.store(2, Ordering::SeqCst);
     let (a, b) = (account(2), account(3));
@@ -247,7 +251,7 @@ async fn a_silent_watch_is_lost_and_goes_on_where_it_was() {
     let cluster = Cluster::new().await;
     let mut config = cluster.config("shard-1");
     config.watch_silence = Duration::from_millis(100);
-    let shard = cluster.start_with(config);
+    let shard = cluster.start_with(config).await;
     until("the watch is resumed", || cluster.watches().contains(&1)).await;
     assert_eq!(cluster.watches()[0], 0);
     // What was assigned before stays so.
@@ -265,7 +269,7 @@ async fn a_silent_watch_is_lost_and_goes_on_where_it_was() {
 #[tokio::test]
 async fn an_orderly_end_gives_the_lease_back() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     create(&cluster, &shard, account(1)).await;
     assert!(cluster.released().is_empty());
     shard.stop().await;
@@ -277,7 +281,7 @@ async fn a_report_that_fails_takes_no_lease_along() {
     let cluster = Cluster::new().await;
     cluster.script.ttl_ms.store(600, Ordering::SeqCst);
     cluster.script.full.store(true, Ordering::SeqCst);
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let a = account(1);
     create(&cluster, &shard, a).await;
     let renewed = cluster.renewals().len();
@@ -294,7 +298,7 @@ async fn a_report_that_fails_takes_no_lease_along() {
 #[tokio::test]
 async fn only_who_may_calls() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let none = || tokio_stream::iter(Vec::<DeliverPart>::new());
     for tier in [Tier::Proxy, Tier::Directory, Tier::Storage, Tier::Admin] {
         let mut client = cluster.shard(&shard, tier);
@@ -315,7 +319,7 @@ async fn only_who_may_calls() {
 #[tokio::test]
 async fn malformed_deliveries_are_refused_and_others_go_on() {
     let cluster = Cluster::new().await;
-    let shard = cluster.start("shard-1");
+    let shard = cluster.start("shard-1").await;
     let a = account(1);
     create(&cluster, &shard, a).await;
     let target = DeliverTarget {

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzonera_directory::Config;
 use buzonera_directory::store::SharedStore;
 use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::lagging::Lagging;
-use buzonera_directory::{Config, Directory};
 use kit::authority::Authority;
 use kit::rpc::directory::DirectoryOptions;
 use kit::rpc::{DirectoryClient, Replica, word_of};
@@ -53,15 +53,14 @@ impl Pair {
         let lagging = Arc::new(Lagging::new(Arc::clone(&store)));
         let one = settings(&authority, folder.path(), 0, A_MINUTE);
         let two = settings(&authority, folder.path(), 1, limit);
-        let first = Directory::open_over(one, Arc::clone(&store)).unwrap();
-        let second = Directory::open_over(two, Arc::clone(&lagging) as SharedStore).unwrap();
-        let first = World::serve(folder, authority, first).await;
+        let first = World::over(folder, authority, one, Arc::clone(&store)).await;
         let shard = first.shard("shard-1").await;
         first.domain("example.org").await;
         first.account(ANA, PASSWORD).await;
         drop(shard);
         before_second(&lagging);
-        let second = World::serve_unasked(TempDir::new().unwrap(), again, second);
+        let behind = Arc::clone(&lagging) as SharedStore;
+        let second = World::over_unasked(TempDir::new().unwrap(), again, two, behind);
         let endpoints = [first.endpoint.clone(), second.endpoint.clone()];
         let client = client(&first.authority, first.folder.path(), &endpoints);
         Self {

@@ -7,13 +7,12 @@ use buzonera_directory::model::records::{
     ShardStateRecord, address_record,
 };
 use buzonera_directory::store::{SharedStore, Txn};
-use buzonera_directory::{Cost, Directory};
+use buzonera_directory::{Config, Cost};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use kit::authority::Authority;
 use kit::rpc::DirectoryClient;
 use prost::Message;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::TempDir;
 use wire::answer::Answer;
@@ -52,10 +51,9 @@ async fn nobody_is_refused_while_a_replica_restarts_again_and_again() {
     let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
     populate(&server, authority.cluster(), accounts).await;
     let again = || Authority::open(&folder.path().join("ca")).unwrap();
-    let first = open(&server, &authority, folder.path(), 0, None).await;
-    let first = World::serve(TempDir::new().unwrap(), again(), first).await;
-    let second = open(&server, &authority, folder.path(), 1, None).await;
-    let mut second = World::serve(TempDir::new().unwrap(), again(), second).await;
+    let settings = |number| settings(&authority, folder.path(), number, A_MINUTE);
+    let first = replica(&server, again(), settings(0)).await;
+    let mut second = replica(&server, again(), settings(1)).await;
     let endpoints = [first.endpoint.clone(), second.endpoint.clone()];
     let client = client(&authority, folder.path(), &endpoints);
 
@@ -65,9 +63,9 @@ async fn nobody_is_refused_while_a_replica_restarts_again_and_again() {
         for _ in 0..RESTARTS {
             second.stop().await;
             let before = asked.load(Ordering::Relaxed);
-            let at = Some(endpoints[1].as_str());
-            let replica = open(&server, &authority, folder.path(), 1, at).await;
-            second = World::serve(TempDir::new().unwrap(), again(), replica).await;
+            let mut settings = settings(1);
+            settings.listen = endpoints[1].parse().unwrap();
+            second = replica(&server, again(), settings).await;
             let during = asked.load(Ordering::Relaxed) - before;
             assert!(during > 0, "nobody asked while it loaded");
         }
@@ -93,19 +91,10 @@ async fn keep_asking(client: &DirectoryClient, accounts: u64, asked: &AtomicU64)
     }
 }
 
-/// A replica with a connection to etcd of its own; `at`: where it was before.
-async fn open(
-    server: &Server,
-    authority: &Authority,
-    folder: &Path,
-    number: usize,
-    at: Option<&str>,
-) -> Directory {
-    let mut settings = settings(authority, folder, number, A_MINUTE);
-    if let Some(at) = at {
-        settings.listen = at.parse().unwrap();
-    }
-    Directory::open_over(settings, share(server.store(PREFIX).await)).unwrap()
+/// A replica with a connection to etcd of its own.
+async fn replica(server: &Server, authority: Authority, settings: Config) -> World {
+    let store = share(server.store(PREFIX).await);
+    World::over(TempDir::new().unwrap(), authority, settings, store).await
 }
 
 const PREFIX: &str = "/buzonera/restarts/";

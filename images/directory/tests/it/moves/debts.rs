@@ -20,7 +20,7 @@ const PREPARED: usize = 2;
 async fn three() -> Stage {
     let stage = Stage::start().await;
     stage.add_shard(OTHER).await;
-    stage.start_shard(OTHER);
+    stage.start_shard(OTHER).await;
     stage.is_live(OTHER).await;
     stage
 }
@@ -44,7 +44,7 @@ async fn a_target_that_dies_keeps_neither_account_nor_source() {
     until_retired(&stage, SOURCE).await;
     // Its debt is paid before it has anything of the account again.
     let third = subject.start(TARGET).await;
-    stage.start_shard(TARGET);
+    stage.start_shard(TARGET).await;
     let _driver = stage.drive().await;
     subject.ends_as(&third, MovePhase::Done).await;
     subject.is_whole(&mail, TARGET, FIRST + 3).await;
@@ -72,7 +72,7 @@ async fn a_source_that_dies_after_the_decision_keeps_nobody() {
         .await
         .unwrap_err();
     assert!(refused.message().contains("to drop"), "{refused}");
-    stage.start_shard(SOURCE);
+    stage.start_shard(SOURCE).await;
     subject.is_whole(&mail, OTHER, FIRST + 2).await;
     until_retired(&stage, SOURCE).await;
     stage.stop().await;
@@ -112,7 +112,7 @@ async fn an_account_whose_new_volume_is_replaced_goes_back() {
     stage.replace_volume(TARGET).await;
     subject.comes_back(SOURCE, FIRST + 2).await;
     subject.ends_as(&started, MovePhase::Aborted).await;
-    stage.start_shard(TARGET);
+    stage.start_shard(TARGET).await;
     stage.is_live(TARGET).await;
     subject.nothing_is_owed().await;
     // It is another volume's mailbox to clients: the lost one may have given UIDs.

@@ -65,7 +65,7 @@ async fn a_source_that_hears_of_the_removal_first() {
     let done = stage.drive_and_kill(1).await;
     assert_eq!(done, ["write done"]);
     subject.remove(false).await;
-    stage.start_shard(SHARDS[0]);
+    stage.start_shard(SHARDS[0]).await;
     let _driver = stage.drive().await;
     subject.ends_as(&started, MovePhase::Done).await;
     subject.restore().await;

@@ -13,7 +13,7 @@ async fn at_any_step(shard: &'static str) {
         let started = subject.start_and_kill(effects).await;
         stage.stop_shard(shard).await;
         let _driver = stage.drive().await;
-        stage.start_shard(shard);
+        stage.start_shard(shard).await;
         // Also a driver that found nobody goes to where the shard is now.
         let _driver = stage.drive().await;
         subject.ends_as(&started, MovePhase::Done).await;

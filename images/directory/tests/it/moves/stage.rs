@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzonera_directory::Directory;
 use buzonera_directory::map::Shared;
 use buzonera_directory::store::SharedStore;
 use buzonera_directory::store::embedded::{Embedded, Options};
+use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::bind;
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::{self, Channel, ChannelOptions, channel};
 use kit::services::shard_client::ShardClient;
@@ -63,9 +64,8 @@ impl Stage {
         // So the directory's own driver is never elected.
         take_over(&store).await;
         let settings = config(&authority, folder.path());
-        let directory = Directory::open_over(settings, Arc::clone(&store)).unwrap();
-        let map = directory.map();
-        let world = World::serve(folder, authority, directory).await;
+        let world = World::over(folder, authority, settings, Arc::clone(&store)).await;
+        let map = Arc::clone(&world.map);
         let stage = Self {
             world,
             store,
@@ -74,7 +74,7 @@ impl Stage {
         };
         for name in SHARDS {
             stage.add_shard(name).await;
-            stage.start_shard(name);
+            stage.start_shard(name).await;
         }
         stage.world.domain("example.org").await;
         for name in SHARDS {
@@ -123,7 +123,7 @@ impl Stage {
     }
 
     /// Starts a shard on its volume.
-    pub(crate) fn start_shard(&self, name: &'static str) {
+    pub(crate) async fn start_shard(&self, name: &'static str) {
         let folder = self.world.folder.path();
         let replica = rpc::Replica {
             instance: "directory-0".to_owned(),
@@ -132,12 +132,13 @@ impl Stage {
         let identity = identity_folder(&self.world.authority, folder, Tier::Storage, name);
         let data = folder.join(format!("data-{name}"));
         let config = storage::Config::new(identity, data, vec![replica], LOOPBACK, LOOPBACK);
-        let storage = Storage::bind(config).unwrap();
         let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
+        let admin = Admin::default();
+        let storage = bind::<Storage>(config, &admin, &shutdown).await.unwrap();
         let running = Running {
             rpc: storage.rpc_addr(),
             shutdown: shutdown.clone(),
-            serving: tokio::spawn(storage.serve(shutdown)),
+            serving: tokio::spawn(storage.serve()),
         };
         self.shards.lock().insert(name, running);
     }
@@ -167,7 +168,7 @@ impl Stage {
 
     /// A shard that starts is told that it gets no lease.
     pub(crate) async fn is_refused(&self, name: &'static str) {
-        self.start_shard(name);
+        self.start_shard(name).await;
         let running = self.shards.lock().remove(name).unwrap();
         assert!(running.serving.await.unwrap().is_err());
     }

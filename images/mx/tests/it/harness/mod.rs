@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use buzonera_mx::Mx;
 use buzonera_mx::config::{Config, Limits, SpoolLimits};
 use buzonera_mx::spool::Spool;
 use kit::admin::Admin;
 use kit::authority::Authority;
+use kit::frame::bind;
 use kit::lifecycle::{DRAIN, Shutdown};
-use kit::process::Process;
 use kit::rpc::Replica;
 use kit::tls::Credentials;
 use parking_lot::Mutex;
@@ -164,11 +165,9 @@ impl World {
     async fn start(&mut self) {
         self.shutdown = Shutdown::new(Duration::ZERO, self.drain);
         self.admin = Admin::default();
-        let process = Process {
-            admin: self.admin.clone(),
-            shutdown: self.shutdown.clone(),
-        };
-        let mx = buzonera_mx::Mx::bind(&self.config, &process).await.unwrap();
+        let config = self.config.clone();
+        let mx = bind::<Mx>(config, &self.admin, &self.shutdown).await;
+        let mx = mx.unwrap();
         (self.smtp, self.lmtp) = (mx.smtp_addr().unwrap(), mx.lmtp_addr().unwrap());
         self.rpc = mx.rpc_addr();
         self.smtp_proxied = mx.smtp_proxied_addr().unwrap();

@@ -4,19 +4,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use kit::admin::Condition;
+use kit::config::Program;
+use kit::frame::{self, Frame, Tier};
 use kit::lifecycle::Shutdown;
-use kit::listener::{BindError, Listener, ListenerConfig};
-use kit::rpc::server::{ServeError, serve};
+use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::{ChannelOptions, ShardChannels};
 use kit::services::admin_server::AdminServer;
 use kit::services::directory_server::DirectoryServer;
 use kit::services::registry_server::RegistryServer;
-use kit::tls::{BundleFile, Credentials, IdentityFiles, LoadError};
-use prometheus_client::registry::Registry;
+use kit::tls::{Credentials, IdentityFiles};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
-use wire::identity::{Identity, Tier};
+use wire::identity;
 
 use crate::admin::Admin;
 use crate::authenticate::{Authenticator, Pool, SetupError};
@@ -37,12 +36,9 @@ use crate::store::{self, Freshness, SharedStore, embedded, etcd};
 /// Why a replica does not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A certificate or key.
+    /// A certificate, the port, the RPC server.
     #[error(transparent)]
-    Load(#[from] Box<LoadError>),
-    /// The port.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+    Frame(#[from] frame::Error),
     /// The store cannot be opened.
     #[error("{at}: {source}")]
     Store {
@@ -57,9 +53,6 @@ pub enum Error {
     /// Passwords cannot be checked.
     #[error(transparent)]
     Authenticate(#[from] SetupError),
-    /// Serving ended.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
 }
 
 /// All keys of a cluster in etcd start with it.
@@ -82,59 +75,88 @@ pub struct Directory {
     freshness: Arc<OnceLock<Weak<Freshness>>>,
     shared: Arc<Shared>,
     metrics: Metrics,
-    ready: Option<Condition>,
-    store_bundle: Option<BundleFile>,
 }
 
-/// Opens port and store and serves until `shutdown` closes and the calls under way are done.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
-    Directory::open(config).await?.serve(shutdown).await
-}
+impl Tier for Directory {
+    type Config = Config;
+    type Error = Error;
 
-impl Directory {
-    /// Reads the identity, opens the port, then the store.
-    pub async fn open(config: Config) -> Result<Self, Error> {
-        let (credentials, listener) = prepare(&config)?;
-        let store_bundle = config.store_identity.as_ref().map(|folder| {
-            let files = IdentityFiles::from(folder);
-            BundleFile::load(&files.ca).map_err(Box::new)
-        });
-        let store_bundle = store_bundle.transpose()?;
+    const TIER: identity::Tier = identity::Tier::Directory;
+    const PROGRAM: Program = Program {
+        name: "buzonera-directory",
+        about: "One replica of Buzonera's directory: addresses, accounts, credentials, moves",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+
+    fn identity(config: &Config) -> IdentityFiles {
+        config.identity_files()
+    }
+
+    async fn bind(config: Config, frame: &Frame) -> Result<Self, Error> {
+        if let Some(folder) = &config.store_identity {
+            frame.follow_bundle("store_identity", &IdentityFiles::from(folder).ca)?;
+        }
         let store = open_store(&config).await;
         let store = store.map_err(|source| Error::Store {
             at: config.store.clone(),
             source,
         })?;
-        let mut this = Self::over(config, credentials, listener, store);
-        this.store_bundle = store_bundle;
-        Ok(this)
+        Self::over(config, store, frame)
     }
 
-    /// As [`Self::open`], over a store that is open already.
-    pub fn open_over(config: Config, store: SharedStore) -> Result<Self, Error> {
-        let (credentials, listener) = prepare(&config)?;
-        Ok(Self::over(config, credentials, listener, store))
+    /// While the store is away the answers are `unsure`. It is ready once the map is loaded, and
+    /// from then on: what is in memory is answered also while the store is away.
+    async fn serve(self, frame: Frame) -> Result<(), Error> {
+        tokio::select! {
+            checked = self.check_cluster() => checked?,
+            () = frame.shutdown.closing() => return Ok(()),
+        }
+        let freshness = Freshness::new(Arc::clone(&self.store), self.shared.reached());
+        let freshness = Arc::new(freshness);
+        let contact = Contact::new(Arc::clone(&freshness), self.config.contact_limit);
+        let contact = Arc::new(contact);
+        self.freshness.get_or_init(|| Arc::downgrade(&freshness));
+        let admin = self.admin(&freshness, &contact);
+        let routes = self.routes(&freshness, &admin, &frame.shutdown)?;
+        // The tasks end with the set.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(map::follow(
+            Arc::clone(&self.store),
+            Arc::clone(&self.shared),
+        ));
+        let own_store = self.has_own_store();
+        tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
+        tasks.spawn(self.leader(admin, frame.shutdown.clone()).run());
+        tokio::select! {
+            served = frame.serve_rpc(self.listener, routes) => Ok(served?),
+            never = contact.keep(&frame.ready, own_store) => match never {},
+        }
     }
+}
 
-    fn over(
-        config: Config,
-        credentials: Credentials,
-        listener: Listener,
-        store: SharedStore,
-    ) -> Self {
+impl Directory {
+    /// A replica over a store that is open already.
+    pub fn over(config: Config, store: SharedStore, frame: &Frame) -> Result<Self, Error> {
+        let listener = ListenerConfig::new("directory", "--listen", config.listen);
         let writes = Writes::default();
-        Self {
+        let directory = Self {
+            listener: frame.listen(listener)?,
+            credentials: frame.credentials.clone(),
             config,
-            credentials,
-            listener,
             store: Arc::new(Observed::new(store, writes.clone())),
             writes,
             freshness: Arc::default(),
             shared: Arc::default(),
             metrics: Metrics::default(),
-            ready: None,
-            store_bundle: None,
-        }
+        };
+        frame.register(|registry| {
+            directory.metrics.register(registry);
+            directory.writes.register(registry);
+            let freshness = Arc::clone(&directory.freshness);
+            contact::register(registry, move || freshness.get()?.upgrade()?.age());
+            directory.listener.metrics().register(registry);
+        });
+        Ok(directory)
     }
 
     /// Where it listens.
@@ -145,61 +167,6 @@ impl Directory {
     /// The map, for what asks it in process.
     pub fn map(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
-    }
-
-    /// Who it is.
-    pub fn identity(&self) -> &Identity {
-        self.credentials.identity()
-    }
-
-    /// The condition holds while this replica serves, and says when it answers no lookups: see
-    /// [`Contact::keep`].
-    pub fn ready_when_serving(&mut self, condition: Condition) {
-        self.ready = Some(condition);
-    }
-
-    /// Adds its counters; `registry` has the prefix `buzonera_directory`.
-    pub fn register(&self, registry: &mut Registry) {
-        self.metrics.register(registry);
-        self.writes.register(registry);
-        let freshness = Arc::clone(&self.freshness);
-        contact::register(registry, move || freshness.get()?.upgrade()?.age());
-        self.listener.metrics().register(registry);
-        self.credentials.register(registry);
-        if let Some(bundle) = &self.store_bundle {
-            bundle.register("store_identity", registry);
-        }
-    }
-
-    /// Serves until `shutdown` closes.
-    pub async fn serve(mut self, shutdown: Shutdown) -> Result<(), Error> {
-        self.credentials.watch(&shutdown);
-        if let Some(bundle) = &self.store_bundle {
-            bundle.watch(&shutdown);
-        }
-        tokio::select! {
-            checked = self.check_cluster() => checked?,
-            () = shutdown.closing() => return Ok(()),
-        }
-        let freshness = Freshness::new(Arc::clone(&self.store), self.shared.reached());
-        let freshness = Arc::new(freshness);
-        let contact = Contact::new(Arc::clone(&freshness), self.config.contact_limit);
-        let contact = Arc::new(contact);
-        self.freshness.get_or_init(|| Arc::downgrade(&freshness));
-        let admin = self.admin(&freshness, &contact);
-        let routes = self.routes(&freshness, &admin, &shutdown)?;
-        // The tasks end with the set.
-        let mut tasks = JoinSet::new();
-        tasks.spawn(map::follow(
-            Arc::clone(&self.store),
-            Arc::clone(&self.shared),
-        ));
-        let (ready, own_store) = (self.ready.take(), self.has_own_store());
-        tasks.spawn(async move { contact.keep(ready, own_store).await });
-        tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
-        tasks.spawn(self.leader(admin, shutdown.clone()).run());
-        serve(self.listener, &self.credentials, routes, shutdown).await?;
-        Ok(())
     }
 
     fn leader(&self, admin: Admin, shutdown: Shutdown) -> Leader {
@@ -284,13 +251,6 @@ impl Directory {
             .add_service(AdminServer::new(admin.clone()));
         Ok(routes.routes())
     }
-}
-
-fn prepare(config: &Config) -> Result<(Credentials, Listener), Error> {
-    let credentials = Credentials::load_for(Tier::Directory, config.identity_files());
-    let credentials = credentials.map_err(Box::new)?;
-    let listener = ListenerConfig::new("directory", "--listen", config.listen);
-    Ok((credentials, Listener::bind(listener)?))
 }
 
 async fn open_store(config: &Config) -> Result<SharedStore, store::Error> {
