@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "buzonera/v1/shard.proto",
     "buzonera/v1/mover.proto",
     "buzonera/v1/admin.proto",
+    "buzonera/v1/operator.proto",
     "buzonera/v1/spool.proto",
 ];
 

@@ -76,6 +76,8 @@ fn head(cluster: ClusterId) -> Result<Txn> {
         let state = ShardStateRecord {
             state: ShardState::Active.into(),
             changed_at_ms: NOW_MS,
+            generation: 1,
+            weight: 0,
         };
         let shard = ShardRecord {
             incarnation: 1,

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use kit::authority::Authority;
 use rustls::ClientConfig;
 use wire::identity::{Identity, Tier};
@@ -86,8 +86,15 @@ impl Cluster {
         }
         for replica in 0..REPLICAS {
             this.add_directory(replica)?;
-            // The first makes the cluster, the second finds it.
             this.tiers[replica].start()?;
+        }
+        wait::until("the store is the cluster's", START, async || {
+            let output = this.buzonera(&["directory", "bootstrap"], "")?;
+            ensure!(output.status.success(), "{output:?}");
+            Ok(())
+        })
+        .await?;
+        for replica in 0..REPLICAS {
             this.tiers[replica].ready(START).await?;
             let admin = this.admin(replica)?;
             // A replica is ready before it has loaded: it sends callers to another meanwhile.
@@ -193,14 +200,11 @@ impl Cluster {
 
     fn add_directory(&mut self, replica: usize) -> Result<()> {
         let name = directory_name(replica);
-        let mut flags = vec![
+        let flags = vec![
             ("--identity", path(&self.identity(Tier::Directory, &name)?)),
             ("--listen", self.directories[replica].to_string()),
             ("--store", self.etcd.store()),
         ];
-        if replica == 0 {
-            flags.push(("--bootstrap", "true".to_owned()));
-        }
         self.add("buzonera-directory", &name, flags)
     }
 

@@ -42,6 +42,9 @@ async fn every_result_is_as_documented() {
     let many = |value: Value, kind: &str, left_out: &[&str]| {
         document.fit(&value, kind, left_out).unwrap();
     };
+    let found = ask(&["directory", "bootstrap"], "");
+    assert_eq!(found["created"], false);
+    one(found, "Bootstrap", &[]);
     one(ask(&["domain", "add", "example.org"], ""), "Domain", &[]);
     one(ask(&["domain", "add", "example.com"], ""), "Domain", &[]);
     one(ask(&["domain", "show", "example.org"], ""), "Domain", &[]);

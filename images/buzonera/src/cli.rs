@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::account::AccountCommand;
 use crate::commands::alias::AliasCommand;
+use crate::commands::directory::DirectoryCommand;
 use crate::commands::domain::DomainCommand;
 use crate::commands::import::ImportArgs;
 use crate::commands::moves::{MoveArgs, MovesArgs};
@@ -63,6 +64,9 @@ pub struct Reach {
 pub enum Command {
     /// Run every tier in one process, on this machine.
     Local(LocalArgs),
+    /// The directory itself: bootstrap.
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
     /// The domains that mail is received for.
     #[command(subcommand)]
     Domain(DomainCommand),

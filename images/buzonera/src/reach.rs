@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kit::rpc::directory::DirectoryOptions;
+use kit::rpc::directory::{DirectoryChannel, DirectoryOptions};
 use kit::rpc::{self, Channel, ChannelOptions, DirectoryClient, Replica};
+use kit::services::operator_client::OperatorClient;
 use kit::tls::Credentials;
 use wire::identity::Tier;
 
@@ -76,6 +77,15 @@ fn usage(text: &str) -> Failure {
 impl Target {
     /// The directory's administration there; connects with the first call.
     pub fn admin(&self) -> Result<Admin, Failure> {
+        Ok(Admin::new(self.client()?.admin(), self.address.clone()))
+    }
+
+    /// The directory there, as whoever keeps the cluster asks it; connects with the first call.
+    pub fn operator(&self) -> Result<OperatorClient<DirectoryChannel>, Failure> {
+        Ok(self.client()?.operator())
+    }
+
+    fn client(&self) -> Result<DirectoryClient, Failure> {
         let replica = Replica {
             instance: self.instance.clone(),
             endpoint: self.address.clone(),
@@ -84,9 +94,8 @@ impl Target {
             channel: channel_options(),
             ..DirectoryOptions::default()
         };
-        let client = DirectoryClient::new(&[replica], &credentials(&self.identity)?, options)
-            .map_err(|error| Failure::Usage(format!("{error}.")))?;
-        Ok(Admin::new(client.admin(), self.address.clone()))
+        DirectoryClient::new(&[replica], &credentials(&self.identity)?, options)
+            .map_err(|error| Failure::Usage(format!("{error}.")))
     }
 
     /// A channel to the MX there; connects with the first call.

@@ -1,9 +1,8 @@
 //! The cluster's id: written once into the store, the same in every certificate.
 //!
-//! A replica knows its cluster from its own certificate. The store must hold that id; an empty
-//! store is made a cluster's only when `bootstrap` says so, since under an existing cluster it
-//! would be a lost one.
+//! A replica knows its cluster from its own certificate; the store must hold that id.
 
+use futures::StreamExt as _;
 use prost::Message as _;
 use wire::ids::ClusterId;
 
@@ -25,12 +24,12 @@ pub enum ClusterError {
         /// The certificate's.
         ours: ClusterId,
     },
-    /// It holds no cluster.
-    #[error(
-        "the store is empty: restore it from a backup, or, if cluster {0} has never run, start \
-         once with --bootstrap"
-    )]
+    /// It holds no cluster, and nobody said that the cluster is new.
+    #[error("the store is empty, and cluster {0} is not new: restore it from a backup")]
     Empty(ClusterId),
+    /// It holds something, but no cluster.
+    #[error("the store holds keys and no cluster's id: it is no new one; restore it from a backup")]
+    Strange,
     /// Its cluster id cannot be read.
     #[error("the store's cluster id cannot be read")]
     Unreadable,
@@ -39,29 +38,7 @@ pub enum ClusterError {
     Store(#[from] StoreError),
 }
 
-/// Compares the store's cluster with ours, or writes ours into an empty store.
-pub(crate) async fn check(
-    store: &dyn Store,
-    ours: ClusterId,
-    bootstrap: bool,
-) -> Result<(), ClusterError> {
-    match read(store).await? {
-        Some(found) if found == ours => Ok(()),
-        Some(found) => Err(ClusterError::Other { found, ours }),
-        None if !bootstrap => Err(ClusterError::Empty(ours)),
-        None => {
-            write(store, ours).await?;
-            // Another replica may have been first, or the answer was lost.
-            match read(store).await? {
-                Some(found) if found == ours => Ok(()),
-                Some(found) => Err(ClusterError::Other { found, ours }),
-                None => Err(ClusterError::Empty(ours)),
-            }
-        }
-    }
-}
-
-async fn read(store: &dyn Store) -> Result<Option<ClusterId>, ClusterError> {
+pub(crate) async fn read(store: &dyn Store) -> Result<Option<ClusterId>, ClusterError> {
     let entries = store.get(vec![Key::Cluster.to_string()]).await?;
     let Some(entry) = entries.into_iter().next().flatten() else {
         return Ok(None);
@@ -72,7 +49,11 @@ async fn read(store: &dyn Store) -> Result<Option<ClusterId>, ClusterError> {
     Ok(Some(id))
 }
 
-async fn write(store: &dyn Store, ours: ClusterId) -> Result<(), StoreError> {
+/// Makes an empty store `ours`; another replica may be faster.
+pub(crate) async fn write(store: &dyn Store, ours: ClusterId) -> Result<(), ClusterError> {
+    if !is_empty(store).await? {
+        return Err(ClusterError::Strange);
+    }
     let record = ClusterRecord {
         cluster_id: ours.to_field(),
         created_at_ms: kit::clock::unix_ms(),
@@ -83,6 +64,16 @@ async fn write(store: &dyn Store, ours: ClusterId) -> Result<(), StoreError> {
         .put(key, record.encode_to_vec());
     match store.commit(txn).await {
         Ok(_) | Err(StoreError::Unknown(_)) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
+}
+
+async fn is_empty(store: &dyn Store) -> Result<bool, StoreError> {
+    let mut load = store.load().await?;
+    while let Some(page) = load.pages.next().await {
+        if !page?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminConfig;
 use crate::authenticate::AuthenticateConfig;
+use crate::claim::WhenEmpty;
 use crate::contact;
 use crate::election::ElectionConfig;
 use crate::moves::MovesConfig;
@@ -31,9 +32,10 @@ pub struct Config {
     pub store: StoreAt,
     /// For etcd over `https`: a folder with `ca.pem`, `cert.pem`, `key.pem`. None: `http`.
     pub store_identity: Option<PathBuf>,
-    /// Make a new cluster of an empty store. Without it an empty store is refused: under an
-    /// existing cluster it would be a lost one, and every mailbox would seem to be none.
-    pub bootstrap: bool,
+    /// What to do about an empty store; not for the file: as long as nobody says that the cluster
+    /// is new, it may be a lost one, under which every mailbox would seem to be none.
+    #[serde(skip)]
+    pub when_empty: WhenEmpty,
     /// How long a batch of lookups may take.
     #[serde(with = "kit::config::duration")]
     pub resolve_budget: Duration,
@@ -86,7 +88,7 @@ impl Default for Config {
             listen: ListenAt::Everywhere(PORT),
             store: StoreAt::default(),
             store_identity: None,
-            bootstrap: false,
+            when_empty: WhenEmpty::default(),
             resolve_budget: RESOLVE_BUDGET,
             contact_limit: contact::LIMIT,
             authenticate: AuthenticateConfig::default(),
@@ -120,11 +122,6 @@ impl Settings for Config {
             "store-identity",
             "DIR",
             "For etcd over https: folder with ca.pem, cert.pem and key.pem",
-        ),
-        Key::new(
-            "bootstrap",
-            "true|false",
-            "Make a new cluster of an empty store; only for the very first start",
         ),
         Key::new(
             "resolve-budget",

@@ -1,4 +1,4 @@
-//! Whether this replica may speak: it has loaded, and has lately had word from its store.
+//! Whether this replica may speak: its store is its cluster's, it has loaded, and has lately had word.
 //!
 //! A replica that may not says "not me" before it does any work, and whoever asks goes to the next.
 //! What needs no map (leases, confirmations, reports) asks the store itself and is not held back.
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use wire::answer::{NotMe, Word};
 
+use crate::claim::Claim;
 use crate::store::{Freshness, Unsure};
 
 /// A changed password is valid everywhere after this, whatever is cut off. Longer than a store takes
@@ -24,18 +25,24 @@ const BEATS: u32 = 12;
 
 /// The contact with the store.
 pub struct Contact {
+    claim: Claim,
     freshness: Arc<Freshness>,
     limit: Duration,
 }
 
 impl Contact {
     /// Word that is older than `limit` is none.
-    pub fn new(freshness: Arc<Freshness>, limit: Duration) -> Self {
-        Self { freshness, limit }
+    pub(crate) fn new(claim: Claim, freshness: Arc<Freshness>, limit: Duration) -> Self {
+        Self {
+            claim,
+            freshness,
+            limit,
+        }
     }
 
     /// Whether this replica may speak now.
     pub fn may_speak(&self) -> Result<(), NotMe> {
+        self.claim.check()?;
         match self.freshness.age() {
             None => Err(NotMe::Loading),
             Some(age) if age > self.limit => Err(NotMe::OutOfTouch),

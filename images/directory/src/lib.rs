@@ -13,6 +13,7 @@
 
 mod admin;
 mod authenticate;
+mod claim;
 mod cluster;
 pub mod config;
 pub mod contact;
@@ -24,6 +25,7 @@ pub mod map;
 mod metrics;
 pub mod model;
 pub mod moves;
+mod operator;
 pub mod placement;
 pub mod registry;
 pub mod resolve;
@@ -33,6 +35,7 @@ mod tier;
 
 pub use admin::AdminConfig;
 pub use authenticate::{AuthenticateConfig, NoRandom, SetupError};
+pub use claim::WhenEmpty;
 pub use cluster::ClusterError;
 pub use config::{Config, StoreAt};
 pub use credential::Cost;

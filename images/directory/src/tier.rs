@@ -11,15 +11,18 @@ use kit::listener::{Listener, ListenerConfig};
 use kit::rpc::{ChannelOptions, ShardChannels};
 use kit::services::admin_server::AdminServer;
 use kit::services::directory_server::DirectoryServer;
+use kit::services::operator_server::OperatorServer;
 use kit::services::registry_server::RegistryServer;
-use kit::tls::{Credentials, IdentityFiles};
+use kit::tls::{BundleFile, Credentials, IdentityFiles};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 use wire::identity;
+use wire::ids::ClusterId;
 
 use crate::admin::Admin;
 use crate::authenticate::{Authenticator, Pool, SetupError};
-use crate::cluster::{self, ClusterError};
+use crate::claim::{Claim, WhenEmpty};
+use crate::cluster::ClusterError;
 use crate::config::{Config, StoreAt};
 use crate::contact::{self, Contact};
 use crate::election::{Election, Term};
@@ -27,6 +30,7 @@ use crate::lookups::Lookups;
 use crate::map::{self, Shared};
 use crate::metrics::Metrics;
 use crate::moves::{Replica, drive};
+use crate::operator::{self, Operator};
 use crate::registry;
 use crate::store::embedded::Embedded;
 use crate::store::etcd::Etcd;
@@ -55,11 +59,8 @@ pub enum Error {
     Authenticate(#[from] SetupError),
 }
 
-/// All keys of a cluster in etcd start with it.
+/// All keys in etcd start with it and the cluster's id: several clusters may share one etcd.
 const ETCD_PREFIX: &str = "/buzonera/";
-
-/// Pause between attempts to reach a store at the start.
-const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often the map's gauges are read.
 const OBSERVE: Duration = Duration::from_secs(10);
@@ -75,6 +76,7 @@ pub struct Directory {
     freshness: Arc<OnceLock<Weak<Freshness>>>,
     shared: Arc<Shared>,
     metrics: Metrics,
+    store_bundle: Option<BundleFile>,
 }
 
 impl Tier for Directory {
@@ -93,10 +95,8 @@ impl Tier for Directory {
     }
 
     async fn bind(config: Config, frame: &Frame) -> Result<Self, Error> {
-        if let Some(folder) = &config.store_identity {
-            frame.follow_bundle("store_identity", &IdentityFiles::from(folder).ca)?;
-        }
-        let store = open_store(&config).await;
+        let cluster = frame.credentials.identity().cluster();
+        let store = open_store(&config, cluster).await;
         let store = store.map_err(|source| Error::Store {
             at: config.store.clone(),
             source,
@@ -104,31 +104,41 @@ impl Tier for Directory {
         Self::over(config, store, frame)
     }
 
-    /// While the store is away the answers are `unsure`. It is ready once the map is loaded, and
-    /// from then on: what is in memory is answered also while the store is away.
+    /// Until the store is known to be ours every answer but those of the operator's Bootstrap and
+    /// Status is "not me". What is in memory is answered also while the store is away.
     async fn serve(self, frame: Frame) -> Result<(), Error> {
-        tokio::select! {
-            checked = self.check_cluster() => checked?,
-            () = frame.shutdown.closing() => return Ok(()),
+        let cluster = self.credentials.identity().cluster();
+        let claim = Claim::new(Arc::clone(&self.store), cluster);
+        let when_empty = self.config.when_empty;
+        if when_empty != WhenEmpty::Wait {
+            // Nobody is to see this replica before what its starter knows is done.
+            tokio::select! {
+                established = claim.establish(when_empty) => established?,
+                () = frame.shutdown.closing() => return Ok(()),
+            }
         }
         let freshness = Freshness::new(Arc::clone(&self.store), self.shared.reached());
         let freshness = Arc::new(freshness);
-        let contact = Contact::new(Arc::clone(&freshness), self.config.contact_limit);
+        let limit = self.config.contact_limit;
+        let contact = Contact::new(claim.clone(), Arc::clone(&freshness), limit);
         let contact = Arc::new(contact);
         self.freshness.get_or_init(|| Arc::downgrade(&freshness));
         let admin = self.admin(&freshness, &contact);
-        let routes = self.routes(&freshness, &admin, &frame.shutdown)?;
+        let routes = self.routes(&freshness, &admin, &claim, &frame.shutdown)?;
+        let own_store = self.has_own_store();
         // The tasks end with the set.
         let mut tasks = JoinSet::new();
-        tasks.spawn(map::follow(
+        tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
+        tasks.spawn(follow(
             Arc::clone(&self.store),
             Arc::clone(&self.shared),
+            claim.clone(),
         ));
-        let own_store = self.has_own_store();
-        tasks.spawn(observe(self.metrics.clone(), Arc::clone(&self.shared)));
-        tasks.spawn(self.leader(admin, frame.shutdown.clone()).run());
+        let leader = self.leader(admin, frame.shutdown.clone());
+        tasks.spawn(lead(leader, claim.clone()));
         tokio::select! {
             served = frame.serve_rpc(self.listener, routes) => Ok(served?),
+            foreign = never_ours(&claim, when_empty) => Err(foreign.into()),
             never = contact.keep(&frame.ready, own_store) => match never {},
         }
     }
@@ -139,7 +149,10 @@ impl Directory {
     pub fn over(config: Config, store: SharedStore, frame: &Frame) -> Result<Self, Error> {
         let listener = ListenerConfig::new("directory", "--listen", config.listen);
         let writes = Writes::default();
+        let store_identity = config.store_identity.as_ref().map(IdentityFiles::from);
+        let follow = |files: IdentityFiles| frame.follow_bundle("store_identity", &files.ca);
         let directory = Self {
+            store_bundle: store_identity.map(follow).transpose()?,
             listener: frame.listen(listener)?,
             credentials: frame.credentials.clone(),
             config,
@@ -178,20 +191,6 @@ impl Directory {
         }
     }
 
-    /// Waits for the store, and refuses one that is not ours.
-    async fn check_cluster(&self) -> Result<(), ClusterError> {
-        let ours = self.credentials.identity().cluster();
-        loop {
-            match cluster::check(&*self.store, ours, self.config.bootstrap).await {
-                Err(ClusterError::Store(error)) if error.is_temporary() => {
-                    tracing::warn!(%error, "the store cannot be asked yet");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-                checked => return checked,
-            }
-        }
-    }
-
     /// Whether nobody else has to answer for it to load.
     fn has_own_store(&self) -> bool {
         match self.config.store {
@@ -219,6 +218,7 @@ impl Directory {
         &self,
         freshness: &Arc<Freshness>,
         admin: &Admin,
+        claim: &Claim,
         shutdown: &Shutdown,
     ) -> Result<Routes, SetupError> {
         let authenticator = Authenticator::new(
@@ -244,26 +244,57 @@ impl Directory {
             config: self.config.registry.clone(),
             shutdown: shutdown.clone(),
         };
+        let operator = Operator {
+            admin: admin.clone(),
+            claim: claim.clone(),
+            credentials: self.credentials.clone(),
+            store_bundle: self.store_bundle.clone(),
+        };
+        let gate = operator::gate(claim.clone());
         let mut routes = Routes::builder();
         routes
-            .add_service(DirectoryServer::new(lookups))
-            .add_service(RegistryServer::new(shards))
-            .add_service(AdminServer::new(admin.clone()));
+            .add_service(DirectoryServer::with_interceptor(lookups, gate.clone()))
+            .add_service(RegistryServer::with_interceptor(shards, gate.clone()))
+            .add_service(AdminServer::with_interceptor(admin.clone(), gate.clone()))
+            .add_service(OperatorServer::with_interceptor(operator, gate));
         Ok(routes.routes())
     }
 }
 
-async fn open_store(config: &Config) -> Result<SharedStore, store::Error> {
+async fn open_store(config: &Config, cluster: ClusterId) -> Result<SharedStore, store::Error> {
     match &config.store {
         StoreAt::Embedded(folder) => {
             let store = Embedded::open(folder, embedded::Options::default()).await?;
             Ok(Arc::new(store))
         }
         StoreAt::Etcd(endpoints) => {
-            let mut options = etcd::Options::new(endpoints.clone(), ETCD_PREFIX);
+            let mut options =
+                etcd::Options::new(endpoints.clone(), format!("{ETCD_PREFIX}{cluster}/"));
             options.tls = config.store_identity.as_ref().map(IdentityFiles::from);
             Ok(Arc::new(Etcd::new(options)?))
         }
+    }
+}
+
+/// Keeps the map at the heels of a store that is ours.
+async fn follow(store: SharedStore, shared: Arc<Shared>, claim: Claim) {
+    claim.ours_now().await;
+    map::follow(store, shared, |found| claim.confirm(found)).await;
+}
+
+/// Writes nothing into a store that is not ours yet.
+async fn lead(leader: Leader, claim: Claim) {
+    tokio::select! {
+        () = claim.ours_now() => leader.run().await,
+        () = leader.shutdown.closing() => {}
+    }
+}
+
+/// Why the store will never be ours.
+async fn never_ours(claim: &Claim, when_empty: WhenEmpty) -> ClusterError {
+    match claim.establish(when_empty).await {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Config {
     pub pop3_listen: ListenAt,
     /// The host that callers and proxies are told to connect to; none: where it listens.
     pub advertise: Option<Host>,
+    /// The machine's name as administrators are told; none: as the machine calls itself.
+    pub node: Option<String>,
     /// See [`LEASE_PATIENCE`].
     #[serde(with = "kit::config::duration")]
     pub lease_patience: Duration,
@@ -96,6 +98,7 @@ impl Default for Config {
             rpc_listen: ListenAt::Everywhere(RPC_PORT),
             pop3_listen: ListenAt::Everywhere(POP3_PORT),
             advertise: None,
+            node: None,
             lease_patience: LEASE_PATIENCE,
             min_free_percent: MIN_FREE_PERCENT,
             limits: Limits::default(),
@@ -179,6 +182,7 @@ impl Settings for Config {
             "HOST",
             "IP address or name that others are told to connect to",
         ),
+        Key::new("node", "NAME", "The machine's name, for administrators"),
         Key::new(
             "lock-patience",
             "DURATION",

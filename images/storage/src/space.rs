@@ -67,6 +67,7 @@ impl Space {
             volume_size: seen.size,
             volume_free: seen.free,
             nearly_full: shard.is_nearly_full(),
+            read_only: shard.is_read_only(),
         }
     }
 }

@@ -335,6 +335,13 @@ impl Storage {
             cluster,
             rpc_endpoint: endpoint(self.rpc.local_addr()),
             pop3_endpoint: endpoint(self.pop3.local_addr()),
+            node: self.config.node.clone().unwrap_or_else(machine),
         })
     }
+}
+
+/// This machine's name; in a container that of the container.
+fn machine() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
 }

@@ -105,6 +105,7 @@ impl fmt::Display for NotMe {
             Self::OutOfTouch => {
                 "this replica of the directory has had no word from its store for too long"
             }
+            Self::EmptyStore => "the store of this replica of the directory is empty",
         })
     }
 }
@@ -127,6 +128,7 @@ mod tests {
         for word in [
             Word::NotMe(NotMe::Loading),
             Word::NotMe(NotMe::OutOfTouch),
+            Word::NotMe(NotMe::EmptyStore),
             Word::NobodyKnows(NobodyKnows::Unproven),
         ] {
             assert_eq!(Word::decode(&word.encode()), Some(word));

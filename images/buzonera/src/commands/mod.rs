@@ -3,6 +3,7 @@
 pub mod account;
 pub mod account_view;
 pub mod alias;
+pub mod directory;
 pub mod dns;
 pub mod domain;
 pub mod import;
@@ -44,6 +45,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     let mut session = Session::new(cli.reach, Output::stdout(cli.output));
     match cli.command {
         Command::Local(args) => local::run(args, session).await,
+        Command::Directory(command) => directory::run(command, &mut session).await,
         Command::Domain(command) => domain::run(command, &mut session).await,
         Command::Account(command) => account::run(command, &mut session).await,
         Command::Alias(command) => alias::run(command, &mut session).await,

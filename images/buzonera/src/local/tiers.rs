@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use directory::{Directory, StoreAt};
+use directory::{Directory, StoreAt, WhenEmpty};
 use kit::admin::{self, Admin};
 use kit::frame::{Bound, Tier};
 use kit::lifecycle::Shutdown;
@@ -143,7 +143,10 @@ impl Site<'_> {
         let identity = self.layout.identity(roster::DIRECTORY);
         let mut config = directory::Config::new(identity, listen, store);
         // Shards are made after the directory: without any, an empty store is a new cluster's.
-        config.bootstrap = !self.layout.shards().exists();
+        config.when_empty = match self.layout.shards().exists() {
+            true => WhenEmpty::Refuse,
+            false => WhenEmpty::Bootstrap,
+        };
         config
     }
 

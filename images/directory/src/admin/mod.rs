@@ -9,14 +9,14 @@ mod domains;
 mod give_back;
 mod import;
 mod moves;
-mod refuse;
+pub(crate) mod refuse;
 mod remove;
 mod replace;
-mod shards;
+pub(crate) mod shards;
 mod shown;
 mod status;
 mod sweep;
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,7 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// Returns once everything committed before the call is in the map.
-    async fn current(&self) -> Result<(), Status> {
+    pub(crate) async fn current(&self) -> Result<(), Status> {
         let deadline = Instant::now() + self.config.proof;
         let proof = self.freshness.prove_current(deadline).await;
         proof.map_err(|_| refuse::unproven())
@@ -113,7 +113,7 @@ impl Admin {
 }
 
 /// At most `limit` (0: as many as a page has), and whether there are more.
-fn page<T>(entries: impl Iterator<Item = T>, limit: u32) -> (Vec<T>, bool) {
+pub(crate) fn page<T>(entries: impl Iterator<Item = T>, limit: u32) -> (Vec<T>, bool) {
     let limit = match limit as usize {
         0 => MAX_PAGE,
         limit => limit.min(MAX_PAGE),

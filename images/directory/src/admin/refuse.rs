@@ -8,7 +8,7 @@ use wire::ids::{RequestId, ShardName};
 use crate::store;
 
 /// A field that cannot be read.
-pub(super) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
+pub(crate) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
     Status::invalid_argument(format!("{field}: {why}"))
 }
 
@@ -18,7 +18,7 @@ pub(super) fn again(why: impl std::fmt::Display) -> Status {
 }
 
 /// The store did not do it.
-pub(super) fn store(error: &store::Error) -> Status {
+pub(crate) fn store(error: &store::Error) -> Status {
     if error.is_temporary() {
         return again(error);
     }
@@ -27,23 +27,23 @@ pub(super) fn store(error: &store::Error) -> Status {
 }
 
 /// The replica could not prove that it is current.
-pub(super) fn unproven() -> Status {
+pub(crate) fn unproven() -> Status {
     kit::rpc::unanswered(Word::NobodyKnows(NobodyKnows::Unproven))
 }
 
 /// A stored record that cannot be read.
-pub(super) fn corrupt(key: &str, error: &prost::DecodeError) -> Status {
+pub(crate) fn corrupt(key: &str, error: &prost::DecodeError) -> Status {
     tracing::error!(key, %error, "a stored record cannot be read");
     Status::data_loss(format!("the stored record {key} cannot be read: {error}"))
 }
 
 /// Reads an address field.
-pub(super) fn address(field: &str, text: &str) -> Result<Canonical, Status> {
+pub(crate) fn address(field: &str, text: &str) -> Result<Canonical, Status> {
     text.parse().map_err(|error| invalid(field, error))
 }
 
 /// Reads a domain field: a name, no address literal.
-pub(super) fn domain(field: &str, text: &str) -> Result<Domain, Status> {
+pub(crate) fn domain(field: &str, text: &str) -> Result<Domain, Status> {
     let domain: Domain = text.parse().map_err(|error| invalid(field, error))?;
     if domain.is_literal() {
         return Err(invalid(field, "write a domain name, such as example.org"));
@@ -52,12 +52,12 @@ pub(super) fn domain(field: &str, text: &str) -> Result<Domain, Status> {
 }
 
 /// Reads a shard's name.
-pub(super) fn shard(field: &str, text: &str) -> Result<ShardName, Status> {
+pub(crate) fn shard(field: &str, text: &str) -> Result<ShardName, Status> {
     text.parse().map_err(|error| invalid(field, error))
 }
 
 /// "1 account and 2 aliases": how many there are of what is in the way.
-pub(super) fn counted(things: &[(u64, &str, &str)]) -> String {
+pub(crate) fn counted(things: &[(u64, &str, &str)]) -> String {
     let there = things.iter().filter(|(number, _, _)| *number > 0);
     let said = there.map(|(number, one, more)| {
         let noun = if *number == 1 { one } else { more };
@@ -67,7 +67,7 @@ pub(super) fn counted(things: &[(u64, &str, &str)]) -> String {
 }
 
 /// Reads a request's id.
-pub(super) fn request_id(octets: &[u8]) -> Result<RequestId, Status> {
+pub(crate) fn request_id(octets: &[u8]) -> Result<RequestId, Status> {
     RequestId::from_slice(octets).map_err(|error| invalid("request_id", error))
 }
 

@@ -18,7 +18,7 @@ use super::shards::unknown;
 use super::write::{Found, Plan, Request, value};
 use super::{Admin, refuse};
 use crate::model::Key;
-use crate::model::records::{AccountRecord, LeaseRecord, VolumeRecord};
+use crate::model::records::{AccountRecord, LeaseRecord, ShardStateRecord, VolumeRecord};
 use crate::store::{Expect, Txn};
 
 /// Accounts of one transaction: each is a condition and a write, and the store takes 128.
@@ -46,7 +46,8 @@ impl Admin {
         self.give_back_all(&name, since).await?;
         self.renew_all(&name, since).await?;
         tracing::warn!(shard = %name, "the shard's volume is replaced by whichever comes next");
-        self.write(&request, || self.plan_await(&name, state)).await
+        self.write(&request, || self.plan_await(&name, &state))
+            .await
     }
 
     /// What every account is to be asked for, at least: those that have it already were done before
@@ -92,10 +93,10 @@ impl Admin {
     }
 
     /// The shard is known and serves nothing, and nothing of it is being moved.
-    async fn may_be_replaced(&self, name: &ShardName) -> Result<ShardState, Status> {
+    async fn may_be_replaced(&self, name: &ShardName) -> Result<ShardStateRecord, Status> {
         let found = self.shard_state(name).await?;
-        let state = found.ok_or_else(|| unknown(name))?.record.state();
-        match state {
+        let state = found.ok_or_else(|| unknown(name))?.record;
+        match state.state() {
             ShardState::Active | ShardState::Cordoned | ShardState::Draining => {}
             ShardState::Retired => {
                 let text = format!("{name} is retired: it has no volume any more");
@@ -182,7 +183,7 @@ impl Admin {
     async fn plan_await(
         &self,
         name: &ShardName,
-        state: ShardState,
+        state: &ShardStateRecord,
     ) -> Result<Plan<ShardInfo>, Status> {
         self.serves_nothing(name).await?;
         let (txn, known) = self.volume(name).await?;

@@ -3,7 +3,8 @@
 use tonic::Status;
 use wire::ids::ShardName;
 use wire::rpc::{
-    AddShardRequest, ListRequest, ListShardsReply, SetShardStateRequest, ShardInfo, ShardState,
+    AddShardRequest, ListRequest, ListShardsReply, NotEmpty, SetShardStateRequest, ShardInfo,
+    ShardState,
 };
 
 use super::write::{Found, Plan, Request, value};
@@ -29,17 +30,18 @@ impl Admin {
         self.current().await?;
         let Some(found) = self.shard_state(name).await? else {
             let key = Key::ShardState(name.clone()).to_string();
+            let record = changed(&ShardStateRecord::default(), ShardState::Active, 0);
             let txn = Txn::new()
                 .when(key.clone(), Expect::Absent)
-                .put(key, value(&state_record(ShardState::Active)));
-            return Ok(Plan::Commit(txn, self.info(name, ShardState::Active)));
+                .put(key, value(&record));
+            return Ok(Plan::Commit(txn, self.info(name, &record)));
         };
         if let Some(state) = ended(found.record.state()) {
             return Err(Status::failed_precondition(format!(
                 "{name} is {state}, and names of shards are never used again: choose another name"
             )));
         }
-        Ok(Plan::Done(self.info(name, found.record.state())))
+        Ok(Plan::Done(self.info(name, &found.record)))
     }
 
     pub(super) async fn set_shard_state(
@@ -58,19 +60,24 @@ impl Admin {
             self.current().await?;
             let now = found.record.state();
             if now == wanted {
-                return Ok(Plan::Done(self.info(&name, now)));
+                return Ok(Plan::Done(self.info(&name, &found.record)));
             }
             check_change(&name, now, wanted)?;
             if wanted == ShardState::Retired {
                 check_empty(&self.shared.read(), &name)?;
             }
+            let record = changed(&found.record, wanted, found.record.weight);
             let txn = found.unchanged(Txn::new());
             let txn = match wanted {
                 ShardState::Lost => self.without_lease(txn, &name).await?,
-                _ => txn,
+                ShardState::Unspecified
+                | ShardState::Active
+                | ShardState::Cordoned
+                | ShardState::Draining
+                | ShardState::Retired => txn,
             };
-            let txn = txn.put(found.key.clone(), value(&state_record(wanted)));
-            Ok(Plan::Commit(txn, self.info(&name, wanted)))
+            let txn = txn.put(found.key.clone(), value(&record));
+            Ok(Plan::Commit(txn, self.info(&name, &record)))
         })
         .await
     }
@@ -86,7 +93,7 @@ impl Admin {
         Ok(txn.when(key.to_string(), Expect::Absent))
     }
 
-    pub(super) async fn shard_state(
+    pub(crate) async fn shard_state(
         &self,
         name: &ShardName,
     ) -> Result<Option<Found<ShardStateRecord>>, Status> {
@@ -102,22 +109,29 @@ impl Admin {
         let after = message.after.as_str();
         let shards = infos(&map).filter(|shard| shard.name.as_str() > after);
         let (shards, more) = page(shards, message.limit);
-        Ok(ListShardsReply { shards, more })
+        Ok(ListShardsReply {
+            shards,
+            more,
+            stale: false,
+        })
     }
 
-    pub(super) fn info(&self, name: &ShardName, state: ShardState) -> ShardInfo {
+    /// A shard as it is once `record` is its state.
+    pub(crate) fn info(&self, name: &ShardName, record: &ShardStateRecord) -> ShardInfo {
         let map = self.shared.read();
         let info = map.shard(name).map(|shard| info(&map, shard));
         ShardInfo {
             name: name.to_string(),
-            state: state.into(),
+            state: record.state,
+            generation: record.generation,
+            weight: record.weight,
             ..info.unwrap_or_default()
         }
     }
 }
 
 /// Every shard that was added.
-pub(super) fn infos(map: &Map) -> impl Iterator<Item = ShardInfo> + '_ {
+pub(crate) fn infos(map: &Map) -> impl Iterator<Item = ShardInfo> + '_ {
     let added = map.shards().filter(|shard| shard.state().is_some());
     added.map(|shard| info(map, shard))
 }
@@ -130,9 +144,16 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
         let open = map.open_moves();
         open.filter(|(_, record)| named(record)).count() as u64
     };
+    let state = shard.state_record().cloned().unwrap_or_default();
     ShardInfo {
         name: shard.name().to_string(),
-        state: shard.state().unwrap_or_default().into(),
+        state: state.state,
+        generation: state.generation,
+        weight: state.weight,
+        accounts_by_state: Some(shard.accounts_by_state()),
+        load_age_ms: shard.load_told_at_ms().map(age_ms),
+        release: record.map_or_else(String::new, |record| record.release.clone()),
+        node: record.map_or_else(String::new, |record| record.node.clone()),
         incarnation: record.map_or(0, |record| record.incarnation),
         live: shard.lease().is_some(),
         rpc_endpoint: record.map_or_else(String::new, |record| record.rpc_endpoint.clone()),
@@ -146,13 +167,32 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
         nearly_full: load.nearly_full,
         serving: shard.is_serving(),
         debts: map.payable_debts(shard.name()),
+        volume_id: record.map_or_else(String::new, |record| hex(&record.volume_id)),
+        read_only: load.read_only,
     }
 }
 
-fn state_record(state: ShardState) -> ShardStateRecord {
+/// Octets in hexadecimal.
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// By the clock of whichever replica wrote it down; 0 for a moment that is yet to come.
+fn age_ms(at_ms: i64) -> u64 {
+    u64::try_from(kit::clock::unix_ms() - at_ms).unwrap_or(0)
+}
+
+/// The next record of a shard's state.
+pub(crate) fn changed(
+    before: &ShardStateRecord,
+    state: ShardState,
+    weight: u32,
+) -> ShardStateRecord {
     ShardStateRecord {
         state: state.into(),
         changed_at_ms: kit::clock::unix_ms(),
+        generation: before.generation + 1,
+        weight,
     }
 }
 
@@ -170,7 +210,11 @@ fn ended(state: ShardState) -> Option<&'static str> {
 
 /// Which change is allowed: anything between Active, Cordoned and Draining; Retired from the last
 /// two, Lost from all three, and never back from those.
-fn check_change(name: &ShardName, now: ShardState, wanted: ShardState) -> Result<(), Status> {
+pub(crate) fn check_change(
+    name: &ShardName,
+    now: ShardState,
+    wanted: ShardState,
+) -> Result<(), Status> {
     use ShardState::{Active, Cordoned, Draining, Lost, Retired, Unspecified};
     if let Some(state) = ended(now) {
         return Err(Status::failed_precondition(format!(
@@ -190,12 +234,9 @@ fn check_change(name: &ShardName, now: ShardState, wanted: ShardState) -> Result
 }
 
 /// No account, in any state, and no open move names the shard, and it owes nothing.
-fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
+pub(crate) fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
     let accounts = map.shard(name).map_or(0, Shard::accounts);
-    let names =
-        |record: &MoveRecord| record.source == name.as_str() || record.target == name.as_str();
-    let moves = map.open_moves().filter(|(_, record)| names(record)).count() as u64;
-    let debts = map.payable_debts(name);
+    let (moves, debts) = (open_moves(map, name), map.payable_debts(name));
     if accounts == 0 && moves == 0 && debts == 0 {
         return Ok(());
     }
@@ -217,7 +258,22 @@ fn check_empty(map: &Map, name: &ShardName) -> Result<(), Status> {
     )))
 }
 
-pub(super) fn unknown(name: &ShardName) -> Status {
+/// What a shard holds, for programs.
+pub(crate) fn held(map: &Map, name: &ShardName) -> NotEmpty {
+    NotEmpty {
+        accounts: map.shard(name).map(Shard::accounts_by_state),
+        open_moves: open_moves(map, name),
+        debts: map.payable_debts(name),
+    }
+}
+
+fn open_moves(map: &Map, name: &ShardName) -> u64 {
+    let names =
+        |record: &MoveRecord| record.source == name.as_str() || record.target == name.as_str();
+    map.open_moves().filter(|(_, record)| names(record)).count() as u64
+}
+
+pub(crate) fn unknown(name: &ShardName) -> Status {
     Status::not_found(format!(
         "there is no shard {name}; `buzonera shards` lists them"
     ))

@@ -24,14 +24,14 @@ const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a write is known by.
-pub(super) struct Request {
+pub(crate) struct Request {
     id: RequestId,
     method: &'static str,
     fingerprint: Vec<u8>,
 }
 
 /// What a write comes to.
-pub(super) enum Plan<R> {
+pub(crate) enum Plan<R> {
     /// This transaction, then this answer.
     Commit(Txn, R),
     /// It is so already.
@@ -39,15 +39,15 @@ pub(super) enum Plan<R> {
 }
 
 /// A record, and the transaction that last put it.
-pub(super) struct Found<T> {
-    pub(super) key: String,
-    pub(super) record: T,
-    pub(super) revision: Revision,
+pub(crate) struct Found<T> {
+    pub(crate) key: String,
+    pub(crate) record: T,
+    pub(crate) revision: Revision,
 }
 
 impl<T> Found<T> {
     /// Names the record as it was read.
-    pub(super) fn unchanged(&self, txn: Txn) -> Txn {
+    pub(crate) fn unchanged(&self, txn: Txn) -> Txn {
         txn.when(self.key.clone(), Expect::At(self.revision))
     }
 }
@@ -55,7 +55,7 @@ impl<T> Found<T> {
 impl Request {
     /// `message` is the request without its id and without passwords: the same id with another
     /// message is another write, and refused.
-    pub(super) fn new(
+    pub(crate) fn new(
         id: &[u8],
         method: &'static str,
         message: &impl Message,
@@ -68,7 +68,7 @@ impl Request {
         })
     }
 
-    pub(super) fn id(&self) -> RequestId {
+    pub(crate) fn id(&self) -> RequestId {
         self.id
     }
 
@@ -88,7 +88,7 @@ impl Request {
 
 impl Admin {
     /// Decides by `plan` and commits, once; the answer of the first time if there was one.
-    pub(super) async fn write<R, F>(
+    pub(crate) async fn write<R, F>(
         &self,
         request: &Request,
         plan: impl Fn() -> F,
@@ -125,7 +125,7 @@ impl Admin {
     }
 
     /// What this request answered when it came before.
-    pub(super) async fn earlier<R: Message + Default>(
+    pub(crate) async fn earlier<R: Message + Default>(
         &self,
         request: &Request,
     ) -> Result<Option<R>, Status> {
@@ -134,7 +134,7 @@ impl Admin {
     }
 
     /// Commits a step that is no answer by itself; none: a conflict, or nobody knows.
-    pub(super) async fn step(&self, txn: Txn) -> Result<Option<Revision>, Status> {
+    pub(crate) async fn step(&self, txn: Txn) -> Result<Option<Revision>, Status> {
         match self.store.commit(txn).await {
             Ok(Outcome::Committed(revision)) => Ok(Some(revision)),
             Ok(Outcome::Conflict) | Err(Error::Unknown(_)) => Ok(None),
@@ -143,7 +143,7 @@ impl Admin {
     }
 
     /// Reads one record, linearizably.
-    pub(super) async fn read<T: Message + Default>(
+    pub(crate) async fn read<T: Message + Default>(
         &self,
         key: Key,
     ) -> Result<Option<Found<T>>, Status> {
@@ -152,7 +152,7 @@ impl Admin {
     }
 
     /// Reads records of one type, at most [`crate::store::MAX_OPERATIONS`].
-    pub(super) async fn read_all<T: Message + Default>(
+    pub(crate) async fn read_all<T: Message + Default>(
         &self,
         keys: Vec<Key>,
     ) -> Result<Vec<Option<Found<T>>>, Status> {
@@ -174,7 +174,7 @@ impl Admin {
     }
 
     /// Waits, not for long, until this replica's map shows a commit: who asks next sees it.
-    pub(super) async fn applied(&self, revision: Revision) {
+    pub(crate) async fn applied(&self, revision: Revision) {
         let mut reached = self.shared.reached();
         let shown = reached.wait_for(|reached| *reached >= revision);
         // The write is done in any case.
@@ -195,6 +195,6 @@ fn remember(txn: Txn, request: &Request, reply: &impl Message) -> Txn {
 }
 
 /// A record as a put's value.
-pub(super) fn value(record: &impl Message) -> Bytes {
+pub(crate) fn value(record: &impl Message) -> Bytes {
     record.encode_to_vec().into()
 }

@@ -169,7 +169,7 @@ impl Map {
             local: placed.local,
         };
         let block = self.arena.put(&entry.write());
-        entry.position = self.shards.push(number, block);
+        entry.position = self.shards.push(number, block, entry.state);
         super::entry::set_position(self.arena.get_mut(block), entry.position);
         let mut accounts = std::mem::take(&mut self.accounts);
         accounts.insert(self.hash(id), block, |block| self.id_hash(block));
@@ -187,7 +187,7 @@ impl Map {
         let (number, position, domain) = (entry.shard, entry.position, entry.domain);
         let (state, created) = (entry.state, entry.created_at_ms);
         self.accounts.remove(self.hash(id), block);
-        self.leave_shard(number, position);
+        self.leave_shard(number, position, state);
         self.arena.free(block);
         if state == AccountState::Active {
             let slot = self.domains.slot_mut(domain);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use wire::ids::ClusterId;
 
 use crate::store::{Error, Revision, SharedStore};
 
@@ -21,14 +22,21 @@ enum Stopped {
     Store(#[from] Error),
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    #[error("the store does not hold this cluster any more")]
+    Lost,
 }
 
-/// Follows the store for as long as it is polled.
-pub async fn follow(store: SharedStore, shared: Arc<Shared>) {
+/// Follows the store for as long as it is polled. `is_ours` is asked of each load whether the cluster
+/// that it holds is the right one: a store that lost everything is not taken for one without users.
+pub async fn follow(
+    store: SharedStore,
+    shared: Arc<Shared>,
+    is_ours: impl Fn(Option<ClusterId>) -> bool,
+) {
     let mut retry = RETRY_MIN;
     loop {
         let before = shared.revision();
-        let stopped = load_and_watch(&store, &shared).await;
+        let stopped = load_and_watch(&store, &shared, &is_ours).await;
         if shared.revision() > before {
             retry = RETRY_MIN;
         }
@@ -38,11 +46,18 @@ pub async fn follow(store: SharedStore, shared: Arc<Shared>) {
     }
 }
 
-async fn load_and_watch(store: &SharedStore, shared: &Shared) -> Stopped {
+async fn load_and_watch(
+    store: &SharedStore,
+    shared: &Shared,
+    is_ours: &impl Fn(Option<ClusterId>) -> bool,
+) -> Stopped {
     let (map, revision) = match load(store).await {
         Ok(loaded) => loaded,
         Err(stopped) => return stopped,
     };
+    if !is_ours(map.cluster()) {
+        return Stopped::Lost;
+    }
     tracing::info!(
         revision = revision.0,
         accounts = map.account_count(),

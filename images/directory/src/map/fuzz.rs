@@ -1,8 +1,9 @@
 //! Any value under any of the store's keys.
 
 use wire::ids::{AccountId, RequestId, ShardName};
+use wire::rpc::AccountsByState;
 
-use super::Map;
+use super::{Map, Shard};
 use crate::model::{Key, Kind};
 
 /// Puts any octets as the value of a key of each kind, the first octet says which, and deletes it:
@@ -30,6 +31,8 @@ pub fn fuzz(data: &[u8]) {
     let left = (map.account_count(), map.moves().count(), map.alias_count());
     let kept = (map.open_moves().count(), map.all_debts().count());
     assert_eq!((left, kept), ((0, 0, 0), (0, 0)), "{key}");
+    let nobody = |shard: &Shard| shard.accounts_by_state() == AccountsByState::default();
+    assert!(map.shards().all(nobody), "{key}");
 }
 
 fn key(kind: Kind) -> Option<Key> {
@@ -39,6 +42,7 @@ fn key(kind: Kind) -> Option<Key> {
         Kind::Cluster => Key::Cluster,
         Kind::MoveLimits => Key::MoveLimits,
         Kind::Mover => Key::Mover,
+        Kind::Ordinals => Key::Ordinals,
         Kind::Domain => Key::Domain("example.org".to_owned()),
         Kind::Address => Key::Address("ana@example.org".to_owned()),
         Kind::Account => Key::Account(account),

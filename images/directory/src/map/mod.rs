@@ -133,6 +133,8 @@ impl Map {
                 self.move_limits = record.and_then(|record| record.limits);
             }
             Key::Mover => self.mover = read(value)?,
+            // Only read by whoever counts on.
+            Key::Ordinals => {}
             Key::Domain(name) => self.domains.set(&name, read(value)?),
             Key::ShardState(name) => self.shards.slot_mut(&name).state = read(value)?,
             Key::Shard(name) => {

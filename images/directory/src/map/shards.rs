@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wire::ids::ShardName;
-use wire::rpc::{ShardLoad, ShardState, ShardWord};
+use wire::rpc::{AccountState, AccountsByState, ShardLoad, ShardState, ShardWord};
 
 use crate::model::records::{LeaseRecord, LoadRecord, ShardRecord, ShardStateRecord};
 
@@ -20,6 +20,7 @@ pub struct Shard {
     pub(super) lease: Option<LeaseRecord>,
     /// Its accounts' blocks; each block knows its place here.
     accounts: Vec<u32>,
+    by_state: AccountsByState,
 }
 
 impl Shard {
@@ -41,6 +42,11 @@ impl Shard {
     /// How full it is, as it last said; none: it never did.
     pub fn load(&self) -> Option<&ShardLoad> {
         self.load.as_ref()?.load.as_ref()
+    }
+
+    /// When it said so, by the clock of the replica that it told.
+    pub fn load_told_at_ms(&self) -> Option<i64> {
+        Some(self.load.as_ref()?.told_at_ms)
     }
 
     /// The lease that is held on it now.
@@ -66,9 +72,29 @@ impl Shard {
         })
     }
 
+    /// Its state with generation and weight.
+    pub fn state_record(&self) -> Option<&ShardStateRecord> {
+        self.state.as_ref()
+    }
+
     /// Accounts assigned to it, removed ones included.
     pub fn accounts(&self) -> u64 {
         self.accounts.len() as u64
+    }
+
+    /// Of these, how many are in which state.
+    pub fn accounts_by_state(&self) -> AccountsByState {
+        self.by_state
+    }
+
+    fn count_of(&mut self, state: AccountState) -> Option<&mut u64> {
+        match state {
+            AccountState::Unspecified => None,
+            AccountState::Creating => Some(&mut self.by_state.creating),
+            AccountState::Active => Some(&mut self.by_state.active),
+            AccountState::Removed => Some(&mut self.by_state.removed),
+            AccountState::Purging => Some(&mut self.by_state.purging),
+        }
     }
 }
 
@@ -95,6 +121,7 @@ impl Shards {
             load: None,
             lease: None,
             accounts: Vec::new(),
+            by_state: AccountsByState::default(),
         });
         self.by_name.insert(name.clone(), number);
         number
@@ -109,18 +136,30 @@ impl Shards {
         &self.slots[usize::from(number)]
     }
 
-    /// Adds an account's block; its place.
-    pub(super) fn push(&mut self, number: u16, account: Handle) -> u32 {
-        let accounts = &mut self.slots[usize::from(number)].accounts;
-        accounts.push(account.0);
-        (accounts.len() - 1) as u32
+    /// Adds the block of an account in this state; its place.
+    pub(super) fn push(&mut self, number: u16, account: Handle, state: AccountState) -> u32 {
+        let slot = &mut self.slots[usize::from(number)];
+        slot.accounts.push(account.0);
+        if let Some(count) = slot.count_of(state) {
+            *count += 1;
+        }
+        (slot.accounts.len() - 1) as u32
     }
 
-    /// Takes out the account at a place; the block that takes its place, if one does.
-    pub(super) fn remove(&mut self, number: u16, position: u32) -> Option<Handle> {
-        let accounts = &mut self.slots[usize::from(number)].accounts;
-        accounts.swap_remove(position as usize);
-        accounts.get(position as usize).copied().map(Handle)
+    /// Takes out the account at a place, which is in this state; the block that takes its place,
+    /// if one does.
+    pub(super) fn remove(
+        &mut self,
+        number: u16,
+        position: u32,
+        state: AccountState,
+    ) -> Option<Handle> {
+        let slot = &mut self.slots[usize::from(number)];
+        if let Some(count) = slot.count_of(state) {
+            *count -= 1;
+        }
+        slot.accounts.swap_remove(position as usize);
+        slot.accounts.get(position as usize).copied().map(Handle)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -165,9 +204,9 @@ impl Map {
         blocks.iter().map(|block| self.account_at(Handle(*block)))
     }
 
-    /// Takes an account's block out of its shard's list.
-    pub(super) fn leave_shard(&mut self, number: u16, position: u32) {
-        if let Some(moved) = self.shards.remove(number, position) {
+    /// Takes the block of an account in this state out of its shard's list.
+    pub(super) fn leave_shard(&mut self, number: u16, position: u32, state: AccountState) {
+        if let Some(moved) = self.shards.remove(number, position, state) {
             set_position(self.arena.get_mut(moved), position);
         }
     }

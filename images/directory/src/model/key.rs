@@ -18,6 +18,8 @@ pub enum Key {
     MoveLimits,
     /// `mover`: a `MoverRecord`, present while a replica is elected.
     Mover,
+    /// `ordinals`: an `OrdinalsRecord`.
+    Ordinals,
     /// `domains/<A-label>`: a `DomainRecord`.
     Domain(String),
     /// `addresses/<canonical>`: an `AddressRecord`.
@@ -53,6 +55,7 @@ pub enum Kind {
     Cluster,
     MoveLimits,
     Mover,
+    Ordinals,
     Domain,
     Address,
     Account,
@@ -78,6 +81,7 @@ impl Kind {
             Self::Cluster => "cluster/id",
             Self::MoveLimits => "limits/moves",
             Self::Mover => "mover",
+            Self::Ordinals => "ordinals",
             Self::Domain => "domains/",
             Self::Address => "addresses/",
             Self::Account => "accounts/",
@@ -102,6 +106,7 @@ impl Key {
             Self::Cluster => Kind::Cluster,
             Self::MoveLimits => Kind::MoveLimits,
             Self::Mover => Kind::Mover,
+            Self::Ordinals => Kind::Ordinals,
             Self::Domain(_) => Kind::Domain,
             Self::Address(_) => Kind::Address,
             Self::Account(_) => Kind::Account,
@@ -123,7 +128,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind().prefix())?;
         match self {
-            Self::Cluster | Self::MoveLimits | Self::Mover => Ok(()),
+            Self::Cluster | Self::MoveLimits | Self::Mover | Self::Ordinals => Ok(()),
             Self::Domain(name) | Self::Address(name) => f.write_str(name),
             Self::ShardState(name)
             | Self::Shard(name)
@@ -168,6 +173,7 @@ fn parse_name(kind: Kind, name: &str) -> Option<Key> {
         Kind::Cluster => name.is_empty().then_some(Key::Cluster)?,
         Kind::MoveLimits => name.is_empty().then_some(Key::MoveLimits)?,
         Kind::Mover => name.is_empty().then_some(Key::Mover)?,
+        Kind::Ordinals => name.is_empty().then_some(Key::Ordinals)?,
         Kind::Domain => Key::Domain(text()?),
         Kind::Address => Key::Address(text()?),
         Kind::Account => Key::Account(account()?),
@@ -214,7 +220,7 @@ mod tests {
         let id = "6f1f2f5e-7a33-4c53-9a7e-0f3f3d7a8b11";
         for &kind in Kind::ALL {
             let name = match kind {
-                Kind::Cluster | Kind::MoveLimits | Kind::Mover => "",
+                Kind::Cluster | Kind::MoveLimits | Kind::Mover | Kind::Ordinals => "",
                 Kind::Domain => "example.org",
                 Kind::Address => "ana@example.org",
                 Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Load | Kind::Lease => {

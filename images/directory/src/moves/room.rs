@@ -49,6 +49,7 @@ mod tests {
         volume_size: 10_000,
         volume_free: 1_500,
         nearly_full: false,
+        read_only: false,
     };
 
     #[test]

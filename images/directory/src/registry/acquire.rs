@@ -21,6 +21,9 @@ const MAX_ENDPOINT: usize = 259;
 /// A UUID; room for machines that name their boots otherwise.
 const MAX_BOOT_ID: usize = 64;
 
+/// A machine's name (RFC 1123), or a version.
+const MAX_NAME: usize = 253;
+
 /// A lease that is held is asked for again so many times in its life.
 const ASKED_AGAIN: u32 = 10;
 
@@ -92,6 +95,8 @@ impl Registry {
             rpc_endpoint: request.rpc_endpoint.clone(),
             pop3_endpoint: request.pop3_endpoint.clone(),
             copy_format: request.copy_format,
+            release: request.release.clone(),
+            node: request.node.clone(),
         };
         // Names the state too: a shard that is being retired meanwhile gets nothing.
         let state = standing.state.as_ref();
@@ -160,6 +165,11 @@ fn check(request: &AcquireLeaseRequest) -> Result<(), Status> {
     }
     if let Some(volume) = &request.volume {
         check_id(volume)?;
+    }
+    for (field, text) in [("release", &request.release), ("node", &request.node)] {
+        if text.len() > MAX_NAME {
+            return Err(Status::invalid_argument(format!("{field}: too long")));
+        }
     }
     let endpoints = [
         ("rpc_endpoint", &request.rpc_endpoint),

@@ -120,9 +120,9 @@ fn is_news(known: &LoadRecord, told: &LoadRecord, interval: Duration) -> bool {
     // A clock that was set back must not silence a shard for long.
     let age = told.told_at_ms.saturating_sub(known.told_at_ms);
     let recent = (0..interval).contains(&age);
-    let nearly_full = |record: &LoadRecord| record.load.map(|load| load.nearly_full);
+    let room = |record: &LoadRecord| record.load.map(|load| (load.nearly_full, load.read_only));
     known.incarnation != told.incarnation
-        || nearly_full(known) != nearly_full(told)
+        || room(known) != room(told)
         || (!recent && known.load != told.load)
 }
 
@@ -165,6 +165,9 @@ mod tests {
         let mut full = record(1, 10_001);
         full.load.as_mut().unwrap().nearly_full = true;
         assert!(is_news(record(1, 10_000), full));
+        let mut stopped = record(1, 10_001);
+        stopped.load.as_mut().unwrap().read_only = true;
+        assert!(is_news(record(1, 10_000), stopped));
         let mut later = record(1, 10_001);
         later.incarnation = 2;
         assert!(is_news(record(1, 10_000), later));

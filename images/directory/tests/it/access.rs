@@ -12,7 +12,7 @@ use wire::ids::ClusterId;
 use crate::world::{World, issue};
 
 /// Calls a method with an empty message and takes the first answer.
-async fn call(channel: Channel, method: &'static str) -> Result<(), Status> {
+pub(crate) async fn call(channel: Channel, method: &'static str) -> Result<(), Status> {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await?;
     let codec = ProstCodec::<(), ()>::default();

@@ -12,7 +12,7 @@ use wire::rpc::move_result::Outcome;
 use wire::rpc::{AccountState, MoveRow, ShardLoad, ShardState, StartMovesRequest};
 
 use crate::store_suite::committed;
-use crate::world::{World, config, id};
+use crate::world::{World, claim, config, id};
 
 fn put(txn: Txn, key: &Key, record: &impl prost::Message) -> Txn {
     txn.put(key.to_string(), record.encode_to_vec())
@@ -24,6 +24,7 @@ async fn planned_to(nearly_full: bool) -> Outcome {
     let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
     let store = Embedded::open(&folder.path().join("store"), Options::default()).await;
     let store: SharedStore = Arc::new(store.unwrap());
+    claim(&store, authority.cluster()).await;
     let account = AccountId::random();
     let there = AccountRecord {
         address: "ana@example.org".to_owned(),

@@ -13,7 +13,7 @@ use wire::ids::{AccountId, ClusterId, MoveId};
 use wire::rpc::MovePhase;
 
 use crate::store_suite::{committed, value};
-use crate::world::{World, config, until};
+use crate::world::{World, claim, config, until};
 
 fn moved_long_ago(phase: MovePhase) -> Vec<u8> {
     let record = MoveRecord {
@@ -33,6 +33,7 @@ async fn a_move_that_is_over_is_forgotten_and_an_open_one_is_not() {
     let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
     let store = Embedded::open(&folder.path().join("store"), Options::default()).await;
     let store: SharedStore = Arc::new(store.unwrap());
+    claim(&store, authority.cluster()).await;
     let (over, open) = (
         Key::Move(AccountId::random()).to_string(),
         Key::Move(AccountId::random()).to_string(),

@@ -1,6 +1,7 @@
 //! A map that has fallen too far behind its store is loaded again, and replaced as a whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buzonera_directory::map::{News, Shared, follow};
 use buzonera_directory::store::embedded::{Embedded, Options};
@@ -33,7 +34,7 @@ async fn what_was_compacted_away_is_loaded_and_swapped_never_merged() {
     let store: SharedStore = Arc::new(store);
     let lagging = Arc::new(Lagging::new(Arc::clone(&store)));
     let shared = Arc::new(Shared::default());
-    let following = tokio::spawn(follow(lagging.clone(), Arc::clone(&shared)));
+    let following = tokio::spawn(follow(lagging.clone(), Arc::clone(&shared), |_| true));
     let first = committed(&store, Txn::new().put("domains/old.example", "")).await;
     reached(&shared, first).await;
     assert!(shared.read().domain("old.example").is_some());
@@ -60,5 +61,25 @@ async fn what_was_compacted_away_is_loaded_and_swapped_never_merged() {
         reloaded |= matches!(what, News::Reloaded);
     }
     assert!(reloaded, "those who follow are not told");
+    following.abort();
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_cluster_is_not_taken_for_one_without_users() {
+    let folder = TempDir::new().unwrap();
+    let store = Embedded::open(folder.path(), Options::default()).await;
+    let store: SharedStore = Arc::new(store.unwrap());
+    let shared = Arc::new(Shared::default());
+    let first = committed(&store, Txn::new().put("domains/kept.example", "")).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let following = tokio::spawn({
+        let (asked, shared) = (Arc::clone(&asked), Arc::clone(&shared));
+        follow(Arc::clone(&store), shared, move |found| {
+            assert_eq!(found, None);
+            asked.fetch_add(1, Ordering::Relaxed) > 0
+        })
+    });
+    reached(&shared, first).await;
+    assert!(asked.load(Ordering::Relaxed) > 1);
     following.abort();
 }

@@ -37,7 +37,7 @@ async fn a_replica_that_lags_is_not_current_until_it_has_caught_up() {
     let (store, _folder) = embedded().await;
     let lagging = Arc::new(Lagging::new(Arc::clone(&store)));
     let shared = Arc::new(Shared::default());
-    let following = tokio::spawn(follow(lagging.clone(), Arc::clone(&shared)));
+    let following = tokio::spawn(follow(lagging.clone(), Arc::clone(&shared), |_| true));
     let freshness = Freshness::new(lagging.clone(), shared.reached());
     committed(&store, Txn::new().put("domains/a.example", "")).await;
     assert_eq!(freshness.prove_current(in_time()).await, Ok(()));

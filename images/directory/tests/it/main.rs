@@ -20,6 +20,7 @@ mod freshness;
 mod lagging;
 mod lookups;
 mod moves;
+mod operator;
 mod registry;
 mod serving;
 mod store_embedded;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buzonera_directory::map::Shared;
-use buzonera_directory::store::SharedStore;
-use buzonera_directory::{Config, Cost, Directory, StoreAt};
+use buzonera_directory::model::Key;
+use buzonera_directory::model::records::ClusterRecord;
+use buzonera_directory::store::{SharedStore, Txn};
+use buzonera_directory::{Config, Cost, Directory, StoreAt, WhenEmpty};
 use kit::admin::Admin;
 use kit::authority::Authority;
 use kit::frame::{Bound, Frame, bind};
@@ -15,9 +17,11 @@ use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::{Channel, ChannelOptions, channel};
 use kit::services::admin_client::AdminClient;
 use kit::services::directory_client::DirectoryClient;
+use kit::services::operator_client::OperatorClient;
 use kit::services::registry_client::RegistryClient;
 use kit::tls::Credentials;
 use parking_lot::Mutex;
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use wire::identity::{Identity, Tier};
@@ -28,6 +32,8 @@ use wire::rpc::{
     Account, AccountEntry, AccountState, AcquireLeaseRequest, AddAccountRequest, AddDomainRequest,
     AddShardRequest, ConfirmRequest, Confirmation, LockFile, ResolveRequest, Volume, WatchRequest,
 };
+
+use crate::store_suite::committed;
 
 /// A running directory.
 pub(crate) struct World {
@@ -102,7 +108,7 @@ impl World {
         .await;
     }
 
-    fn serve_unasked(
+    pub(crate) fn serve_unasked(
         folder: TempDir,
         authority: Authority,
         directory: Bound<Directory>,
@@ -157,6 +163,10 @@ impl World {
         AdminClient::new(self.channel(Tier::Admin, "root"))
     }
 
+    pub(crate) fn operator(&self) -> OperatorClient<Channel> {
+        OperatorClient::new(self.channel(Tier::Operator, "operator"))
+    }
+
     pub(crate) fn lookups(&self) -> DirectoryClient<Channel> {
         DirectoryClient::new(self.channel(Tier::Proxy, "proxy-0"))
     }
@@ -197,12 +207,22 @@ impl World {
     }
 }
 
+/// Makes a store a cluster's before a test writes into it: one that holds something is no new one.
+pub(crate) async fn claim(store: &SharedStore, cluster: ClusterId) {
+    let record = ClusterRecord {
+        cluster_id: cluster.to_field(),
+        created_at_ms: 1,
+    };
+    let txn = Txn::new().put(Key::Cluster.to_string(), record.encode_to_vec());
+    committed(store, txn).await;
+}
+
 /// Settings for tests: a new cluster, cheap hashes, little patience.
 pub(crate) fn config(authority: &Authority, folder: &Path) -> Config {
     let identity = identity_folder(authority, folder, Tier::Directory, "directory-0");
     let store = StoreAt::Embedded(folder.join("store"));
     let mut config = Config::new(identity, SocketAddr::from(([127, 0, 0, 1], 0)), store);
-    config.bootstrap = true;
+    config.when_empty = WhenEmpty::Bootstrap;
     config.authenticate.cost = Cost {
         memory: 8,
         passes: 1,

@@ -22,10 +22,7 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Registry/Watch", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Locate", &[Tier::Storage]),
     ("/buzonera.v1.Registry/Confirm", &[Tier::Storage]),
-    (
-        "/buzonera.v1.Admin/AddDomain",
-        &[Tier::Admin, Tier::Operator],
-    ),
+    ("/buzonera.v1.Admin/AddDomain", OPERATORS),
     ("/buzonera.v1.Admin/ListDomains", &[Tier::Admin]),
     ("/buzonera.v1.Admin/ShowDomain", &[Tier::Admin]),
     ("/buzonera.v1.Admin/RemoveDomain", &[Tier::Admin]),
@@ -47,32 +44,19 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.Admin/ReplaceVolume", &[Tier::Admin]),
     ("/buzonera.v1.Admin/StartMove", &[Tier::Admin]),
     ("/buzonera.v1.Admin/ShowMove", &[Tier::Admin]),
-    (
-        "/buzonera.v1.Admin/ListMoves",
-        &[Tier::Admin, Tier::Operator],
-    ),
+    ("/buzonera.v1.Admin/ListMoves", OPERATORS),
     ("/buzonera.v1.Admin/AbortMove", &[Tier::Admin]),
-    (
-        "/buzonera.v1.Admin/StartMoves",
-        &[Tier::Admin, Tier::Operator],
-    ),
-    (
-        "/buzonera.v1.Admin/AbortMoves",
-        &[Tier::Admin, Tier::Operator],
-    ),
-    (
-        "/buzonera.v1.Admin/ShowMoveLimits",
-        &[Tier::Admin, Tier::Operator],
-    ),
-    (
-        "/buzonera.v1.Admin/SetMoveLimits",
-        &[Tier::Admin, Tier::Operator],
-    ),
-    (
-        "/buzonera.v1.Admin/ListShardAccounts",
-        &[Tier::Admin, Tier::Operator],
-    ),
+    ("/buzonera.v1.Admin/StartMoves", OPERATORS),
+    ("/buzonera.v1.Admin/AbortMoves", OPERATORS),
+    ("/buzonera.v1.Admin/ShowMoveLimits", OPERATORS),
+    ("/buzonera.v1.Admin/SetMoveLimits", OPERATORS),
+    ("/buzonera.v1.Admin/ListShardAccounts", OPERATORS),
     ("/buzonera.v1.Admin/Status", &[Tier::Admin]),
+    ("/buzonera.v1.Operator/Bootstrap", OPERATORS),
+    ("/buzonera.v1.Operator/AllocateShard", OPERATORS),
+    ("/buzonera.v1.Operator/SetShard", OPERATORS),
+    ("/buzonera.v1.Operator/ListShards", OPERATORS),
+    ("/buzonera.v1.Operator/Status", OPERATORS),
     ("/buzonera.v1.Shard/Deliver", &[Tier::Mx]),
     (
         "/buzonera.v1.Shard/AccountUsage",
@@ -88,15 +72,12 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ("/buzonera.v1.SpoolAdmin/Retry", &[Tier::Admin]),
     ("/buzonera.v1.SpoolAdmin/DeadLetters", &[Tier::Admin]),
     ("/buzonera.v1.SpoolAdmin/Remove", &[Tier::Admin]),
-    (
-        "/buzonera.v1.SpoolAdmin/Cordon",
-        &[Tier::Admin, Tier::Operator],
-    ),
-    (
-        "/buzonera.v1.SpoolAdmin/Status",
-        &[Tier::Admin, Tier::Operator],
-    ),
+    ("/buzonera.v1.SpoolAdmin/Cordon", OPERATORS),
+    ("/buzonera.v1.SpoolAdmin/Status", OPERATORS),
 ];
+
+/// Whoever keeps the cluster as it is described; an administrator may do all that an operator may.
+const OPERATORS: &[Tier] = &[Tier::Operator, Tier::Admin];
 
 /// Lets a call pass when the table allows it; what is not in the table is allowed to nobody. The
 /// RPC server asks before it looks for a handler, so that none can forget it.

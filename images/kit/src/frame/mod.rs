@@ -175,13 +175,13 @@ impl Frame {
 
     /// A CA bundle that is another's than the identity's: which one is in use is a gauge with the
     /// prefix `name`.
-    pub fn follow_bundle(&self, name: &'static str, file: &Path) -> Result<(), Error> {
+    pub fn follow_bundle(&self, name: &'static str, file: &Path) -> Result<BundleFile, Error> {
         let bundle = BundleFile::load(file).map_err(Box::new)?;
         bundle.watch(&self.shutdown);
         let identity = self.credentials.identity();
         self.metrics
             .register(identity, |registry| bundle.register(name, registry));
-        Ok(())
+        Ok(bundle)
     }
 
     /// Serves other tiers and administrators; see [`server::serve`].

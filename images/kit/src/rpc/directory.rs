@@ -18,6 +18,7 @@ use super::unanswered::is_not_me;
 use crate::lifecycle::Shutdown;
 use crate::services::admin_client::AdminClient;
 use crate::services::directory_client;
+use crate::services::operator_client::OperatorClient;
 use crate::services::registry_client::RegistryClient;
 use crate::tls::{Credentials, RELOAD_INTERVAL};
 
@@ -187,6 +188,11 @@ impl DirectoryClient {
     /// For administrators. See [`Self::channel`].
     pub fn admin(&self) -> AdminClient<DirectoryChannel> {
         AdminClient::new(self.channel())
+    }
+
+    /// For whoever keeps the cluster as it is described. See [`Self::channel`].
+    pub fn operator(&self) -> OperatorClient<DirectoryChannel> {
+        OperatorClient::new(self.channel())
     }
 
     /// Calls to whichever replica is well, the same one each time while it is. Each is sent once, to

@@ -10,6 +10,7 @@ mod connect;
 pub mod deadline;
 pub mod directory;
 mod host;
+mod refusal;
 pub mod server;
 mod shards;
 mod unanswered;
@@ -20,6 +21,7 @@ pub use connect::{BadEndpoint, ConnectError};
 pub use directory::{DirectoryClient, Replica, ReplicaList};
 pub(crate) use host::fuzz as fuzz_host;
 pub use host::{BadHost, Host};
+pub use refusal::{refusal, refused};
 pub use shards::ShardChannels;
 pub use unanswered::{unanswered, word_of};
 

@@ -42,6 +42,8 @@ pub struct Claim {
     pub rpc_endpoint: String,
     /// host:port.
     pub pop3_endpoint: String,
+    /// The machine it runs on.
+    pub node: String,
 }
 
 /// A lease, granted.
@@ -78,6 +80,8 @@ impl Claim {
             lock: Some(self.lock),
             copy_format: COPY_FORMAT,
             lost,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            node: self.node.clone(),
         }
     }
 }

@@ -63,7 +63,7 @@ struct Reporter {
 /// What the directory was told last.
 struct Told {
     at: Instant,
-    nearly_full: bool,
+    load: ShardLoad,
 }
 
 impl Reporter {
@@ -71,7 +71,7 @@ impl Reporter {
     async fn report_if_due(&mut self, load: ShardLoad) -> Duration {
         let changes = self.shard.quota_changes(QUOTA_BATCH);
         let told = self.told.as_ref();
-        let told = told.map(|told| (told.at.elapsed(), told.nearly_full));
+        let told = told.map(|told| (told.at.elapsed(), told.load));
         if changes.is_empty() && !is_due(told, &load, self.every) {
             return self.every.min(LOOK);
         }
@@ -103,7 +103,7 @@ impl Reporter {
         self.pauses.reset();
         self.told = Some(Told {
             at: Instant::now(),
-            nearly_full: load.nearly_full,
+            load: *load,
         });
         if std::mem::take(&mut self.failing) {
             tracing::info!("the directory records again how full the shard is");
@@ -123,9 +123,10 @@ impl Reporter {
     }
 }
 
-/// `told`: how long ago the last load was told, and whether it said nearly full.
-fn is_due(told: Option<(Duration, bool)>, load: &ShardLoad, every: Duration) -> bool {
-    told.is_none_or(|(age, nearly_full)| nearly_full != load.nearly_full || age >= every)
+/// `told`: how long ago a load was told, and which. Whether there is room is told at once.
+fn is_due(told: Option<(Duration, ShardLoad)>, load: &ShardLoad, every: Duration) -> bool {
+    let room = |load: &ShardLoad| (load.nearly_full, load.read_only);
+    told.is_none_or(|(age, told)| room(&told) != room(load) || age >= every)
 }
 
 fn quota_state((account, over): &(AccountId, bool)) -> QuotaState {
@@ -147,9 +148,14 @@ mod tests {
             ..load
         };
         assert!(is_due(None, &load, EVERY));
-        assert!(!is_due(Some((LOOK, false)), &load, EVERY));
-        assert!(is_due(Some((LOOK, false)), &full, EVERY));
-        assert!(!is_due(Some((LOOK, true)), &full, EVERY));
-        assert!(is_due(Some((EVERY, false)), &load, EVERY));
+        assert!(!is_due(Some((LOOK, load)), &load, EVERY));
+        assert!(is_due(Some((LOOK, load)), &full, EVERY));
+        assert!(!is_due(Some((LOOK, full)), &full, EVERY));
+        let stopped = ShardLoad {
+            read_only: true,
+            ..full
+        };
+        assert!(is_due(Some((LOOK, full)), &stopped, EVERY));
+        assert!(is_due(Some((EVERY, load)), &load, EVERY));
     }
 }

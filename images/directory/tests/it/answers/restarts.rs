@@ -140,6 +140,7 @@ fn head(cluster: ClusterId) -> Txn {
     let state = ShardStateRecord {
         state: ShardState::Active.into(),
         changed_at_ms: 1,
+        ..ShardStateRecord::default()
     };
     let shard = ShardRecord {
         incarnation: 1,

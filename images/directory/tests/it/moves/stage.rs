@@ -28,7 +28,7 @@ use wire::rpc::{
 
 use super::driver::take_over;
 use super::subject::Subject;
-use crate::world::{World, config, id, identity_folder, issue, until};
+use crate::world::{World, claim, config, id, identity_folder, issue, until};
 
 pub(super) const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -62,6 +62,7 @@ impl Stage {
         let store = Embedded::open(&folder.path().join("store"), Options::default()).await;
         let store: SharedStore = Arc::new(store.unwrap());
         // So the directory's own driver is never elected.
+        claim(&store, authority.cluster()).await;
         take_over(&store).await;
         let settings = config(&authority, folder.path());
         let world = World::over(folder, authority, settings, Arc::clone(&store)).await;

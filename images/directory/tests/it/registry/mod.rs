@@ -69,6 +69,8 @@ fn claim(opened: u64, boot: &str) -> AcquireLeaseRequest {
         }),
         copy_format: 1,
         lost: false,
+        release: "1.0.0".to_owned(),
+        node: "node-1".to_owned(),
     }
 }
 
@@ -101,7 +103,7 @@ impl World {
         folder: Option<TempDir>,
     ) -> Self {
         let shared = Arc::new(Shared::default());
-        let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&shared)));
+        let following = tokio::spawn(follow(Arc::clone(&store), Arc::clone(&shared), |_| true));
         let config = RegistryConfig {
             ttl,
             load_interval: Duration::ZERO,
@@ -130,7 +132,7 @@ impl World {
     async fn set_state(&self, shard: &str, state: ShardState) {
         let record = ShardStateRecord {
             state: state.into(),
-            changed_at_ms: 0,
+            ..ShardStateRecord::default()
         };
         let key = Key::ShardState(shard.parse().unwrap());
         self.put(&key, &record).await;
