@@ -29,11 +29,18 @@ impl Registry {
 
     async fn prolong(&self, shard: &ShardName, incarnation: Incarnation) -> Result<Answer, Status> {
         for _ in 0..ATTEMPTS {
-            let standing = self.standing(shard).await?;
+            let (standing, kept) = tokio::join!(
+                self.standing(shard),
+                self.keep_alive_as_mapped(shard, incarnation)
+            );
+            let standing = standing?;
             let renewed = match renew(&standing.known(), incarnation) {
                 Renewal::SupersededBy(newest) => return Ok(Answer::SupersededBy(newest.0)),
                 Renewal::Behind(newest) => return Err(behind(shard, incarnation, newest)),
-                Renewal::Prolong(lease) => self.keep_alive(incarnation, lease).await?,
+                Renewal::Prolong(lease) => match kept {
+                    Some((mapped, kept)) if mapped == lease => kept?,
+                    Some(_) | None => self.keep_alive(incarnation, lease).await?,
+                },
                 Renewal::GrantAgain => None,
             };
             if let Some(granted) = renewed {
@@ -45,6 +52,22 @@ impl Registry {
             }
         }
         Err(busy())
+    }
+
+    /// Prolongs the lease that the map knows of, beside the question how things stand: where a disk
+    /// is slow, each question to the store takes seconds. The lease counts only if the answer to that
+    /// names it.
+    async fn keep_alive_as_mapped(
+        &self,
+        shard: &ShardName,
+        incarnation: Incarnation,
+    ) -> Option<(LeaseId, Result<Option<LeaseGranted>, Status>)> {
+        let lease = {
+            let map = self.shared.read();
+            let lease = map.shard(shard)?.lease()?;
+            (lease.incarnation == incarnation.0).then_some(LeaseId(lease.store_lease))
+        }?;
+        Some((lease, self.keep_alive(incarnation, lease).await))
     }
 
     /// None: it has just ended.

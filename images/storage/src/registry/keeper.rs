@@ -22,7 +22,7 @@ use crate::shard::{Ending, Shard};
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long one question may take: several fit into a lease of 20 s.
-const QUESTION: Duration = Duration::from_secs(3);
+const QUESTION: Duration = Duration::from_secs(5);
 
 /// Longest wait before a held lease is asked for again.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
