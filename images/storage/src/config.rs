@@ -366,6 +366,6 @@ mod tests {
     #[test]
     fn says_all_that_is_missing() {
         let problems = Config::default().check();
-        assert_eq!(problems.len(), 5, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
     }
 }
