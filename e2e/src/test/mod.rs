@@ -70,7 +70,8 @@ pub(crate) fn soak(
 ) -> Result<bool> {
     let mut places = provide(args.yes)?.to_vec();
     places.extend_from_slice(variables);
-    let which = [&["--package", "e2e", "--test", "it", "--"], tests].concat();
+    let crates = ["--package", "e2e", "--package", "buzonera-directory"];
+    let which = [&crates[..], &["--test", "it", "--"], tests].concat();
     let counts = suite::run("soak", &which, &places)?;
     say::line(&format!(
         "{} passed, {} failed",
