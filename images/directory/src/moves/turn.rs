@@ -112,8 +112,11 @@ impl<W: World> Mover<W> {
     pub(super) fn place(&self, facts: &MoveFacts) {
         match facts.phase {
             MovePhase::Planned => {}
-            _ if facts.is_open() => self.places.hold(facts.account, ends(facts)),
-            _ => self.places.leave(facts.account),
+            MovePhase::Copying
+            | MovePhase::Fencing
+            | MovePhase::Verified
+            | MovePhase::Unspecified => self.places.hold(facts.account, ends(facts)),
+            MovePhase::Done | MovePhase::Aborted => self.places.leave(facts.account),
         }
     }
 
@@ -271,8 +274,10 @@ fn hopeless(sight: &Sight) -> Option<String> {
     let facts = &sight.current.facts;
     let needed = match facts.phase {
         MovePhase::Verified => vec![&sight.target],
-        _ if facts.is_open() => vec![&sight.source, &sight.target],
-        _ => Vec::new(),
+        MovePhase::Planned | MovePhase::Copying | MovePhase::Fencing | MovePhase::Unspecified => {
+            vec![&sight.source, &sight.target]
+        }
+        MovePhase::Done | MovePhase::Aborted => Vec::new(),
     };
     let lost = needed
         .into_iter()
