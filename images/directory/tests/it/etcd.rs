@@ -1,7 +1,7 @@
 //! A real etcd 3.6 on ephemeral ports of the loopback, gone with its test.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
@@ -154,6 +154,10 @@ impl Server {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -166,7 +170,8 @@ impl Server {
     /// With more patience than a directory has: the machine may be busy.
     pub(crate) fn options(&self, prefix: impl Into<String>) -> Options {
         let mut options = Options::new(vec![self.endpoint()], prefix);
-        options.call_timeout = PATIENCE;
+        options.read_timeout = PATIENCE;
+        options.write_timeout = PATIENCE;
         options.attempt_timeout = PATIENCE / 2;
         options.stall_timeout = PATIENCE;
         options

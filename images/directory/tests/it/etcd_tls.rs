@@ -83,8 +83,8 @@ fn options(server: &Server, tls: Option<IdentityFiles>) -> Options {
 /// One call, of one that expects to be refused.
 async fn refusal(server: &Server, tls: Option<IdentityFiles>) -> Error {
     let mut options = options(server, tls);
-    options.call_timeout = Duration::from_secs(1);
-    options.attempt_timeout = options.call_timeout;
+    options.read_timeout = Duration::from_secs(1);
+    options.attempt_timeout = options.read_timeout;
     let error = Etcd::new(options).unwrap().head().await.unwrap_err();
     // It is refused, and not only slow.
     assert!(!error.to_string().contains("no answer"), "{error}");

@@ -15,6 +15,7 @@ mod cluster;
 mod election;
 mod etcd;
 mod etcd_tls;
+mod far;
 mod following;
 mod freshness;
 mod lagging;

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::etcd::{Server, shared};
+use crate::far;
 use crate::store_suite::{self, Opened, PATIENCE, committed, everything, share, value};
 
 async fn open(test: &str) -> Opened<()> {
@@ -76,10 +77,22 @@ async fn a_member_that_is_away_is_passed_over() {
 }
 
 #[tokio::test]
+async fn an_answer_that_takes_longer_than_patience_counts() {
+    let delay = Duration::from_millis(500);
+    let address = far::away(shared().address(), delay).await;
+    let mut options = Options::new(vec![format!("http://{address}")], "/buzonera/far/");
+    options.attempt_timeout = delay / 2;
+    options.read_timeout = PATIENCE;
+    share(Etcd::new(options).unwrap()).head().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_says_so_within_the_deadline() {
     let server = Server::start();
     let mut options = Options::new(vec![server.endpoint()], "/buzonera/a/");
-    options.call_timeout = Duration::from_millis(300);
+    options.read_timeout = Duration::from_millis(300);
+    options.write_timeout = options.read_timeout;
+    options.attempt_timeout = options.read_timeout;
     drop(server);
     let store = share(Etcd::new(options).unwrap());
     let head = tokio::time::timeout(PATIENCE, store.head()).await.unwrap();
@@ -96,7 +109,8 @@ async fn a_commit_without_an_answer_is_unknown() {
     let store = share(server.store("/buzonera/a/").await);
     committed(&store, Txn::new().put("a", "1")).await;
     let mut options = Options::new(vec![server.endpoint()], "/buzonera/a/");
-    options.call_timeout = Duration::from_secs(1);
+    options.read_timeout = Duration::from_secs(1);
+    options.write_timeout = options.read_timeout;
     // Its connection stands before etcd freezes, so that what it sends may arrive.
     let hasty = server.store_with(options).await;
     signal(&server, Signal::STOP);

@@ -185,6 +185,13 @@ impl DirectoryClient {
         RegistryClient::new(self.channel())
     }
 
+    /// As [`Self::registry`], but beginning with another replica each time: for whoever still waits
+    /// for an answer of the one that is asked first.
+    pub fn registry_in_turn(&self) -> RegistryClient<DirectoryChannel> {
+        let channel = DirectoryChannel::new(self.replicas.clone(), First::InTurn);
+        RegistryClient::new(channel)
+    }
+
     /// For administrators. See [`Self::channel`].
     pub fn admin(&self) -> AdminClient<DirectoryChannel> {
         AdminClient::new(self.channel())

@@ -36,7 +36,7 @@ impl LeaseClock {
 
     /// Nobody answered a question that was sent at `sent`.
     pub fn unanswered(&mut self, sent: Duration) {
-        self.silent_at = Some(sent);
+        self.silent_at = self.silent_at.max(Some(sent));
     }
 
     /// A higher incarnation exists; there is no way back.

@@ -1,11 +1,15 @@
 //! Gets the shard's lease and keeps it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use kit::lifecycle::Shutdown;
 use kit::pause::some_of;
 use kit::rpc::DirectoryClient;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::{Request, Status};
 use wire::ids::{ClusterId, Incarnation};
 use wire::rpc::acquire_lease_reply::Result as Acquired;
@@ -21,8 +25,13 @@ use crate::shard::{Ending, Shard};
 /// Between two attempts that nobody answered: a fraction of the shortest sensible lease.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long one question may take: several fit into a lease of 20 s.
-const QUESTION: Duration = Duration::from_secs(5);
+/// How long one question may take: the answer to one that was sent so long ago still leaves half of a
+/// lease of 20 s.
+const QUESTION: Duration = Duration::from_secs(10);
+
+/// A renewal that is not answered after this gets company, at another replica; it may still be
+/// answered itself, since where the directory's disks are slow another one is no faster.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Longest wait before a held lease is asked for again.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -158,31 +167,83 @@ async fn ask(
 /// this ends it after the last of them. `followed` says whether the shard follows the directory; that
 /// is told as soon as it changes. Nothing else is told with it, so that nothing else can keep the
 /// lease from being renewed.
-pub async fn keep(shard: Shard, directory: DirectoryClient, mut followed: watch::Receiver<bool>) {
+pub async fn keep(shard: Shard, directory: DirectoryClient, followed: watch::Receiver<bool>) {
     let lease = shard.lease().clone();
+    let mut renewals = Renewals {
+        shard: shard.clone(),
+        directory,
+        followed,
+        asked: FuturesUnordered::new(),
+        newest: lease.now(),
+        company_at: Instant::now(),
+    };
     loop {
-        let request = RenewLeaseRequest {
-            incarnation: shard.incarnation().0,
-            serving: *followed.borrow_and_update() && !shard.is_read_only(),
+        renewals.ask();
+        if let ControlFlow::Break(by) = renewals.hear(&lease).await {
+            lease.superseded(by);
+            shard.fail(Ending::Superseded(by));
+            return;
+        }
+    }
+}
+
+/// Questions under way, and when there is to be another.
+struct Renewals {
+    shard: Shard,
+    directory: DirectoryClient,
+    followed: watch::Receiver<bool>,
+    asked: FuturesUnordered<BoxFuture<'static, Asked>>,
+    /// When the newest of them was sent, by the lease's clock.
+    newest: Duration,
+    company_at: Instant,
+}
+
+/// When a question was sent, by the lease's clock, and what it was answered.
+type Asked = (Duration, Result<Option<Renewed>, Status>);
+
+impl Renewals {
+    fn ask(&mut self) {
+        let request = question(RenewLeaseRequest {
+            incarnation: self.shard.incarnation().0,
+            serving: *self.followed.borrow_and_update() && !self.shard.is_read_only(),
+        });
+        let mut registry = match self.asked.is_empty() {
+            true => self.directory.registry(),
+            false => self.directory.registry_in_turn(),
         };
-        let sent = lease.now();
-        let answer = directory.registry().renew_lease(question(request)).await;
-        match answer.map(|reply| reply.into_inner().result) {
-            Ok(Some(Renewed::Renewed(granted))) => {
-                lease.granted(sent, Duration::from_millis(granted.ttl_ms));
+        let sent = self.shard.lease().now();
+        let answer = async move {
+            let answer = registry.renew_lease(request).await;
+            (sent, answer.map(|reply| reply.into_inner().result))
+        };
+        self.asked.push(answer.boxed());
+        self.newest = sent;
+        self.company_at = Instant::now() + PATIENCE;
+    }
+
+    /// Until the next question is due, or the shard is superseded.
+    async fn hear(&mut self, lease: &Lease) -> ControlFlow<Incarnation> {
+        loop {
+            let waiting = !self.asked.is_empty();
+            tokio::select! {
+                Some((sent, answer)) = self.asked.next() => match answer {
+                    Ok(Some(Renewed::Renewed(granted))) => {
+                        lease.granted(sent, Duration::from_millis(granted.ttl_ms));
+                    }
+                    Ok(Some(Renewed::SupersededBy(by))) => {
+                        return ControlFlow::Break(Incarnation(by));
+                    }
+                    Ok(None) => break unanswered(lease, sent, None).await,
+                    Err(status) => break unanswered(lease, sent, Some(status)).await,
+                },
+                () = tokio::time::sleep_until(self.company_at), if waiting => {
+                    break lease.unanswered(self.newest);
+                }
+                () = lease.renewal_due(), if !waiting => break,
+                Ok(()) = self.followed.changed() => break,
             }
-            Ok(Some(Renewed::SupersededBy(by))) => {
-                lease.superseded(Incarnation(by));
-                shard.fail(Ending::Superseded(Incarnation(by)));
-                return;
-            }
-            Ok(None) => unanswered(&lease, sent, None).await,
-            Err(status) => unanswered(&lease, sent, Some(status)).await,
         }
-        tokio::select! {
-            () = lease.renewal_due() => {}
-            Ok(()) = followed.changed() => {}
-        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Script {
     pub(crate) full: AtomicBool,
     /// Leases and renewals are not answered.
     pub(crate) silent: AtomicBool,
+    /// Renewals are answered after so long.
+    pub(crate) slow_ms: AtomicU64,
     /// An administrator said to go on without what a volume lost.
     pub(crate) go_on: AtomicBool,
     incarnations: AtomicU64,
@@ -134,6 +136,7 @@ impl Registry for Script {
         self.answers()?;
         let request = request.into_inner();
         let incarnation = request.incarnation;
+        tokio::time::sleep(Duration::from_millis(self.slow_ms.load(Ordering::SeqCst))).await;
         self.state.lock().renewals.push(request);
         let result = match self.superseded.load(Ordering::SeqCst) {
             true => renew_lease_reply::Result::SupersededBy(incarnation + 1),
@@ -245,6 +248,7 @@ impl Cluster {
             unconfirmed: AtomicU64::new(0),
             full: AtomicBool::new(false),
             silent: AtomicBool::new(false),
+            slow_ms: AtomicU64::new(0),
             go_on: AtomicBool::new(false),
             incarnations: AtomicU64::new(0),
             state: Mutex::default(),

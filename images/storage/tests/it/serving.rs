@@ -1,7 +1,7 @@
 //! A shard under a directory: what it is told to have it has, and says so once it is durable.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use buzonera_storage::shard::Ending;
 use buzonera_storage::{Error, Storage};
@@ -185,6 +185,28 @@ async fn a_silent_directory_stops_writes_until_it_answers() {
             Outcome::Stored(_) | Outcome::Duplicate(_) => break,
             outcome => panic!("{outcome:?}"),
         }
+    }
+    shard.stop().await;
+}
+
+/// As where the directory's store syncs for seconds: what is on its way is not asked for anew.
+#[tokio::test]
+async fn a_renewal_that_takes_half_of_the_lease_ends_none() {
+    const TTL: Duration = Duration::from_secs(12);
+    let cluster = Cluster::new().await;
+    let ttl_ms = u64::try_from(TTL.as_millis()).unwrap();
+    cluster.script.ttl_ms.store(ttl_ms, Ordering::SeqCst);
+    cluster.script.slow_ms.store(ttl_ms / 2, Ordering::SeqCst);
+    let shard = cluster.start("shard-1").await;
+    let began = Instant::now();
+    let a = account(1);
+    create(&cluster, &shard, a).await;
+    let mut message = 0;
+    while began.elapsed() < TTL + TTL / 4 {
+        message += 1;
+        let outcome = deliver(&cluster, &shard, a, 1, message).await.unwrap();
+        assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     shard.stop().await;
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
 use kit::tls::IdentityFiles;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Response, Status};
 
@@ -87,7 +89,7 @@ impl Endpoints {
         loop {
             match self.connection() {
                 Err(Error::Unavailable(_)) if Instant::now() + RETRY_PAUSE < deadline => {
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    sleep(RETRY_PAUSE).await;
                 }
                 connection => return connection,
             }
@@ -103,32 +105,42 @@ impl Endpoints {
         }
     }
 
-    /// Reads: tries one member after the other until one answers or the time for it is over.
+    /// Reads: asks one member, and the next one too whenever one fails or takes longer than
+    /// `patience`; the first answer counts. Whoever is slow is still listened to: where every disk is
+    /// slow, an answer that is given up shortly before it comes never comes.
     pub(super) async fn read<T, F>(
         &self,
-        attempt_timeout: Duration,
+        patience: Duration,
         call: impl Fn(Channel) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = Instant::now() + self.options.call_timeout.max(attempt_timeout);
+        let limit = self.options.read_timeout.max(patience);
+        let deadline = Instant::now() + limit;
+        let mut last = Error::Unavailable(format!("no answer within {limit:?}"));
+        let mut asked = FuturesUnordered::new();
         loop {
             let connection = self.connected(deadline).await?;
-            let attempt = timeout(attempt_timeout, call(connection.channel.clone())).await;
-            let error = match attempt {
-                Ok(Ok(response)) => return Ok(response.into_inner()),
-                Ok(Err(status)) => status::read_error(&status),
-                Err(_) => Error::Unavailable(format!("no answer within {attempt_timeout:?}")),
-            };
-            if !error.is_temporary() {
-                return Err(error);
+            let asking = connection.clone();
+            let answer = call(connection.channel.clone());
+            asked.push(answer.map(|answer| (asking, answer)));
+            let patient_until = (Instant::now() + patience).min(deadline);
+            match timeout_at(patient_until, asked.next()).await {
+                Ok(Some((_, Ok(response)))) => return Ok(response.into_inner()),
+                Ok(Some((failed, Err(status)))) => {
+                    last = status::read_error(&status);
+                    if !last.is_temporary() {
+                        return Err(last);
+                    }
+                    self.pass_over(&failed);
+                    sleep(RETRY_PAUSE).await;
+                }
+                Ok(None) | Err(_) => self.pass_over(&connection),
             }
-            self.pass_over(&connection);
-            if Instant::now() + RETRY_PAUSE >= deadline {
-                return Err(error);
+            if Instant::now() >= deadline {
+                return Err(last);
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -137,7 +149,7 @@ impl Endpoints {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = Instant::now() + self.options.call_timeout;
+        let deadline = Instant::now() + self.options.write_timeout;
         loop {
             let connection = self.connected(deadline).await?;
             let left = deadline.saturating_duration_since(Instant::now());
@@ -155,7 +167,7 @@ impl Endpoints {
             if !again || Instant::now() + RETRY_PAUSE >= deadline {
                 return Err(error);
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            sleep(RETRY_PAUSE).await;
         }
     }
 

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use kit::tls::IdentityFiles;
 
-/// One call, with all its attempts. Callers of the directory wait 5 s at most (Authenticate).
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// One read, with all its attempts: two syncs of a disk that needs some seconds for each. Whoever
+/// has less patience says so.
+const READ_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// One attempt of a read: a member that is slower than this is passed over for another.
+/// One write. Callers of the directory wait 5 s at most.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// One attempt of a read: when a member is slower than this, another is asked too.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// One TCP and TLS handshake.
@@ -34,9 +38,11 @@ pub struct Options {
     pub prefix: String,
     /// For `https`; read again for every new connection, so that renewed ones take effect.
     pub tls: Option<IdentityFiles>,
-    /// One call, with all its attempts.
-    pub call_timeout: Duration,
-    /// One attempt of a read.
+    /// One read, with all its attempts; and the opening of a watch.
+    pub read_timeout: Duration,
+    /// One write, with all its attempts.
+    pub write_timeout: Duration,
+    /// One attempt of a read, before another member is asked too.
     pub attempt_timeout: Duration,
     /// One TCP and TLS handshake.
     pub connect_timeout: Duration,
@@ -57,7 +63,8 @@ impl Options {
             endpoints,
             prefix: prefix.into(),
             tls: None,
-            call_timeout: CALL_TIMEOUT,
+            read_timeout: READ_TIMEOUT,
+            write_timeout: WRITE_TIMEOUT,
             attempt_timeout: ATTEMPT_TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
             page_timeout: PAGE_TIMEOUT,

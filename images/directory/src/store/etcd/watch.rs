@@ -69,7 +69,7 @@ impl Watcher {
 
     /// Ends with the reason, or without when the reader is gone.
     async fn follow(&mut self, connection: &Connection, reader: &Reader) -> Result<(), Error> {
-        let limit = self.endpoints.options().call_timeout;
+        let limit = self.endpoints.options().read_timeout;
         let late = |_| Error::Unavailable(format!("no watch within {limit:?}"));
         let mut open = timeout(limit, self.open(connection))
             .await

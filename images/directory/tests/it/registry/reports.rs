@@ -84,7 +84,7 @@ async fn an_etcd_at_its_quota_ends_no_lease() {
 
 /// As shards have them, how long they wait for an answer, and before they ask again.
 const TTL: Duration = Duration::from_secs(20);
-const QUESTION: Duration = Duration::from_secs(5);
+const QUESTION: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Far more often than shards report.
