@@ -3,12 +3,14 @@
 //! A read-write lock, not generations behind an atomic pointer: a generation would copy hundreds of
 //! megabytes per change or need persistent trees at several times the memory. Readers hold the lock
 //! for one batch of lookups (microseconds), the writer for one transaction; a reload is built aside
-//! and swapped in. The guards are not `Send`, so no task can hold one while it waits.
+//! and swapped in. The lock is sharded, so that readers on several cores do not fight for one word.
+//! The guards are not `Send`, so no task can hold one while it waits.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use crate::store::{Changes, Revision};
@@ -60,7 +62,7 @@ pub enum News {
 
 /// The shared map.
 pub struct Shared {
-    map: RwLock<Map>,
+    map: ShardedLock<Map>,
     reached: watch::Sender<Revision>,
     news: broadcast::Sender<News>,
     /// Goes up whenever the word on a shard changed.
@@ -72,7 +74,7 @@ pub struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         Self {
-            map: RwLock::default(),
+            map: ShardedLock::default(),
             reached: watch::Sender::new(Revision(0)),
             news: broadcast::Sender::new(NEWS_KEPT),
             words: watch::Sender::new(0),
@@ -83,9 +85,13 @@ impl Default for Shared {
 
 impl Shared {
     /// The map as it is now; hold it for microseconds, since the writer waits.
-    pub fn read(&self) -> RwLockReadGuard<'_, Map> {
+    pub fn read(&self) -> ShardedLockReadGuard<'_, Map> {
         // A writer that panicked has changed at most part of one key, and the process ends then.
-        self.map.read()
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> ShardedLockWriteGuard<'_, Map> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The revision up to which everything is applied; 0: nothing is loaded yet.
@@ -132,7 +138,7 @@ impl Shared {
 
     /// Applies one transaction. After an error the map is to be loaded again.
     pub fn apply(&self, transaction: &Changes) -> Result<(), ApplyError> {
-        let mut map = self.map.write();
+        let mut map = self.write();
         let words_changed = map.words_changed();
         let mut accounts = Vec::new();
         for change in &transaction.changes {
@@ -154,7 +160,7 @@ impl Shared {
 
     /// Swaps in a map that was loaded at `revision`.
     pub fn swap(&self, loaded: Map, revision: Revision) {
-        let mut map = self.map.write();
+        let mut map = self.write();
         let old = std::mem::replace(&mut *map, loaded);
         self.advance(revision);
         *self.kept.lock() = Kept {
