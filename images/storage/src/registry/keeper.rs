@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// lease of 20 s.
 const QUESTION: Duration = Duration::from_secs(10);
 
+/// How long giving the lease back may take: a process that ends has no more for what follows its drain.
+const RELEASE: Duration = Duration::from_secs(5);
+
 /// A renewal that is not answered after this gets company, at another replica; it may still be
 /// answered itself, since where the directory's disks are slow another one is no faster.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -254,7 +257,8 @@ pub async fn release(shard: &Shard, directory: &DirectoryClient) {
         return;
     }
     let incarnation = shard.incarnation().0;
-    let request = question(ReleaseLeaseRequest { incarnation });
+    let mut request = Request::new(ReleaseLeaseRequest { incarnation });
+    request.set_timeout(RELEASE);
     if let Err(status) = directory.registry().release_lease(request).await {
         tracing::info!(%status, "the lease was not given back; it ends by itself");
     }
