@@ -144,6 +144,7 @@ impl Authenticator {
             // What was wrong is still wrong: nothing of this account changed until the proof.
             (Login::Known(_, before), Login::Known(_, after)) if before == after => denied(),
             (Login::Nobody, Login::Nobody) => denied(),
+            (_, Login::Unsure(why)) => nobody_knows(why),
             (_, second) => {
                 let outcome = self.verify(login, &second, &password).await;
                 outcome.unwrap_or_else(denied)
@@ -162,7 +163,7 @@ impl Authenticator {
         known.then(|| grant(&map, id))
     }
 
-    /// Hashes; none: the password is wrong, or there is nobody it could be right for.
+    /// Hashes; none: the password is wrong, or this map has nobody it could be right for.
     async fn verify(&self, login: &str, found: &Login, password: &Secret) -> Option<Outcome> {
         let phc = match found {
             Login::Known(_, phc) => phc,
@@ -179,8 +180,7 @@ impl Authenticator {
             Login::Known(id, phc) if right && !password.is_too_long() => {
                 self.granted(login, *id, phc, password)
             }
-            Login::Unsure(why) => Some(nobody_knows(*why)),
-            Login::Known(..) | Login::Nobody => None,
+            Login::Known(..) | Login::Nobody | Login::Unsure(_) => None,
         }
     }
 

@@ -1,4 +1,7 @@
-//! Answers to a batch: yes at once, no after a proof, each address by itself.
+//! Answers to a batch: yes at once, all else after a proof, each address by itself.
+//!
+//! That an account is not yet at its shard, or that its shard is lost, was true once; a map that is
+//! behind still says so when it is over.
 
 use tokio::time::Instant;
 use wire::answer::NobodyKnows;
@@ -62,8 +65,8 @@ fn verdict(map: &Map, query: &ResolveQuery) -> Verdict {
 
 fn needs_proof(verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::No(_) | Verdict::Partly(_) | Verdict::Behind => true,
-        Verdict::Yes(_) | Verdict::NobodyKnows(_) => false,
+        Verdict::No(_) | Verdict::Partly(_) | Verdict::Behind | Verdict::NobodyKnows(_) => true,
+        Verdict::Yes(_) => false,
     }
 }
 
@@ -81,9 +84,12 @@ fn proven(verdict: Verdict) -> ResolveAnswer {
     }
 }
 
+/// What may be said of a map that may be behind: no *no*, and no part of a yes.
 fn unproven(verdict: Verdict) -> ResolveAnswer {
-    match needs_proof(&verdict) {
-        true => proven(Verdict::NobodyKnows(NobodyKnows::Unproven)),
-        false => proven(verdict),
+    match verdict {
+        Verdict::Yes(_) | Verdict::NobodyKnows(_) => proven(verdict),
+        Verdict::No(_) | Verdict::Partly(_) | Verdict::Behind => {
+            proven(Verdict::NobodyKnows(NobodyKnows::Unproven))
+        }
     }
 }

@@ -35,7 +35,7 @@ pub enum Verdict {
     No(No),
     /// This map is behind what the asker knows.
     Behind,
-    /// No replica can say.
+    /// As far as this map knows, no replica can say.
     NobodyKnows(NobodyKnows),
 }
 

@@ -26,6 +26,8 @@ enum Through {
 pub struct Lagging {
     inner: SharedStore,
     through: watch::Sender<Through>,
+    /// How often its revision was asked for: a proof that a replica is current begins so.
+    asked: watch::Sender<u64>,
 }
 
 impl Lagging {
@@ -34,6 +36,7 @@ impl Lagging {
         Self {
             inner,
             through: watch::Sender::new(Through::All),
+            asked: watch::Sender::new(0),
         }
     }
 
@@ -50,6 +53,13 @@ impl Lagging {
     /// Watches deliver what was held back, and everything goes on.
     pub fn release(&self) {
         self.through.send_replace(Through::All);
+    }
+
+    /// The same, once a replica wants a proof that it is current.
+    pub async fn release_when_asked(&self) {
+        let mut asked = self.asked.subscribe();
+        let _ = asked.changed().await;
+        self.release();
     }
 
     fn reach(&self) -> Result<&SharedStore, Error> {
@@ -95,6 +105,7 @@ impl Store for Lagging {
     }
 
     fn head(&self) -> Answer<'_, Revision> {
+        self.asked.send_modify(|asked| *asked += 1);
         async { self.reach()?.head().await }.boxed()
     }
 

@@ -7,6 +7,7 @@ use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::lagging::Lagging;
 use buzonera_directory::store::{SharedStore, Store as _};
 use kit::authority::Authority;
+use wire::answer::NobodyKnows;
 use wire::ids::ClusterId;
 use wire::rpc::authenticate_reply::Result as Login;
 use wire::rpc::resolve_answer::Answer;
@@ -16,7 +17,7 @@ use wire::rpc::{
     ResolveQuery, ResolveRequest, ShardInfo,
 };
 
-use crate::world::{World, config, id};
+use crate::world::{Shard, World, config, id, until};
 
 /// A replica that is current, and one over the same store that can be held back.
 pub(crate) async fn replicas() -> (World, World, Arc<Lagging>) {
@@ -168,4 +169,48 @@ async fn a_yes_comes_from_memory_though_the_watch_is_held() {
     assert!(matches!(yes, Answer::Yes(_)), "{yes:?}");
     let later = resolve(&second, Subject::Account(route.account), route.epoch + 1).await;
     assert!(matches!(later, Answer::NobodyKnows(_)), "{later:?}");
+}
+
+/// Makes an account whose shard comes on when the second replica's watch is already held: there it
+/// is still to be made.
+async fn made_while_held(first: &World, second: &World, lagging: &Lagging) -> Shard {
+    let ana = || address("ana@example.org");
+    let is_made = |answer| matches!(answer, Answer::Yes(_)).then_some(());
+    first.domain("example.org").await;
+    add_shard(first, "shard-1").await.unwrap();
+    let shard = async {
+        until("it is to be made", || async {
+            let answer = resolve(second, ana(), 0).await;
+            (answer == Answer::NobodyKnows(NobodyKnows::Creating.into())).then_some(())
+        })
+        .await;
+        lagging.hold();
+        first.shard("shard-1").await
+    };
+    let (_, shard) = tokio::join!(first.account("ana@example.org", "secret"), shard);
+    until("it is made", || async {
+        is_made(resolve(first, ana(), 0).await)
+    })
+    .await;
+    shard
+}
+
+/// What the other replica already knows holds no mail back here.
+#[tokio::test]
+async fn mail_for_an_account_just_made_waits_for_the_watch() {
+    let (first, second, lagging) = replicas().await;
+    let _shard = made_while_held(&first, &second, &lagging).await;
+    let ((), answer) = tokio::join!(
+        lagging.release_when_asked(),
+        resolve(&second, address("ana@example.org"), 0)
+    );
+    assert!(matches!(answer, Answer::Yes(_)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_login_to_an_account_just_made_waits_for_the_watch() {
+    let (first, second, lagging) = replicas().await;
+    let _shard = made_while_held(&first, &second, &lagging).await;
+    let ((), login) = tokio::join!(lagging.release_when_asked(), login(&second));
+    assert!(matches!(login, Login::Granted(_)), "{login:?}");
 }
