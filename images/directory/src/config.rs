@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kit::config::{Key, Problem, Settings};
+use kit::config::{Problem, Settings};
 use kit::listener::ListenAt;
 use kit::tls::IdentityFiles;
 use serde::{Deserialize, Serialize};
@@ -18,43 +18,37 @@ use crate::election::ElectionConfig;
 use crate::moves::MovesConfig;
 use crate::registry::RegistryConfig;
 
-/// A replica's configuration.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Config {
-    /// Identity folder: `ca.pem`, `cert.pem`, `key.pem`.
-    pub identity: PathBuf,
-    /// Which of several identities in the folder; none: it holds one.
-    pub instance: Option<String>,
-    /// Where everybody calls.
-    pub listen: ListenAt,
-    /// Where the directory is kept.
-    pub store: StoreAt,
-    /// For etcd over `https`: a folder with `ca.pem`, `cert.pem`, `key.pem`. None: `http`.
-    pub store_identity: Option<PathBuf>,
-    /// What to do about an empty store; not for the file: as long as nobody says that the cluster
-    /// is new, it may be a lost one, under which every mailbox would seem to be none.
-    #[serde(skip)]
-    pub when_empty: WhenEmpty,
-    /// How long a batch of lookups may take.
-    #[serde(with = "kit::config::duration")]
-    pub resolve_budget: Duration,
-    /// Without word from the store for so long, a replica answers no lookups.
-    #[serde(with = "kit::config::duration")]
-    pub contact_limit: Duration,
-    /// Passwords.
-    pub authenticate: AuthenticateConfig,
-    /// Administrators' requests.
-    pub admin: AdminConfig,
-    /// Shards' leases; not for the file, because shards count on them.
-    #[serde(skip)]
-    pub registry: RegistryConfig,
-    /// Which replica drives moves and sweeps.
-    #[serde(skip)]
-    pub election: ElectionConfig,
-    /// Moves.
-    #[serde(skip)]
-    pub moves: MovesConfig,
+kit::settings! {
+    /// A replica's configuration.
+    pub struct Config {
+        /// Identity folder: ca.pem, cert.pem and key.pem.
+        pub identity: PathBuf as "DIR",
+        /// Use NAME.cert.pem and NAME.key.pem of that folder.
+        pub instance: Option<String> as "NAME",
+        /// Where everybody calls.
+        pub listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(PORT),
+        /// Where the directory is kept.
+        pub store: StoreAt as "embedded:DIR|etcd:URL,URL",
+        /// For etcd over https: folder with ca.pem, cert.pem and key.pem.
+        pub store_identity: Option<PathBuf> as "DIR",
+        /// What to do about an empty store; not for the file: as long as nobody says that the
+        /// cluster is new, it may be a lost one, under which every mailbox would seem to be none.
+        pub when_empty: WhenEmpty as HIDDEN,
+        /// How long a batch of lookups may take.
+        pub resolve_budget: Duration as DURATION = RESOLVE_BUDGET,
+        /// Without word from the store for so long, a replica answers no lookups.
+        pub contact_limit: Duration as DURATION = contact::LIMIT,
+        /// Passwords.
+        pub authenticate: AuthenticateConfig as SECTION,
+        /// Administrators' requests.
+        pub admin: AdminConfig as SECTION,
+        /// Shards' leases; not for the file, because shards count on them.
+        pub registry: RegistryConfig as HIDDEN,
+        /// Which replica drives moves and sweeps.
+        pub election: ElectionConfig as HIDDEN,
+        /// Moves.
+        pub moves: MovesConfig as HIDDEN,
+    }
 }
 
 /// Callers ask another replica after 250 ms.
@@ -80,126 +74,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            identity: PathBuf::new(),
-            instance: None,
-            listen: ListenAt::Everywhere(PORT),
-            store: StoreAt::default(),
-            store_identity: None,
-            when_empty: WhenEmpty::default(),
-            resolve_budget: RESOLVE_BUDGET,
-            contact_limit: contact::LIMIT,
-            authenticate: AuthenticateConfig::default(),
-            admin: AdminConfig::default(),
-            registry: RegistryConfig::default(),
-            election: ElectionConfig::default(),
-            moves: MovesConfig::default(),
-        }
-    }
-}
-
 impl Settings for Config {
-    const KEYS: &'static [Key] = &[
-        Key::new(
-            "identity",
-            "DIR",
-            "Folder with ca.pem, cert.pem and key.pem",
-        ),
-        Key::new(
-            "instance",
-            "NAME",
-            "Use NAME.cert.pem and NAME.key.pem of that folder",
-        ),
-        Key::new("listen", "ADDRESS:PORT|*:PORT", "Where everybody calls"),
-        Key::new(
-            "store",
-            "embedded:DIR|etcd:URL,URL",
-            "Where the directory is kept",
-        ),
-        Key::new(
-            "store-identity",
-            "DIR",
-            "For etcd over https: folder with ca.pem, cert.pem and key.pem",
-        ),
-        Key::new(
-            "resolve-budget",
-            "DURATION",
-            "How long a batch of lookups may take",
-        ),
-        Key::new(
-            "contact-limit",
-            "DURATION",
-            "Without word from the store for so long, no lookups are answered",
-        ),
-        Key::new(
-            "authenticate.cost.memory",
-            "KIB",
-            "Memory of one password hash",
-        ),
-        Key::new(
-            "authenticate.cost.passes",
-            "NUMBER",
-            "Passes of one password hash",
-        ),
-        Key::new(
-            "authenticate.cores",
-            "NUMBER",
-            "Passwords hashed at the same time",
-        ),
-        Key::new(
-            "authenticate.waiting",
-            "NUMBER",
-            "Logins that may wait for a core",
-        ),
-        Key::new(
-            "authenticate.cache-ttl",
-            "DURATION",
-            "How long a login is remembered",
-        ),
-        Key::new(
-            "authenticate.cache-entries",
-            "NUMBER",
-            "How many logins are remembered",
-        ),
-        Key::new(
-            "authenticate.proof",
-            "DURATION",
-            "How long the proof before a denial may take",
-        ),
-        Key::new(
-            "admin.create-wait",
-            "DURATION",
-            "How long a new account may take at its shard before the answer says Creating",
-        ),
-        Key::new(
-            "admin.usage-wait",
-            "DURATION",
-            "How long a shard may take to tell usage",
-        ),
-        Key::new(
-            "admin.proof",
-            "DURATION",
-            "How long the proof before an answer may take",
-        ),
-        Key::new(
-            "admin.keep-removed",
-            "DURATION",
-            "How long removed accounts' mail is kept",
-        ),
-        Key::new(
-            "admin.keep-outcomes",
-            "DURATION",
-            "How long outcomes are kept for retries",
-        ),
-        Key::new(
-            "admin.sweep",
-            "DURATION",
-            "How often it is looked what was kept for long enough",
-        ),
-    ];
-
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.identity.as_os_str().is_empty() {
@@ -317,12 +192,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn every_setting_has_a_flag() {
-        let forgotten = kit::config::forgotten_keys::<Config>();
-        assert_eq!(forgotten, Vec::<String>::new());
-    }
 
     #[test]
     fn what_is_missing_is_said_at_once() {

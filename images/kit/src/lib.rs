@@ -1,5 +1,8 @@
 //! The IO every Buzonera process shares, once.
 
+// What `settings` writes names this crate as its users do.
+extern crate self as kit;
+
 pub mod admin;
 pub mod authority;
 pub mod clock;

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
-use serde::{Deserialize, Serialize};
 
 use crate::admin::{self, Admin};
-use crate::config::{self, ConfigError, Key, Program, Raw, Settings};
+use crate::config::{self, ConfigError, Program, Raw, Settings};
 use crate::lifecycle::{DRAIN, LAME_DUCK, Shutdown};
 use crate::listener::{BindError, ListenAt};
 use crate::telemetry::{self, LogFormat, TelemetryError};
@@ -25,53 +24,26 @@ pub struct Process {
     pub shutdown: Shutdown,
 }
 
-/// The settings that every process has.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct ProcessSettings {
-    admin_listen: ListenAt,
-    log: LogFormat,
-    #[serde(with = "config::duration")]
-    lame_duck: Duration,
-    #[serde(with = "config::duration")]
-    drain: Duration,
-}
-
-impl Default for ProcessSettings {
-    fn default() -> Self {
-        Self {
-            admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)).into(),
-            log: LogFormat::default(),
-            lame_duck: LAME_DUCK,
-            drain: DRAIN,
-        }
+crate::settings! {
+    /// The settings that every process has.
+    struct ProcessSettings {
+        /// Where /livez, /readyz and /metrics are, in plain HTTP.
+        admin_listen: ListenAt as "ADDRESS:PORT|*:PORT" =
+            SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)).into(),
+        /// How logs are written.
+        log: LogFormat as "text|json",
+        /// After SIGTERM, how long to go on accepting connections.
+        lame_duck: Duration as DURATION = LAME_DUCK,
+        /// After that, how long sessions may go on until they are cut; give the process the sum of
+        /// both and 5s before SIGKILL.
+        drain: Duration as DURATION = DRAIN,
     }
 }
 
 /// Beside the ports that mail clients know and above those that need privileges.
 const ADMIN_PORT: u16 = 9400;
 
-impl Settings for ProcessSettings {
-    const KEYS: &'static [Key] = &[
-        Key::new(
-            "admin-listen",
-            "ADDRESS:PORT|*:PORT",
-            "Where /livez, /readyz and /metrics are, in plain HTTP",
-        ),
-        Key::new("log", "text|json", "How logs are written"),
-        Key::new(
-            "lame-duck",
-            "DURATION",
-            "After SIGTERM, how long to go on accepting connections",
-        ),
-        Key::new(
-            "drain",
-            "DURATION",
-            "After that, how long sessions may go on until they are cut; give the process the sum \
-             of both and 5s before SIGKILL",
-        ),
-    ];
-}
+impl Settings for ProcessSettings {}
 
 /// Why a process did not come up or went down.
 #[derive(Debug, thiserror::Error)]
@@ -202,15 +174,4 @@ fn print_usage(usage: &clap::Error) -> ExitCode {
 fn say(program: &Program, error: &dyn std::fmt::Display) {
     // Nothing is left to tell when even this cannot be printed.
     let _ = writeln!(std::io::stderr(), "{}: {error}", program.name);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_has_a_flag() {
-        let forgotten = config::forgotten_keys::<ProcessSettings>();
-        assert_eq!(forgotten, Vec::<String>::new());
-    }
 }

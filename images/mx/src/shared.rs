@@ -120,7 +120,7 @@ fn open_bodies(config: &Config) -> Result<Arc<BodyStore>, Error> {
 
 /// Recovery reads the whole log, so it has a thread of its own.
 async fn open_spool(config: &Config) -> Result<Spool, Error> {
-    let (path, limits) = (config.data.join("spool"), config.spool.to_spool());
+    let (path, limits) = (config.data.join("spool"), config.spool.clone());
     let opening = tokio::task::spawn_blocking(move || {
         let disk = segments::RealDisk::open(&path);
         let disk = disk.map_err(|source| Error::Data {

@@ -3,76 +3,70 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kit::config::{Key, Problem, Settings};
+use kit::config::{Problem, Settings};
 use kit::listener::{KeepAlive, ListenAt, MAX_CONNECTIONS, MAX_PER_ADDRESS, Network};
 use kit::rpc::directory::BadReplica;
 use kit::rpc::{Replica, ReplicaList};
 use kit::tls::IdentityFiles;
-use serde::{Deserialize, Serialize};
 
 use crate::throttle::Rules;
 
-/// A proxy's configuration.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Config {
-    /// Identity folder: `ca.pem`, `cert.pem`, `key.pem`.
-    pub identity: PathBuf,
-    /// Which of several identities in the folder; none: it holds one.
-    pub instance: Option<String>,
-    /// Certificate chain shown to mail clients.
-    pub tls_cert: PathBuf,
-    /// Its key.
-    pub tls_key: PathBuf,
-    /// The directory's replicas.
-    pub directory: Vec<Replica>,
-    /// A file that lists them instead; it is read again when it changes.
-    pub directory_file: Option<PathBuf>,
-    /// Where mail clients connect and say STLS.
-    pub pop3_listen: ListenAt,
-    /// Where mail clients connect by TLS.
-    pub pop3s_listen: ListenAt,
-    /// As `pop3_listen`, behind a balancer that begins each connection with a PROXY header (version
-    /// 2), if at all.
-    pub pop3_proxied_listen: Option<ListenAt>,
-    /// As `pop3s_listen`, likewise.
-    pub pop3s_proxied_listen: Option<ListenAt>,
-    /// The networks of such balancers; whoever else connects there is dropped.
-    pub proxy_trusted: Vec<Network>,
-    /// Bounds and times.
-    pub limits: Limits,
-    /// Waits after failed logins.
-    pub throttle: Rules,
+kit::settings! {
+    /// A proxy's configuration.
+    pub struct Config {
+        /// Identity folder: ca.pem, cert.pem and key.pem.
+        pub identity: PathBuf as "DIR",
+        /// Use NAME.cert.pem and NAME.key.pem of that folder.
+        pub instance: Option<String> as "NAME",
+        /// Certificate chain shown to mail clients, PEM.
+        pub tls_cert: PathBuf as "FILE",
+        /// Its key, PEM.
+        pub tls_key: PathBuf as "FILE",
+        /// The directory's replicas.
+        pub directory: Vec<Replica> as "INSTANCE=HOST:PORT,…",
+        /// Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes.
+        pub directory_file: Option<PathBuf> as "FILE",
+        /// Where mail clients connect and say STLS.
+        pub pop3_listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(110),
+        /// Where mail clients connect by TLS.
+        pub pop3s_listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(995),
+        /// As pop3-listen, behind a balancer that begins each connection with a PROXY header
+        /// (version 2), if at all.
+        pub pop3_proxied_listen: Option<ListenAt> as "ADDRESS:PORT|*:PORT",
+        /// As pop3s-listen, likewise.
+        pub pop3s_proxied_listen: Option<ListenAt> as "ADDRESS:PORT|*:PORT",
+        /// The networks of such balancers; whoever else connects there is dropped.
+        pub proxy_trusted: Vec<Network> as "ADDRESS/BITS,…",
+        /// Bounds and times.
+        pub limits: Limits as SECTION,
+        /// Waits after failed logins.
+        pub throttle: Rules as SECTION,
+    }
 }
 
-/// What a proxy bounds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// Connections at the same time, each of the two ports.
-    pub max_connections: usize,
-    /// Of these from one client address (IPv6: one /64).
-    pub max_per_address: usize,
-    /// Sessions of one account at the same time.
-    pub max_per_user: usize,
-    /// Failed logins until a connection closes.
-    pub max_failed_logins: u32,
-    /// From connecting to login, without the waits that the proxy imposes.
-    #[serde(with = "kit::config::duration")]
-    pub login: Duration,
-    /// For connecting to a shard and being let in.
-    #[serde(with = "kit::config::duration")]
-    pub handover: Duration,
-    /// After login: for any octet in either direction.
-    #[serde(with = "kit::config::duration")]
-    pub idle: Duration,
-    /// After login: for a side to accept octets.
-    #[serde(with = "kit::config::duration")]
-    pub write: Duration,
-    /// How a client that is gone is noticed; not for the file, because POP3's promise to free a
-    /// dead client's lock within 60 s hangs on it.
-    #[serde(skip)]
-    pub keep_alive: KeepAlive,
+kit::settings! {
+    /// What a proxy bounds.
+    pub struct Limits {
+        /// Connections at the same time, of each port.
+        pub max_connections: usize as "N" = MAX_CONNECTIONS,
+        /// Of these from one client address (IPv6: one /64).
+        pub max_per_address: usize as "N" = MAX_PER_ADDRESS,
+        /// Sessions of one account at the same time.
+        pub max_per_user: usize as "N" = MAX_PER_USER,
+        /// Failed logins until a connection closes.
+        pub max_failed_logins: u32 as "N" = MAX_FAILED_LOGINS,
+        /// From connecting to login, without the waits that the proxy imposes.
+        pub login: Duration as DURATION = LOGIN,
+        /// For connecting to a shard and being let in.
+        pub handover: Duration as DURATION = HANDOVER,
+        /// After login: for any octet in either direction.
+        pub idle: Duration as DURATION = IDLE,
+        /// After login: for a side to accept octets.
+        pub write: Duration as DURATION = WRITE,
+        /// How a client that is gone is noticed; not for the file, because POP3's promise to free a
+        /// dead client's lock within 60 s hangs on it.
+        pub keep_alive: KeepAlive as HIDDEN,
+    }
 }
 
 /// POP3 locks a mailbox: a second session is refused by the shard anyway. Some clients open the
@@ -95,42 +89,6 @@ const IDLE: Duration = Duration::from_secs(660);
 /// As the shard's: 16 KB in it are 140 octets a second.
 const WRITE: Duration = Duration::from_secs(120);
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_PER_ADDRESS,
-            max_per_user: MAX_PER_USER,
-            max_failed_logins: MAX_FAILED_LOGINS,
-            login: LOGIN,
-            handover: HANDOVER,
-            idle: IDLE,
-            write: WRITE,
-            keep_alive: KeepAlive::default(),
-        }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            identity: PathBuf::new(),
-            instance: None,
-            tls_cert: PathBuf::new(),
-            tls_key: PathBuf::new(),
-            directory: Vec::new(),
-            directory_file: None,
-            pop3_listen: ListenAt::Everywhere(110),
-            pop3s_listen: ListenAt::Everywhere(995),
-            pop3_proxied_listen: None,
-            pop3s_proxied_listen: None,
-            proxy_trusted: Vec::new(),
-            limits: Limits::default(),
-            throttle: Rules::default(),
-        }
-    }
-}
-
 impl Config {
     /// Where its identity lies.
     pub fn identity_files(&self) -> IdentityFiles {
@@ -144,132 +102,6 @@ impl Config {
 }
 
 impl Settings for Config {
-    const KEYS: &'static [Key] = &[
-        Key::new(
-            "identity",
-            "DIR",
-            "Folder with ca.pem, cert.pem and key.pem",
-        ),
-        Key::new(
-            "instance",
-            "NAME",
-            "Use NAME.cert.pem and NAME.key.pem of that folder",
-        ),
-        Key::new(
-            "tls-cert",
-            "FILE",
-            "Certificate chain for mail clients, PEM",
-        ),
-        Key::new("tls-key", "FILE", "Its key, PEM"),
-        Key::new(
-            "directory",
-            "INSTANCE=HOST:PORT,…",
-            "The directory's replicas",
-        ),
-        Key::new(
-            "directory-file",
-            "FILE",
-            "Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes",
-        ),
-        Key::new(
-            "pop3-listen",
-            "ADDRESS:PORT|*:PORT",
-            "Where mail clients connect and say STLS",
-        ),
-        Key::new(
-            "pop3s-listen",
-            "ADDRESS:PORT|*:PORT",
-            "Where mail clients connect by TLS",
-        ),
-        Key::new(
-            "pop3-proxied-listen",
-            "ADDRESS:PORT|*:PORT",
-            "As pop3-listen, behind a balancer that speaks PROXY v2",
-        ),
-        Key::new(
-            "pop3s-proxied-listen",
-            "ADDRESS:PORT|*:PORT",
-            "As pop3s-listen, behind a balancer that speaks PROXY v2",
-        ),
-        Key::new(
-            "proxy-trusted",
-            "ADDRESS/BITS,…",
-            "Networks of these balancers; no one else may connect there",
-        ),
-        Key::new("limits.max-connections", "N", "Connections of each port"),
-        Key::new(
-            "limits.max-per-address",
-            "N",
-            "Of these from one client address",
-        ),
-        Key::new("limits.max-per-user", "N", "Sessions of one account"),
-        Key::new(
-            "limits.max-failed-logins",
-            "N",
-            "Failed logins until we close",
-        ),
-        Key::new("limits.login", "DURATION", "From connecting to login"),
-        Key::new(
-            "limits.handover",
-            "DURATION",
-            "For a shard to let a client in",
-        ),
-        Key::new("limits.idle", "DURATION", "Silence after login"),
-        Key::new(
-            "limits.write",
-            "DURATION",
-            "For a client to accept what we send",
-        ),
-        Key::new(
-            "throttle.pair-free",
-            "N",
-            "Failures of one login from one address without a wait",
-        ),
-        Key::new(
-            "throttle.pair-first",
-            "DURATION",
-            "First wait after them; it doubles",
-        ),
-        Key::new("throttle.pair-longest", "DURATION", "Longest wait"),
-        Key::new(
-            "throttle.address-free",
-            "N",
-            "Failures from one address without a wait",
-        ),
-        Key::new(
-            "throttle.address-first",
-            "DURATION",
-            "First wait after them; it doubles",
-        ),
-        Key::new("throttle.address-longest", "DURATION", "Longest wait"),
-        Key::new(
-            "throttle.login-free",
-            "N",
-            "Failures of one login without a wait",
-        ),
-        Key::new(
-            "throttle.login-first",
-            "DURATION",
-            "First wait after them; it doubles",
-        ),
-        Key::new("throttle.login-longest", "DURATION", "Longest wait"),
-        Key::new(
-            "throttle.forgive",
-            "DURATION",
-            "After so long one failure is forgiven",
-        ),
-        Key::new(
-            "throttle.trust",
-            "DURATION",
-            "How long a success counts as recent",
-        ),
-        Key::new(
-            "throttle.max-waiting",
-            "N",
-            "Logins of one address that wait at once",
-        ),
-    ];
-
     fn check(&self) -> Vec<Problem> {
         let missing = [
             (
@@ -329,7 +161,7 @@ const MIN_IDLE: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
-    use kit::config::{Program, forgotten_keys, load};
+    use kit::config::{Program, load};
 
     use super::*;
 
@@ -346,11 +178,6 @@ mod tests {
             std::iter::once("buzonera-proxy".into()).chain(args),
         )
         .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn every_setting_has_a_key() {
-        assert_eq!(forgotten_keys::<Config>(), Vec::<String>::new());
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kit::config::{Key, Problem, Settings};
+use kit::config::{Problem, Settings};
 use kit::listener::ListenAt;
 use kit::rpc::directory::BadReplica;
 use kit::rpc::{Host, Replica, ReplicaList};
 use kit::tls::IdentityFiles;
-use serde::{Deserialize, Serialize};
 
 use crate::pop3::Times;
 use crate::registry::{self, reporter};
@@ -34,83 +33,51 @@ const RPC_PORT: u16 = 7410;
 /// Where proxies connect.
 const POP3_PORT: u16 = 7411;
 
-/// Everything that a shard needs. Its name is the instance of its identity.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Config {
-    /// The identity folder (ca.pem, cert.pem, key.pem) of tier storage.
-    pub identity: PathBuf,
-    /// Which of several identities in the folder; none: it holds one.
-    pub instance: Option<String>,
-    /// The volume.
-    pub data: PathBuf,
-    /// The directory's replicas, at least one.
-    pub directory: Vec<Replica>,
-    /// A file that lists them instead; it is read again when it changes.
-    pub directory_file: Option<PathBuf>,
-    /// Where MX, directory and other shards connect.
-    pub rpc_listen: ListenAt,
-    /// Where proxies connect.
-    pub pop3_listen: ListenAt,
-    /// The host that callers and proxies are told to connect to; none: where it listens.
-    pub advertise: Option<Host>,
-    /// The machine's name as administrators are told; none: as the machine calls itself.
-    pub node: Option<String>,
-    /// See [`LEASE_PATIENCE`].
-    #[serde(with = "kit::config::duration")]
-    pub lease_patience: Duration,
-    /// See [`MIN_FREE_PERCENT`].
-    pub min_free_percent: u64,
-    /// Bounds of deliveries.
-    pub limits: Limits,
-    /// Bounds and times of the shard itself.
-    pub shard: shard::Settings,
-    /// The times of POP3.
-    pub pop3: Times,
-    /// How long a start waits for a volume that another process still has.
-    #[serde(with = "kit::config::duration")]
-    pub lock_patience: Duration,
-    /// What this start of the machine is called; `None`: as the kernel calls it. Tests play several
-    /// machines on one with it.
-    pub boot_id: Option<String>,
-    /// See [`SPACE_EVERY`].
-    #[serde(skip)]
-    pub space_every: Duration,
-    /// See [`registry::SILENCE`].
-    #[serde(skip)]
-    pub watch_silence: Duration,
-    /// See [`reporter::EVERY`].
-    #[serde(skip)]
-    pub report_every: Duration,
-    /// The heap's bounds, which belong to its format's measurements and not to a site.
-    #[serde(skip)]
-    pub heap: segments::Options,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            identity: PathBuf::new(),
-            instance: None,
-            data: PathBuf::new(),
-            directory: Vec::new(),
-            directory_file: None,
-            rpc_listen: ListenAt::Everywhere(RPC_PORT),
-            pop3_listen: ListenAt::Everywhere(POP3_PORT),
-            advertise: None,
-            node: None,
-            lease_patience: LEASE_PATIENCE,
-            min_free_percent: MIN_FREE_PERCENT,
-            limits: Limits::default(),
-            shard: shard::Settings::default(),
-            pop3: Times::default(),
-            lock_patience: LOCK_PATIENCE,
-            boot_id: None,
-            space_every: SPACE_EVERY,
-            watch_silence: registry::SILENCE,
-            report_every: reporter::EVERY,
-            heap: segments::Options::default(),
-        }
+kit::settings! {
+    /// Everything that a shard needs. Its name is the instance of its identity.
+    pub struct Config {
+        /// Folder of its identity, of tier storage: ca.pem, cert.pem and key.pem.
+        pub identity: PathBuf as "DIR",
+        /// Use NAME.cert.pem and NAME.key.pem of that folder.
+        pub instance: Option<String> as "NAME",
+        /// The volume.
+        pub data: PathBuf as "DIR",
+        /// The directory's replicas.
+        pub directory: Vec<Replica> as "INSTANCE=HOST:PORT,…",
+        /// Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes.
+        pub directory_file: Option<PathBuf> as "FILE",
+        /// Where MX, directory and other shards connect.
+        pub rpc_listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(RPC_PORT),
+        /// Where proxies connect.
+        pub pop3_listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(POP3_PORT),
+        /// IP address or name that callers and proxies are told to connect to; none: where it
+        /// listens.
+        pub advertise: Option<Host> as "HOST",
+        /// The machine's name, for administrators; none: as the machine calls itself.
+        pub node: Option<String> as "NAME",
+        /// How long an answer waits for the directory when the lease ran out.
+        pub lease_patience: Duration as DURATION = LEASE_PATIENCE,
+        /// Of the volume, in hundredths: when less is free, deliveries and imports stop.
+        pub min_free_percent: u64 as "N" = MIN_FREE_PERCENT,
+        /// Bounds of deliveries.
+        pub limits: Limits as SECTION,
+        /// Bounds and times of the shard itself.
+        pub shard: shard::Settings as SECTION,
+        /// The times of POP3.
+        pub pop3: Times as SECTION,
+        /// How long a start waits for a volume that another process still has.
+        pub lock_patience: Duration as DURATION = LOCK_PATIENCE,
+        /// For tests, which play several machines on one: what this start of the machine is called;
+        /// none: as the kernel calls it.
+        pub boot_id: Option<String> as "TEXT",
+        /// See [`SPACE_EVERY`].
+        pub space_every: Duration as HIDDEN = SPACE_EVERY,
+        /// See [`registry::SILENCE`].
+        pub watch_silence: Duration as HIDDEN = registry::SILENCE,
+        /// See [`reporter::EVERY`].
+        pub report_every: Duration as HIDDEN = reporter::EVERY,
+        /// The heap's bounds, which belong to its format's measurements and not to a site.
+        pub heap: segments::Options as HIDDEN,
     }
 }
 
@@ -145,129 +112,6 @@ impl Config {
 }
 
 impl Settings for Config {
-    const KEYS: &'static [Key] = &[
-        Key::new(
-            "identity",
-            "DIR",
-            "Folder with ca.pem, cert.pem and key.pem",
-        ),
-        Key::new(
-            "instance",
-            "NAME",
-            "Use NAME.cert.pem and NAME.key.pem of that folder",
-        ),
-        Key::new("data", "DIR", "The volume"),
-        Key::new(
-            "directory",
-            "INSTANCE=HOST:PORT,…",
-            "The directory's replicas",
-        ),
-        Key::new(
-            "directory-file",
-            "FILE",
-            "Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes",
-        ),
-        Key::new(
-            "rpc-listen",
-            "ADDRESS:PORT|*:PORT",
-            "Where MX, directory and other shards connect",
-        ),
-        Key::new(
-            "pop3-listen",
-            "ADDRESS:PORT|*:PORT",
-            "Where proxies connect",
-        ),
-        Key::new(
-            "advertise",
-            "HOST",
-            "IP address or name that others are told to connect to",
-        ),
-        Key::new("node", "NAME", "The machine's name, for administrators"),
-        Key::new(
-            "lock-patience",
-            "DURATION",
-            "How long a start waits for a volume that another process still has",
-        ),
-        Key::new(
-            "boot-id",
-            "TEXT",
-            "For tests: what this start of the machine is called",
-        ),
-        Key::new(
-            "lease-patience",
-            "DURATION",
-            "How long an answer waits for a lost lease",
-        ),
-        Key::new(
-            "min-free-percent",
-            "N",
-            "Below this, the volume takes no more mail",
-        ),
-        Key::new(
-            "limits.body-memory",
-            "SIZE",
-            "Memory for bodies that come in",
-        ),
-        Key::new("limits.max-body", "SIZE", "The largest body"),
-        Key::new(
-            "limits.memory-patience",
-            "DURATION",
-            "How long a delivery waits for memory",
-        ),
-        Key::new(
-            "limits.part-patience",
-            "DURATION",
-            "How long a delivery may pause",
-        ),
-        Key::new("shard.kept-accounts", "N", "Accounts kept in memory"),
-        Key::new(
-            "shard.patience",
-            "DURATION",
-            "How long a write waits for a fence to end",
-        ),
-        Key::new(
-            "shard.remembered",
-            "DURATION",
-            "How long delivery ids are remembered",
-        ),
-        Key::new(
-            "shard.checkpoint-bytes",
-            "SIZE",
-            "Heap written between syncs of the index",
-        ),
-        Key::new(
-            "pop3.idle",
-            "DURATION",
-            "A silent client is logged out; 10m at least by RFC 1939",
-        ),
-        Key::new(
-            "pop3.login",
-            "DURATION",
-            "From connecting to the end of AUTH",
-        ),
-        Key::new(
-            "pop3.write",
-            "DURATION",
-            "How long a client may take to accept octets",
-        ),
-        Key::new(
-            "pop3.keep-alive-idle",
-            "DURATION",
-            "Silence before a peer is probed",
-        ),
-        Key::new("pop3.keep-alive-interval", "DURATION", "Between two probes"),
-        Key::new(
-            "pop3.keep-alive-probes",
-            "N",
-            "Unanswered probes until the peer is dead",
-        ),
-        Key::new(
-            "pop3.user-timeout",
-            "DURATION",
-            "Sent and not acknowledged for so long: the peer is dead",
-        ),
-    ];
-
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut missing = |key: &'static str, is_missing: bool, what: &str| {
@@ -297,17 +141,15 @@ impl Settings for Config {
     }
 }
 
-/// What `rebuild-index` is told.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RebuildConfig {
-    /// The volume.
-    pub data: PathBuf,
+kit::settings! {
+    /// What `rebuild-index` is told.
+    pub struct RebuildConfig {
+        /// The volume.
+        pub data: PathBuf as "DIR",
+    }
 }
 
 impl Settings for RebuildConfig {
-    const KEYS: &'static [Key] = &[Key::new("data", "DIR", "The volume")];
-
     fn check(&self) -> Vec<Problem> {
         match self.data.as_os_str().is_empty() {
             true => vec![Problem::of("data", "is needed")],
@@ -319,12 +161,6 @@ impl Settings for RebuildConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_setting_has_a_flag() {
-        let forgotten = kit::config::forgotten_keys::<Config>();
-        assert_eq!(forgotten, Vec::<String>::new());
-    }
 
     #[test]
     fn times_of_pop3_come_by_file_and_flags() {

@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use kit::rpc::ShardChannels;
 use kit::services::admin_server;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use wire::rpc;
@@ -37,28 +36,24 @@ use crate::store::{Freshness, SharedStore};
 /// Most entries of one page.
 const MAX_PAGE: usize = 1000;
 
-/// How administrators' requests are carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AdminConfig {
-    /// How long a new account may take to be durable at its shard before the answer says Creating.
-    #[serde(with = "kit::config::duration")]
-    pub create_wait: Duration,
-    /// How long a shard may take to tell an account's usage.
-    #[serde(with = "kit::config::duration")]
-    pub usage_wait: Duration,
-    /// How long the proof that this replica is current may take.
-    #[serde(with = "kit::config::duration")]
-    pub proof: Duration,
-    /// How long a removed account's mail is kept.
-    #[serde(with = "kit::config::duration")]
-    pub keep_removed: Duration,
-    /// How long a write's outcome is kept for retries, and a move that is over for who asks.
-    #[serde(with = "kit::config::duration")]
-    pub keep_outcomes: Duration,
-    /// How often what has been kept for long enough is looked for.
-    #[serde(with = "kit::config::duration")]
-    pub sweep: Duration,
+kit::settings! {
+    /// How administrators' requests are carried out.
+    #[derive(PartialEq, Eq)]
+    pub struct AdminConfig {
+        /// How long a new account may take to be durable at its shard before the answer says
+        /// Creating.
+        pub create_wait: Duration as DURATION = CREATE_WAIT,
+        /// How long a shard may take to tell an account's usage.
+        pub usage_wait: Duration as DURATION = USAGE_WAIT,
+        /// How long the proof that this replica is current may take.
+        pub proof: Duration as DURATION = PROOF,
+        /// How long a removed account's mail is kept.
+        pub keep_removed: Duration as DURATION = DAY * 7,
+        /// How long a write's outcome is kept for retries, and a move that is over for whoever asks.
+        pub keep_outcomes: Duration as DURATION = DAY,
+        /// How often what has been kept for long enough is looked for.
+        pub sweep: Duration as DURATION = SWEEP,
+    }
 }
 
 /// A shard that starts again is back within seconds, and callers wait ten for an answer.
@@ -70,25 +65,11 @@ const USAGE_WAIT: Duration = Duration::from_secs(1);
 /// A store that elects a new leader takes a second or two.
 const PROOF: Duration = Duration::from_secs(3);
 
-/// A day.
+/// Nobody retries after a day; a removed account is kept for seven, as documented.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Nothing about days is urgent.
 const SWEEP: Duration = Duration::from_secs(60);
-
-impl Default for AdminConfig {
-    /// Removed accounts: seven days, as documented. Outcomes: nobody retries after a day.
-    fn default() -> Self {
-        Self {
-            create_wait: CREATE_WAIT,
-            usage_wait: USAGE_WAIT,
-            proof: PROOF,
-            keep_removed: DAY * 7,
-            keep_outcomes: DAY,
-            sweep: SWEEP,
-        }
-    }
-}
 
 /// The service; cheap to clone.
 #[derive(Clone)]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use wire::answer::NobodyKnows;
 use wire::ids::AccountId;
@@ -27,24 +26,23 @@ pub(crate) use pool::Pool;
 use self::cache::Cache;
 use self::pool::NotVerified;
 
-/// How passwords are checked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct AuthenticateConfig {
-    /// What new hashes cost.
-    pub cost: Cost,
-    /// Hashes at the same time.
-    pub cores: usize,
-    /// Logins that may wait for a core, beside those that have one.
-    pub waiting: usize,
-    /// How long a success is remembered.
-    #[serde(with = "kit::config::duration")]
-    pub cache_ttl: Duration,
-    /// How many successes are remembered.
-    pub cache_entries: usize,
-    /// How long the proof before a denial may take.
-    #[serde(with = "kit::config::duration")]
-    pub proof: Duration,
+kit::settings! {
+    /// How passwords are checked.
+    #[derive(PartialEq, Eq)]
+    pub struct AuthenticateConfig {
+        /// What new hashes cost.
+        pub cost: Cost as SECTION,
+        /// Passwords hashed at the same time.
+        pub cores: usize as "N" = std::thread::available_parallelism().map_or(1, usize::from),
+        /// Logins that may wait for a core, beside those that have one.
+        pub waiting: usize as "N" = WAITING,
+        /// How long a login is remembered.
+        pub cache_ttl: Duration as DURATION = CACHE_TTL,
+        /// How many logins are remembered.
+        pub cache_entries: usize as "N" = CACHE_ENTRIES,
+        /// How long the proof before a denial may take.
+        pub proof: Duration as DURATION = PROOF,
+    }
 }
 
 /// Two seconds of one core, inside the five that callers wait.
@@ -58,19 +56,6 @@ const CACHE_ENTRIES: usize = 200_000;
 
 /// A store that elects a new leader takes a second or two.
 const PROOF: Duration = Duration::from_secs(2);
-
-impl Default for AuthenticateConfig {
-    fn default() -> Self {
-        Self {
-            cost: Cost::DEFAULT,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            waiting: WAITING,
-            cache_ttl: CACHE_TTL,
-            cache_entries: CACHE_ENTRIES,
-            proof: PROOF,
-        }
-    }
-}
 
 /// A check of passwords could not be set up.
 #[derive(Debug, thiserror::Error)]

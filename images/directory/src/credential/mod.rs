@@ -6,30 +6,24 @@ mod scratch;
 use argon2::password_hash::phc::{PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use kit::task::NoAnswer;
-use serde::{Deserialize, Serialize};
 use wire::secret::Secret;
 
 pub use packed::fuzz;
 pub(crate) use packed::{pack, unpack};
 pub use scratch::Scratch;
 
-/// What one hash costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Cost {
-    /// Memory, KiB.
-    pub memory: u32,
-    /// Passes.
-    pub passes: u32,
+kit::settings! {
+    /// What one hash costs. The default is OWASP's first choice: 25 to 40 ms of one core.
+    #[derive(Copy, PartialEq, Eq)]
+    pub struct Cost {
+        /// Memory of one password hash.
+        pub memory: u32 as "KIB" = 19_456,
+        /// Passes of one password hash.
+        pub passes: u32 as "N" = 2,
+    }
 }
 
 impl Cost {
-    /// 19 MiB, two passes: OWASP's first choice; 25 to 40 ms of one core.
-    pub const DEFAULT: Self = Self {
-        memory: 19_456,
-        passes: 2,
-    };
-
     fn params(self) -> Result<Params, HashError> {
         Params::new(self.memory, self.passes, 1, None)
             .map_err(|error| HashError::Argon2(error.to_string()))
@@ -38,12 +32,6 @@ impl Cost {
     /// Whether argon2 takes it.
     pub fn check(self) -> Result<(), HashError> {
         self.params().map(drop)
-    }
-}
-
-impl Default for Cost {
-    fn default() -> Self {
-        Self::DEFAULT
     }
 }
 

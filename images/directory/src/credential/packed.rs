@@ -85,7 +85,7 @@ mod tests {
         ] {
             assert_eq!(unpack(&pack(other)), other);
         }
-        assert!(Cost::DEFAULT.check().is_ok());
+        assert!(Cost::default().check().is_ok());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, Command, value_parser};
 use toml::Value;
 
 use super::{Key, Program, Settings, leaves};
@@ -19,19 +19,18 @@ pub(crate) struct Described {
 
 /// The keys of a part of the configuration.
 pub(crate) fn describe<C: Settings>() -> Vec<Described> {
-    let known: Vec<_> = C::KEYS.iter().map(|key| key.name).collect();
+    let keys = C::keys();
+    let known: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
     let defaults = leaves::of_defaults::<C>(&known);
     let default_of = |key: &Key| {
         let leaf = defaults.iter().find(|leaf| leaf.name() == key.name)?;
         text_of(&leaf.value)
     };
-    C::KEYS
-        .iter()
-        .map(|key| Described {
-            key: *key,
-            default: default_of(key),
-        })
-        .collect()
+    let described = |key| Described {
+        default: default_of(&key),
+        key,
+    };
+    keys.iter().cloned().map(described).collect()
 }
 
 /// `None` for what has no value worth showing.
@@ -48,7 +47,7 @@ fn text_of(value: &Value) -> Option<String> {
 pub(super) struct Given {
     pub(super) file: Option<PathBuf>,
     /// Key names and texts, in the order of the table.
-    pub(super) flags: Vec<(&'static str, String)>,
+    pub(super) flags: Vec<(String, String)>,
 }
 
 /// Reads the command line; help, version and unknown flags are clap's errors.
@@ -58,18 +57,15 @@ pub(super) fn read(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Given, clap::Error> {
     let matches = command(program, keys).try_get_matches_from(args)?;
-    let text = |name: &'static str| text_given(&matches, name);
+    let given = |name: &String| {
+        let text = matches.get_one::<String>(name)?;
+        Some((name.clone(), text.clone()))
+    };
+    let names = keys.iter().map(|described| &described.key.name);
     Ok(Given {
         file: matches.get_one::<PathBuf>(CONFIG).cloned(),
-        flags: keys
-            .iter()
-            .filter_map(|described| Some((described.key.name, text(described.key.name)?)))
-            .collect(),
+        flags: names.filter_map(given).collect(),
     })
-}
-
-fn text_given(matches: &ArgMatches, name: &str) -> Option<String> {
-    matches.get_one::<String>(name).cloned()
 }
 
 fn command(program: &Program, keys: &[Described]) -> Command {
@@ -86,12 +82,12 @@ fn command(program: &Program, keys: &[Described]) -> Command {
 }
 
 fn arg(described: &Described) -> Arg {
-    let key = described.key;
+    let key = &described.key;
     let help = match &described.default {
         Some(default) => format!("{} [default: {default}]", key.help),
-        None => key.help.to_owned(),
+        None => key.help.clone(),
     };
-    Arg::new(key.name)
+    Arg::new(key.name.clone())
         .long(key.name.replace('.', "-"))
         .value_name(key.value)
         .help(help)

@@ -1,13 +1,9 @@
 //! Configuration: a TOML file, then flags; everything that is wrong is said at once.
 //!
-//! A tier describes its settings by one struct with serde's `default` and `deny_unknown_fields`,
-//! and a table of its keys. A key of the file, `limits.max-connections`, is the flag
-//! `--limits-max-connections` too, and the flag wins.
+//! A tier declares its settings by [`settings`](crate::settings). A key of the file,
+//! `limits.max-connections`, is the flag `--limits-max-connections` too, and the flag wins.
 
 use std::ffi::OsString;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub mod duration;
 mod file;
@@ -15,44 +11,13 @@ mod flags;
 mod leaves;
 mod problem;
 mod raw;
+mod settings;
 pub mod size;
 
 pub(crate) use flags::describe;
 pub use problem::{ConfigError, Problem};
 pub(crate) use raw::Raw;
-
-/// The settings of a tier, or a part of them.
-///
-/// Derive both serde traits with `#[serde(default, deny_unknown_fields, rename_all =
-/// "kebab-case")]` on every struct; durations are fields `#[serde(with =
-/// "kit::config::duration")]`, sizes in bytes `#[serde(with = "kit::config::size")]`.
-pub trait Settings: Serialize + DeserializeOwned + Default {
-    /// Every key that may be set.
-    const KEYS: &'static [Key];
-
-    /// What no value shows by itself: settings that are missing or exclude each other.
-    fn check(&self) -> Vec<Problem> {
-        Vec::new()
-    }
-}
-
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// In the file; dots for tables.
-    pub name: &'static str,
-    /// What to write, for example "ADDRESS:PORT".
-    pub value: &'static str,
-    /// One line, without a full stop; the default is added.
-    pub help: &'static str,
-}
-
-impl Key {
-    /// One setting: its name in the file, what to write, and what it is for.
-    pub const fn new(name: &'static str, value: &'static str, help: &'static str) -> Self {
-        Self { name, value, help }
-    }
-}
+pub use settings::{Key, Section, Settings};
 
 /// The program that is configured.
 #[derive(Debug, Clone, Copy)]
@@ -78,17 +43,6 @@ pub fn load<C: Settings>(
     config.ok_or_else(|| ConfigError::Settings(Vec::new()))
 }
 
-/// For a tier's tests: settings that the key table forgot, which nobody could set.
-pub fn forgotten_keys<C: Settings>() -> Vec<String> {
-    let known: Vec<_> = C::KEYS.iter().map(|key| key.name).collect();
-    let leaves = leaves::of_defaults::<C>(&known);
-    leaves
-        .into_iter()
-        .map(|leaf| leaf.name())
-        .filter(|name| !known.contains(&name.as_str()))
-        .collect()
-}
-
 /// Feeds any octets as a configuration file, a duration, a size, a place to
 /// listen at and a host.
 pub fn fuzz(data: &[u8]) {
@@ -107,61 +61,37 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
 
-    use proptest::prelude::*;
-    use serde::{Deserialize, Serialize};
-
     use super::*;
+    use proptest::prelude::*;
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-    struct Sample {
-        smtp_listen: SocketAddr,
-        names: Vec<String>,
-        tls: Option<String>,
-        limits: Limits,
-    }
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-    struct Limits {
-        max_connections: usize,
-        #[serde(with = "duration")]
-        idle: Duration,
-        #[serde(with = "size")]
-        message: u64,
-    }
-
-    impl Default for Sample {
-        fn default() -> Self {
-            Self {
-                smtp_listen: "0.0.0.0:25".parse().unwrap(),
-                names: Vec::new(),
-                tls: None,
-                limits: Limits::default(),
-            }
+    crate::settings! {
+        #[derive(PartialEq)]
+        struct Sample {
+            /// Where SMTP listens.
+            smtp_listen: SocketAddr as "ADDRESS:PORT" = ([0, 0, 0, 0], 25).into(),
+            /// Names.
+            names: Vec<String> as "NAME,…",
+            /// Certificate, as a `PEM` file;
+            /// none: no TLS.
+            tls: Option<String> as "FILE",
+            limits: Limits as SECTION,
+            unseen: u8 as HIDDEN = 7,
         }
     }
 
-    impl Default for Limits {
-        fn default() -> Self {
-            Self {
-                max_connections: 100,
-                idle: Duration::from_secs(300),
-                message: 50 << 20,
-            }
+    crate::settings! {
+        #[derive(PartialEq)]
+        struct Limits {
+            /// Connections.
+            max_connections: usize as "N" = 100,
+            /// Silence.
+            idle: Duration as DURATION = Duration::from_secs(300),
+            /// The largest message.
+            message: u64 as SIZE = 50 << 20,
         }
     }
 
     impl Settings for Sample {
-        const KEYS: &'static [Key] = &[
-            Key::new("smtp-listen", "ADDRESS:PORT", "Where SMTP listens"),
-            Key::new("names", "NAME,…", "Names"),
-            Key::new("tls", "FILE", "Certificate"),
-            Key::new("limits.max-connections", "N", "Connections"),
-            Key::new("limits.idle", "DURATION", "Silence"),
-            Key::new("limits.message", "SIZE", "The largest message"),
-        ];
-
         fn check(&self) -> Vec<Problem> {
             let mut problems = Vec::new();
             if self.limits.max_connections == 0 {
@@ -285,8 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn forgotten_keys_are_found() {
-        assert_eq!(forgotten_keys::<Sample>(), Vec::<String>::new());
+    fn a_key_is_a_field_and_its_doc_comment() {
+        let keys = Sample::keys();
+        let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+        let expected = [
+            "smtp-listen",
+            "names",
+            "tls",
+            "limits.max-connections",
+            "limits.idle",
+            "limits.message",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(keys[2].help, "Certificate, as a PEM file; none: no TLS");
+        assert_eq!((keys[2].value, keys[4].value), ("FILE", "DURATION"));
+        assert_eq!(Sample::default().unseen, 7);
     }
 
     proptest! {

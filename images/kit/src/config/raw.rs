@@ -16,7 +16,7 @@ pub(crate) struct Raw {
     file: Option<PathBuf>,
     /// From the file; a setting that a flag sets too is only among the flags.
     leaves: Vec<Leaf>,
-    flags: Vec<(&'static str, String)>,
+    flags: Vec<(String, String)>,
     keys: Vec<Described>,
     problems: Vec<Problem>,
 }
@@ -34,7 +34,8 @@ impl Raw {
             Some(path) => file::read(path)?,
             None => Table::new(),
         };
-        let known: Vec<_> = keys.iter().map(|described| described.key.name).collect();
+        let names = keys.iter().map(|described| described.key.name.as_str());
+        let known: Vec<_> = names.collect();
         let mut leaves = leaves::of(table, &known);
         leaves.retain(|leaf| !given.flags.iter().any(|(key, _)| *key == leaf.name()));
         let mut raw = Self {
@@ -131,14 +132,17 @@ impl Raw {
     }
 
     /// The known key that shares most of its ends with an unknown one, if more than half.
-    fn nearest(&self, name: &str) -> Option<&'static str> {
-        let names = self.keys.iter().map(|described| described.key.name);
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let names = self
+            .keys
+            .iter()
+            .map(|described| described.key.name.as_str());
         let near = names.max_by_key(|known| shared_ends(known, name))?;
         (shared_ends(near, name) * 2 > name.len()).then_some(near)
     }
 
     fn what_works(&self, name: &str) -> String {
-        let mut keys = self.keys.iter().map(|described| described.key);
+        let mut keys = self.keys.iter().map(|described| &described.key);
         match keys.find(|key| key.name == name) {
             Some(key) => format!(" ({}: {})", key.value, key.help),
             None => String::new(),
@@ -152,7 +156,7 @@ impl Raw {
 }
 
 fn is_key_of<C: Settings>(name: &str) -> bool {
-    C::KEYS.iter().any(|key| key.name == name)
+    C::keys().iter().any(|key| key.name == name)
 }
 
 fn try_leaf<C: DeserializeOwned>(leaf: &Leaf) -> Result<(), String> {

@@ -6,12 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use buzonera_kit::config::{Key, Problem, Program, Settings};
+use buzonera_kit::config::{Program, Settings};
 use buzonera_kit::listener::{Admission, Listener, ListenerConfig};
 use buzonera_kit::process::{Process, main_from};
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit, umask};
-use serde::{Deserialize, Serialize};
 
 use crate::support::{ANY, PATIENCE};
 
@@ -20,28 +19,18 @@ const ARGS: &str = "BUZONERA_TEST_ARGS";
 /// What its lines for us begin with; libtest prints others.
 const TAG: &str = "child:";
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Sample {
-    /// Has a session that never ends.
-    hold: bool,
-    /// Never returns, whatever it is asked.
-    stuck: bool,
-    /// The most open files; 0 leaves the limit alone.
-    files: u64,
-}
-
-impl Settings for Sample {
-    const KEYS: &'static [Key] = &[
-        Key::new("hold", "true|false", "Whether a session never ends"),
-        Key::new("stuck", "true|false", "Whether it never returns"),
-        Key::new("files", "N", "How many files may be open"),
-    ];
-
-    fn check(&self) -> Vec<Problem> {
-        Vec::new()
+buzonera_kit::settings! {
+    struct Sample {
+        /// Whether a session never ends.
+        hold: bool as "true|false",
+        /// Whether it never returns, whatever it is asked.
+        stuck: bool as "true|false",
+        /// The most open files; 0 leaves the limit alone.
+        files: u64 as "N",
     }
 }
+
+impl Settings for Sample {}
 
 const PROGRAM: Program = Program {
     name: "buzonera-sample",

@@ -1,46 +1,37 @@
-//! Bounds of sessions, messages and the spool.
-
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
+//! Bounds of sessions and messages.
 
 use super::Check;
-use crate::spool;
 
-/// Bounds; the constants below say why.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// Octets of a message.
-    #[serde(with = "kit::config::size")]
-    pub max_message_size: u64,
-    /// Recipients of a transaction.
-    pub max_recipients: usize,
-    /// Unknown recipients of a session.
-    pub max_unknown: u32,
-    /// Refused commands of a session.
-    pub max_errors: u32,
-    /// Received fields that are taken for a loop.
-    pub max_received: u32,
-    /// Connections of a listener.
-    pub max_connections: usize,
-    /// Of these from one client address (IPv6: one /64).
-    pub max_per_address: usize,
-    /// Deliver calls at once.
-    pub max_deliveries: usize,
-    /// How often a copy follows an account that moved.
-    pub max_follows: usize,
-    /// Octets of all bodies in memory.
-    #[serde(with = "kit::config::size")]
-    pub body_memory: u64,
-    /// Octets of one body in memory; the rest goes to the volume.
-    #[serde(with = "kit::config::size")]
-    pub body_memory_each: u64,
-    /// Octets of all bodies on the volume, the spool's not counted.
-    #[serde(with = "kit::config::size")]
-    pub body_disk: u64,
-    /// Recipients remembered for when no directory replica answers.
-    pub remembered: usize,
+kit::settings! {
+    /// Bounds; the constants below say why.
+    pub struct Limits {
+        /// Octets of a message.
+        pub max_message_size: u64 as SIZE = MAX_MESSAGE_SIZE,
+        /// Recipients of a transaction.
+        pub max_recipients: usize as "N" = MAX_RECIPIENTS,
+        /// Unknown recipients of a session until it is closed.
+        pub max_unknown: u32 as "N" = MAX_UNKNOWN,
+        /// Refused commands of a session until it is closed.
+        pub max_errors: u32 as "N" = MAX_ERRORS,
+        /// Received fields that are taken for a loop.
+        pub max_received: u32 as "N" = MAX_RECEIVED,
+        /// Connections of each port.
+        pub max_connections: usize as "N" = MAX_CONNECTIONS,
+        /// Of these from one client address (IPv6: one /64).
+        pub max_per_address: usize as "N" = kit::listener::MAX_PER_ADDRESS,
+        /// Deliveries to shards at once.
+        pub max_deliveries: usize as "N" = MAX_DELIVERIES,
+        /// How often a copy follows an account that moved.
+        pub max_follows: usize as "N" = MAX_FOLLOWS,
+        /// Memory for the bodies of all messages that come in.
+        pub body_memory: u64 as SIZE = BODY_MEMORY,
+        /// Of this for one message; the rest of it goes to the volume.
+        pub body_memory_each: u64 as SIZE = BODY_MEMORY_EACH,
+        /// What all bodies may take of the volume, the spool's not counted.
+        pub body_disk: u64 as SIZE = BODY_DISK,
+        /// Recipients remembered for when no directory replica answers.
+        pub remembered: usize as "N" = REMEMBERED,
+    }
 }
 
 /// RFC 5321 section 4.5.3.1.7.
@@ -71,26 +62,6 @@ const BODY_MEMORY_EACH: u64 = 1 << 20;
 const BODY_DISK: u64 = 4 << 30;
 /// Some 300 octets each: 30 MB.
 const REMEMBERED: usize = 100_000;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_message_size: MAX_MESSAGE_SIZE,
-            max_recipients: MAX_RECIPIENTS,
-            max_unknown: MAX_UNKNOWN,
-            max_errors: MAX_ERRORS,
-            max_received: MAX_RECEIVED,
-            max_connections: MAX_CONNECTIONS,
-            max_per_address: kit::listener::MAX_PER_ADDRESS,
-            max_deliveries: MAX_DELIVERIES,
-            max_follows: MAX_FOLLOWS,
-            body_memory: BODY_MEMORY,
-            body_memory_each: BODY_MEMORY_EACH,
-            body_disk: BODY_DISK,
-            remembered: REMEMBERED,
-        }
-    }
-}
 
 impl Limits {
     pub(super) fn checks(&self) -> Vec<Check> {
@@ -127,81 +98,5 @@ impl Limits {
                 "must be above 0",
             ),
         ]
-    }
-}
-
-/// What the spool may hold, and when it tries again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SpoolLimits {
-    /// Octets on the volume.
-    #[serde(with = "kit::config::size")]
-    pub max_bytes: u64,
-    /// Least of the volume, in hundredths, that stays free.
-    pub min_free_percent: u64,
-    /// Messages.
-    pub max_entries: usize,
-    /// Wait before the second attempt; it doubles.
-    #[serde(with = "kit::config::duration")]
-    pub first_wait: Duration,
-    /// Longest wait between two attempts.
-    #[serde(with = "kit::config::duration")]
-    pub longest_wait: Duration,
-    /// After so long a message becomes a dead letter.
-    #[serde(with = "kit::config::duration")]
-    pub lifetime: Duration,
-}
-
-/// With more kept free, a volume that serves others too never takes mail.
-const MOST_FREE: u64 = 50;
-
-impl Default for SpoolLimits {
-    /// The spool's own; it says why.
-    fn default() -> Self {
-        let config = spool::Config::default();
-        let duration = |ms: i64| Duration::from_millis(ms.unsigned_abs());
-        Self {
-            max_bytes: config.max_bytes,
-            min_free_percent: config.min_free_percent,
-            max_entries: config.max_entries,
-            first_wait: duration(config.schedule.first_ms),
-            longest_wait: duration(config.schedule.longest_ms),
-            lifetime: duration(config.schedule.lifetime_ms),
-        }
-    }
-}
-
-impl SpoolLimits {
-    pub(super) fn checks(&self) -> Vec<Check> {
-        vec![
-            (
-                "spool.max-entries",
-                self.max_entries == 0,
-                "must be above 0",
-            ),
-            (
-                "spool.min-free-percent",
-                self.min_free_percent > MOST_FREE,
-                "50 at most",
-            ),
-        ]
-    }
-
-    /// As the spool takes it.
-    pub(crate) fn to_spool(&self) -> spool::Config {
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let config = spool::Config::default();
-        spool::Config {
-            max_bytes: self.max_bytes,
-            min_free_percent: self.min_free_percent,
-            max_entries: self.max_entries,
-            schedule: spool::Schedule {
-                first_ms: ms(self.first_wait),
-                longest_ms: ms(self.longest_wait),
-                lifetime_ms: ms(self.lifetime),
-                ..config.schedule
-            },
-            ..config
-        }
     }
 }

@@ -2,42 +2,31 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{ANSWER, Check};
 
-/// How long things may take. None of the client's is shorter than RFC 5321 section 4.5.3.2 asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Timeouts {
-    /// Silence while a command is awaited.
-    #[serde(with = "kit::config::duration")]
-    pub command: Duration,
-    /// Silence within a body.
-    #[serde(with = "kit::config::duration")]
-    pub data: Duration,
-    /// A client that does not take our replies.
-    #[serde(with = "kit::config::duration")]
-    pub write: Duration,
-    /// A TLS handshake.
-    #[serde(with = "kit::config::duration")]
-    pub handshake: Duration,
-    /// From the beginning of a shard's absence, for how long its mail waits in memory; after that,
-    /// and for a shard that hangs, it goes to the spool at once.
-    #[serde(with = "kit::config::duration")]
-    pub wait_for_shard: Duration,
-    /// After the final dot, until what is not yet stored goes to the spool.
-    #[serde(with = "kit::config::duration")]
-    pub spool_after: Duration,
-    /// After the final dot, until LMTP's answer, which never spools.
-    #[serde(with = "kit::config::duration")]
-    pub lmtp_answer: Duration,
-    /// For one attempt to deliver what is spooled.
-    #[serde(with = "kit::config::duration")]
-    pub spool_attempt: Duration,
-    /// Of a whole session.
-    #[serde(with = "kit::config::duration")]
-    pub session: Duration,
+kit::settings! {
+    /// How long things may take. None of the client's is shorter than RFC 5321 section 4.5.3.2 asks.
+    pub struct Timeouts {
+        /// Silence while a command is awaited.
+        pub command: Duration as DURATION = COMMAND,
+        /// Silence within a message.
+        pub data: Duration as DURATION = DATA,
+        /// For a client to take our replies.
+        pub write: Duration as DURATION = WRITE,
+        /// For a TLS handshake.
+        pub handshake: Duration as DURATION = HANDSHAKE,
+        /// From the beginning of a shard's absence, for how long its mail waits in memory; after
+        /// that, and for a shard that hangs, it goes to the spool at once.
+        pub wait_for_shard: Duration as DURATION = WAIT_FOR_SHARD,
+        /// After the final dot, until what is not yet stored goes to the spool.
+        pub spool_after: Duration as DURATION = SPOOL_AFTER,
+        /// After the final dot, until LMTP's answer, which never spools.
+        pub lmtp_answer: Duration as DURATION = LMTP_ANSWER,
+        /// For one attempt to deliver what is spooled.
+        pub spool_attempt: Duration as DURATION = SPOOL_ATTEMPT,
+        /// Of a whole session.
+        pub session: Duration as DURATION = SESSION,
+    }
 }
 
 /// RFC 5321 section 4.5.3.2.7.
@@ -60,22 +49,6 @@ const LMTP_ANSWER: Duration = Duration::from_secs(50);
 const SPOOL_ATTEMPT: Duration = Duration::from_secs(120);
 /// A client that drips octets holds a place no longer than this.
 const SESSION: Duration = Duration::from_secs(4 * 3600);
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            command: COMMAND,
-            data: DATA,
-            write: WRITE,
-            handshake: HANDSHAKE,
-            wait_for_shard: WAIT_FOR_SHARD,
-            spool_after: SPOOL_AFTER,
-            lmtp_answer: LMTP_ANSWER,
-            spool_attempt: SPOOL_ATTEMPT,
-            session: SESSION,
-        }
-    }
-}
 
 impl Timeouts {
     pub(super) fn checks(&self) -> Vec<Check> {

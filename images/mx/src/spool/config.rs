@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
+use crate::config::Check;
 use crate::spool::schedule::Schedule;
 
 /// Half of the volume that the chart asks for: what is dead but not yet reclaimed needs room too.
@@ -26,39 +25,74 @@ const CONCURRENCY: usize = 8;
 /// Several times what the largest message takes on a slow link; a shard that needs longer hangs.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// A shard that restarts is back within seconds.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// A shard that is away for hours is found again soon enough, and asked seldom enough.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// RFC 5321 section 4.5.4.1: "the give-up time generally needs to be at least 4-5 days".
+const LIFETIME: Duration = Duration::from_secs(5 * 24 * 3600);
+
+/// Spreads what failed together over a fifth of the wait.
+const JITTER: f64 = 0.2;
+
 /// Smaller than a heap's: spooled mail is short-lived, and a segment goes only as a whole.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// How much the spool takes, and how it delivers.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Most octets on disk; above, nothing is accepted.
-    pub max_bytes: u64,
-    /// Least of the volume, in hundredths, that stays free; below, nothing is accepted.
-    pub min_free_percent: u64,
-    /// Most messages.
-    pub max_entries: usize,
-    /// Most deliveries to one shard at once.
-    pub concurrency: usize,
-    /// Milliseconds until a delivery counts as failed.
-    pub attempt_timeout_ms: u64,
-    /// Octets of one segment of its log.
-    pub segment_bytes: u64,
-    /// When to try again.
-    pub schedule: Schedule,
+kit::settings! {
+    /// How much the spool takes, and how it delivers.
+    pub struct Config {
+        /// What the spool may hold; above, nothing is accepted.
+        pub max_bytes: u64 as SIZE = MAX_BYTES,
+        /// Of the volume, in hundredths: the spool takes nothing when less is free.
+        pub min_free_percent: u64 as "N" = MIN_FREE_PERCENT,
+        /// Messages that the spool may hold.
+        pub max_entries: usize as "N" = MAX_ENTRIES,
+        /// Wait before the second attempt; it doubles.
+        pub first_wait: Duration as DURATION = FIRST_WAIT,
+        /// Longest wait between two attempts.
+        pub longest_wait: Duration as DURATION = LONGEST_WAIT,
+        /// After so long a message becomes a dead letter.
+        pub lifetime: Duration as DURATION = LIFETIME,
+        /// What part of a wait chance may add.
+        pub jitter: f64 as HIDDEN = JITTER,
+        /// Most deliveries to one shard at once.
+        pub concurrency: usize as HIDDEN = CONCURRENCY,
+        /// After so long a delivery counts as failed.
+        pub attempt_timeout: Duration as HIDDEN = ATTEMPT_TIMEOUT,
+        /// Octets of one segment of its log.
+        pub segment_bytes: u64 as HIDDEN = SEGMENT_BYTES,
+    }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_bytes: MAX_BYTES,
-            min_free_percent: MIN_FREE_PERCENT,
-            max_entries: MAX_ENTRIES,
-            concurrency: CONCURRENCY,
-            attempt_timeout_ms: ATTEMPT_TIMEOUT.as_millis() as u64,
-            segment_bytes: SEGMENT_BYTES,
-            schedule: Schedule::default(),
+/// With more kept free, a volume that serves others too never takes mail.
+const MOST_FREE: u64 = 50;
+
+impl Config {
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        vec![
+            (
+                "spool.max-entries",
+                self.max_entries == 0,
+                "must be above 0",
+            ),
+            (
+                "spool.min-free-percent",
+                self.min_free_percent > MOST_FREE,
+                "50 at most",
+            ),
+        ]
+    }
+
+    /// When it tries again, and when it gives up.
+    pub fn schedule(&self) -> Schedule {
+        let ms = |wait: Duration| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        Schedule {
+            first_ms: ms(self.first_wait),
+            longest_ms: ms(self.longest_wait),
+            lifetime_ms: ms(self.lifetime),
+            jitter: self.jitter,
         }
     }
 }

@@ -187,7 +187,7 @@ async fn attempt_delivery<D: Deliverer>(spool: &Spool, deliverer: &D, job: Job) 
         }
         Err(error) => return all(Outcome::Retry(error.to_string()), &job),
     }
-    let timeout = Duration::from_millis(spool.config().attempt_timeout_ms);
+    let timeout = spool.config().attempt_timeout;
     match tokio::time::timeout(timeout, deliverer.deliver(job.clone())).await {
         Ok(outcomes) => outcomes,
         Err(_) => all(

@@ -1,22 +1,7 @@
 //! When a delivery is tried again, and when it is given up. Pure.
 
-use serde::Deserialize;
-
-/// A shard that restarts is back within seconds.
-const FIRST_MS: i64 = 5_000;
-
-/// A shard that is away for hours is found again soon enough, and asked seldom enough.
-const LONGEST_MS: i64 = 15 * 60_000;
-
-/// RFC 5321 section 4.5.4.1: "the give-up time generally needs to be at least 4-5 days".
-const LIFETIME_MS: i64 = 5 * 24 * 3_600_000;
-
-/// Spreads what failed together over a fifth of the wait.
-const JITTER: f64 = 0.2;
-
 /// The timetable of one spool.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// Milliseconds before the second attempt; doubled for each one after.
     pub first_ms: i64,
@@ -26,17 +11,6 @@ pub struct Schedule {
     pub lifetime_ms: i64,
     /// What part of a wait chance may add.
     pub jitter: f64,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self {
-            first_ms: FIRST_MS,
-            longest_ms: LONGEST_MS,
-            lifetime_ms: LIFETIME_MS,
-            jitter: JITTER,
-        }
-    }
 }
 
 impl Schedule {
@@ -62,9 +36,13 @@ mod tests {
 
     use super::*;
 
+    fn usual() -> Schedule {
+        crate::spool::Config::default().schedule()
+    }
+
     #[test]
     fn waits_double_up_to_the_longest() {
-        let schedule = Schedule::default();
+        let schedule = usual();
         let seconds: Vec<_> = [1, 2, 3, 8, 9, 10, 1000]
             .map(|attempts| schedule.next_attempt(attempts, 0, 0.0) / 1000)
             .into();
@@ -74,9 +52,10 @@ mod tests {
 
     #[test]
     fn gives_up_after_five_days() {
-        let schedule = Schedule::default();
-        assert!(!schedule.expired(1, LIFETIME_MS));
-        assert!(schedule.expired(1, LIFETIME_MS + 1));
+        let schedule = usual();
+        let lifetime_ms = 5 * 24 * 3_600_000;
+        assert!(!schedule.expired(1, lifetime_ms));
+        assert!(schedule.expired(1, lifetime_ms + 1));
         // A clock that was set back does no harm.
         assert!(!schedule.expired(1000, 0));
     }
@@ -84,8 +63,8 @@ mod tests {
     proptest! {
         #[test]
         fn always_later_and_never_too_late(attempts: u32, now in 0_i64..1 << 50, chance in 0.0..1.0) {
-            let wait = Schedule::default().next_attempt(attempts, now, chance) - now;
-            prop_assert!((FIRST_MS..LONGEST_MS + LONGEST_MS / 5).contains(&wait));
+            let wait = usual().next_attempt(attempts, now, chance) - now;
+            prop_assert!((5_000..18 * 60_000).contains(&wait));
         }
     }
 }

@@ -2,62 +2,42 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-/// What the throttle does to whom. A *pair* is a login from an address (IPv6: a /64).
-///
-/// Of each kind: so many failures are `free`; then a wait of `first`, which doubles with each
-/// further failure up to `longest`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the three kinds are one, described above")]
-pub struct Rules {
-    pub pair_free: u32,
-    #[serde(with = "kit::config::duration")]
-    pub pair_first: Duration,
-    #[serde(with = "kit::config::duration")]
-    pub pair_longest: Duration,
-    pub address_free: u32,
-    #[serde(with = "kit::config::duration")]
-    pub address_first: Duration,
-    #[serde(with = "kit::config::duration")]
-    pub address_longest: Duration,
-    pub login_free: u32,
-    #[serde(with = "kit::config::duration")]
-    pub login_first: Duration,
-    #[serde(with = "kit::config::duration")]
-    pub login_longest: Duration,
-    /// One failure is forgiven each time this passes.
-    #[serde(with = "kit::config::duration")]
-    pub forgive: Duration,
-    /// How long a success counts as recent.
-    #[serde(with = "kit::config::duration")]
-    pub trust: Duration,
-    /// How many logins of one address may wait at the same time; more are refused, so that
-    /// guessing in parallel gains nothing.
-    pub max_waiting: u32,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            // Two typing errors are free; 15 s stay below the patience of mail clients (30 s).
-            pair_free: 2,
-            pair_first: Duration::from_secs(1),
-            pair_longest: Duration::from_secs(15),
-            // An office or a carrier's NAT has some users with an old password.
-            address_free: 10,
-            address_first: Duration::from_secs(1),
-            address_longest: Duration::from_secs(15),
-            // What the user of an attacked account waits at a new place: short.
-            login_free: 20,
-            login_first: Duration::from_millis(250),
-            login_longest: Duration::from_secs(2),
-            forgive: Duration::from_secs(60),
-            // Mail clients come at least daily.
-            trust: Duration::from_secs(24 * 3600),
-            max_waiting: 8,
-        }
+kit::settings! {
+    /// What the throttle does to whom. A *pair* is a login from an address (IPv6: a /64).
+    ///
+    /// Of each kind: so many failures are `free`; then a wait of `first`, which doubles with each
+    /// further failure up to `longest`.
+    #[derive(PartialEq, Eq)]
+    pub struct Rules {
+        // Two typing errors are free; 15 s stay below the patience of mail clients (30 s).
+        /// Failures of one login from one address without a wait.
+        pub pair_free: u32 as "N" = 2,
+        /// First wait after them; it doubles.
+        pub pair_first: Duration as DURATION = Duration::from_secs(1),
+        /// Longest wait.
+        pub pair_longest: Duration as DURATION = Duration::from_secs(15),
+        // An office or a carrier's NAT has some users with an old password.
+        /// Failures from one address without a wait.
+        pub address_free: u32 as "N" = 10,
+        /// First wait after them; it doubles.
+        pub address_first: Duration as DURATION = Duration::from_secs(1),
+        /// Longest wait.
+        pub address_longest: Duration as DURATION = Duration::from_secs(15),
+        // What the user of an attacked account waits at a new place: short.
+        /// Failures of one login without a wait.
+        pub login_free: u32 as "N" = 20,
+        /// First wait after them; it doubles.
+        pub login_first: Duration as DURATION = Duration::from_millis(250),
+        /// Longest wait.
+        pub login_longest: Duration as DURATION = Duration::from_secs(2),
+        /// One failure is forgiven each time this passes.
+        pub forgive: Duration as DURATION = Duration::from_secs(60),
+        // Mail clients come at least daily.
+        /// How long a success counts as recent.
+        pub trust: Duration as DURATION = Duration::from_secs(24 * 3600),
+        /// How many logins of one address may wait at the same time; more are refused, so that
+        /// guessing in parallel gains nothing.
+        pub max_waiting: u32 as "N" = 8,
     }
 }
 

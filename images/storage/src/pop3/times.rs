@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kit::config::Problem;
 use kit::listener::KeepAlive;
-use serde::{Deserialize, Serialize};
 
 /// RFC 1939 section 3: an autologout timer is of 10 minutes at least.
 pub const IDLE: Duration = Duration::from_secs(600);
@@ -20,49 +19,24 @@ pub const WRITE: Duration = Duration::from_secs(120);
 /// and whoever says nothing for so long is shown out, so that the shard is soon back.
 pub(super) const QUIET: Duration = Duration::from_secs(2);
 
-/// The times of all sessions, and when a peer is taken for dead.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Times {
-    /// A client that says nothing for so long is logged out; nothing is deleted. See [`IDLE`].
-    #[serde(with = "kit::config::duration")]
-    pub idle: Duration,
-    /// See [`LOGIN`].
-    #[serde(with = "kit::config::duration")]
-    pub login: Duration,
-    /// See [`WRITE`].
-    #[serde(with = "kit::config::duration")]
-    pub write: Duration,
-    /// See [`KeepAlive::idle`].
-    #[serde(with = "kit::config::duration")]
-    pub keep_alive_idle: Duration,
-    /// See [`KeepAlive::interval`].
-    #[serde(with = "kit::config::duration")]
-    pub keep_alive_interval: Duration,
-    /// See [`KeepAlive::probes`].
-    pub keep_alive_probes: u32,
-    /// See [`KeepAlive::user_timeout`].
-    #[serde(with = "kit::config::duration")]
-    pub user_timeout: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        let KeepAlive {
-            idle,
-            interval,
-            probes,
-            user_timeout,
-        } = KeepAlive::default();
-        Self {
-            idle: IDLE,
-            login: LOGIN,
-            write: WRITE,
-            keep_alive_idle: idle,
-            keep_alive_interval: interval,
-            keep_alive_probes: probes,
-            user_timeout,
-        }
+kit::settings! {
+    /// The times of all sessions, and when a peer is taken for dead.
+    pub struct Times {
+        /// A client that says nothing for so long is logged out, and nothing is deleted; 10m at
+        /// least by RFC 1939.
+        pub idle: Duration as DURATION = IDLE,
+        /// From connecting to the end of AUTH.
+        pub login: Duration as DURATION = LOGIN,
+        /// How long a client may take to accept octets.
+        pub write: Duration as DURATION = WRITE,
+        /// Silence before a peer is probed.
+        pub keep_alive_idle: Duration as DURATION = KeepAlive::default().idle,
+        /// Between two probes.
+        pub keep_alive_interval: Duration as DURATION = KeepAlive::default().interval,
+        /// Unanswered probes until the peer is dead.
+        pub keep_alive_probes: u32 as "N" = KeepAlive::default().probes,
+        /// Sent and not acknowledged for so long: the peer is dead.
+        pub user_timeout: Duration as DURATION = KeepAlive::default().user_timeout,
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit::services::shard_server;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 use wire::ids::AccountId;
@@ -40,32 +39,17 @@ pub struct ShardService {
     limits: Limits,
 }
 
-/// Bounds of deliveries.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// See [`BODY_MEMORY`].
-    #[serde(with = "kit::config::size")]
-    pub body_memory: u64,
-    /// See [`MAX_BODY`].
-    #[serde(with = "kit::config::size")]
-    pub max_body: u64,
-    /// See [`MEMORY_PATIENCE`].
-    #[serde(with = "kit::config::duration")]
-    pub memory_patience: Duration,
-    /// See [`PART_PATIENCE`].
-    #[serde(with = "kit::config::duration")]
-    pub part_patience: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_memory: BODY_MEMORY,
-            max_body: MAX_BODY,
-            memory_patience: MEMORY_PATIENCE,
-            part_patience: PART_PATIENCE,
-        }
+kit::settings! {
+    /// Bounds of deliveries.
+    pub struct Limits {
+        /// Memory for bodies that come in.
+        pub body_memory: u64 as SIZE = BODY_MEMORY,
+        /// The largest body.
+        pub max_body: u64 as SIZE = MAX_BODY,
+        /// How long a delivery waits for memory.
+        pub memory_patience: Duration as DURATION = MEMORY_PATIENCE,
+        /// How long a delivery may pause.
+        pub part_patience: Duration as DURATION = PART_PATIENCE,
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 /// Accounts kept in memory besides those at work; one is well below a kilobyte.
 pub const KEPT_ACCOUNTS: usize = 50_000;
 
@@ -16,30 +14,16 @@ pub const REMEMBERED: Duration = Duration::from_secs(12 * 24 * 3600);
 /// Octets of heap between two syncs of the index.
 pub const CHECKPOINT_BYTES: u64 = 64 << 20;
 
-/// What a shard may be told, mostly so that tests are quick.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Settings {
-    /// See [`KEPT_ACCOUNTS`].
-    pub kept_accounts: usize,
-    /// See [`PATIENCE`].
-    #[serde(with = "kit::config::duration")]
-    pub patience: Duration,
-    /// See [`REMEMBERED`].
-    #[serde(with = "kit::config::duration")]
-    pub remembered: Duration,
-    /// See [`CHECKPOINT_BYTES`].
-    #[serde(with = "kit::config::size")]
-    pub checkpoint_bytes: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            kept_accounts: KEPT_ACCOUNTS,
-            patience: PATIENCE,
-            remembered: REMEMBERED,
-            checkpoint_bytes: CHECKPOINT_BYTES,
-        }
+kit::settings! {
+    /// What a shard may be told, mostly so that tests are quick.
+    pub struct Settings {
+        /// Accounts kept in memory.
+        pub kept_accounts: usize as "N" = KEPT_ACCOUNTS,
+        /// How long a write waits for a fence to end.
+        pub patience: Duration as DURATION = PATIENCE,
+        /// How long delivery ids are remembered.
+        pub remembered: Duration as DURATION = REMEMBERED,
+        /// Heap written between syncs of the index.
+        pub checkpoint_bytes: u64 as SIZE = CHECKPOINT_BYTES,
     }
 }

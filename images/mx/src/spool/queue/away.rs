@@ -266,7 +266,7 @@ mod tests {
         }
 
         fn fails_in(&mut self, round: Round, how: NoAnswer, now_ms: i64) -> bool {
-            let schedule = Schedule::default();
+            let schedule = crate::spool::Config::default().schedule();
             self.failed(&shard(), (round, how), &schedule, (now_ms, 0.0))
         }
     }

@@ -106,7 +106,7 @@ impl Spool {
     ) -> Result<(Entry, segments::Ticket), AcceptError> {
         let now = self.inner.clock.now();
         let chance = (self.inner.clock.chance)();
-        let later = self.inner.config.schedule.next_attempt(1, now, chance);
+        let later = self.inner.config.schedule().next_attempt(1, now, chance);
         let disk = self.disk_bytes();
         let mut state = self.lock();
         let length: u64 = message.body.iter().map(|part| part.len() as u64).sum();

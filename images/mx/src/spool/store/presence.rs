@@ -109,8 +109,8 @@ impl Spool {
         at: (i64, f64),
     ) -> bool {
         let first = state.away.until(shard).is_none();
-        let schedule = &self.inner.config.schedule;
-        let news = state.away.failed(shard, (round, how), schedule, at);
+        let schedule = self.inner.config.schedule();
+        let news = state.away.failed(shard, (round, how), &schedule, at);
         if news && first {
             tracing::warn!(%shard, reason, "a shard is out of reach");
         }

@@ -74,7 +74,8 @@ impl Spool {
         let Some(target) = entry.targets.iter().find(|target| target.index == index) else {
             return;
         };
-        let event = outcome.event(entry, target, &self.inner.config.schedule, ended);
+        let schedule = self.inner.config.schedule();
+        let event = outcome.event(entry, target, &schedule, ended);
         if let Event::Dead(.., reason) = &event {
             report::dead_letter(entry, target, reason, ended.now_ms);
         }
@@ -86,7 +87,7 @@ impl Spool {
     /// A failed probe was an attempt for the whole queue: what is too old for another becomes dead
     /// letters.
     fn give_up_old(&self, state: &mut Inside, shard: &ShardName, reason: &str, ended: Ended) {
-        let too_old = ended.now_ms - self.inner.config.schedule.lifetime_ms;
+        let too_old = ended.now_ms - self.inner.config.schedule().lifetime_ms;
         let old = state
             .queue
             .due_since_before(too_old, ended.now_ms, shard, BATCH);

@@ -7,18 +7,13 @@ use segments::sim::{Fault, Rng, SimDisk};
 
 use super::support::*;
 use crate::spool::store::NotReopened;
-use crate::spool::{
-    AcceptError, Config, EntryId, Outcome, Schedule, Spool, Trouble, queue, snapshot,
-};
+use crate::spool::{AcceptError, Config, EntryId, Outcome, Spool, Trouble, queue, snapshot};
 
 /// Small segments; nothing grows old while a test waits, and the disk may be filled.
 fn patient() -> Config {
     Config {
         min_free_percent: 0,
-        schedule: Schedule {
-            lifetime_ms: i64::MAX / 4,
-            ..Schedule::default()
-        },
+        lifetime: Duration::from_secs(100 * 365 * 24 * 3600),
         ..config()
     }
 }

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use buzonera_mx::Mx;
-use buzonera_mx::config::{Config, Limits, SpoolLimits};
+use buzonera_mx::config::{Config, Limits};
+use buzonera_mx::spool;
 use buzonera_mx::spool::Spool;
 use kit::admin::Admin;
 use kit::authority::Authority;
@@ -127,10 +128,10 @@ impl World {
                 max_unknown: 5,
                 ..Limits::default()
             },
-            spool: SpoolLimits {
+            spool: spool::Config {
                 first_wait: SOON,
                 longest_wait: SOON,
-                ..SpoolLimits::default()
+                ..spool::Config::default()
             },
             ..Config::default()
         };
