@@ -101,6 +101,11 @@ async fn every_result_is_as_documented() {
     };
     one(ask(&["move", ANA, target], ""), "Move", &[]);
     many(ask(&["moves"], ""), "Move", &[]);
+    // Both accounts on one of two shards: one of them would move.
+    if ask(&["account", "show", "bo@example.org"], "")["shard"] != target {
+        ask(&["move", "bo@example.org", target], "");
+    }
+    one(ask(&["rebalance", "--dry-run"], ""), "Plan", &[]);
     one(ask(&["moves", "limits", "--pause"], ""), "Limits", &[]);
     assert_eq!(ask(&["moves", "--open"], ""), Value::Array(Vec::new()));
 

@@ -29,6 +29,7 @@ mod pasted;
 mod postfix;
 mod postmaster;
 mod prompts;
+mod rebalance;
 mod remote;
 mod replaced_volume;
 mod replicas;

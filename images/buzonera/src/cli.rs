@@ -10,6 +10,7 @@ use crate::commands::directory::DirectoryCommand;
 use crate::commands::domain::DomainCommand;
 use crate::commands::import::ImportArgs;
 use crate::commands::moves::{MoveArgs, MovesArgs};
+use crate::commands::rebalance::RebalanceArgs;
 use crate::commands::shard::ShardCommand;
 use crate::commands::spool::SpoolArgs;
 use crate::local::{LocalArgs, roster};
@@ -87,6 +88,8 @@ pub enum Command {
     Move(MoveArgs),
     /// Moves under way, and recent ones; what moves may cost.
     Moves(MovesArgs),
+    /// What would move so that every shard has its part of the accounts and bytes.
+    Rebalance(RebalanceArgs),
     /// How the cluster is.
     Status,
     /// Mail that MX accepted and could not yet hand to a shard.

@@ -67,7 +67,10 @@ impl Balance {
         self.seats.iter().enumerate().map(|(at, seat)| Bar {
             shard: seat.load.shard.clone(),
             load: self.load(at),
-            target: seat.target,
+            target: match seat.is_leaving() {
+                true => Some(0),
+                false => seat.target,
+            },
         })
     }
 
@@ -270,7 +273,7 @@ pub(crate) mod tests {
         let mut loads = [shard("a", 50), shard("b", 30), shard("c", 20)];
         loads[0].standing = Standing::Leaving;
         let half = Some(500_000);
-        let expected = [(500_000, None), (300_000, half), (200_000, half)];
+        let expected = [(500_000, Some(0)), (300_000, half), (200_000, half)];
         assert_eq!(spots(&Balance::of(&loads, &[])), expected);
         loads[0].standing = Standing::Cordoned;
         let quarter = Some(250_000);

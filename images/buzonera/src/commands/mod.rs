@@ -11,6 +11,8 @@ pub mod limits;
 pub mod move_view;
 pub mod moves;
 pub mod pages;
+pub mod rebalance;
+pub mod rebalance_view;
 pub mod session;
 pub mod shard;
 pub mod shards;
@@ -54,6 +56,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Shard(command) => shard::run(command, &mut session).await,
         Command::Move(args) => moves::run_move(args, &mut session).await,
         Command::Moves(args) => moves::run_moves(args, &mut session).await,
+        Command::Rebalance(args) => rebalance::run(args, &mut session).await,
         Command::Spool(args) => spool::run(args, &mut session).await,
         Command::Status => status::run(&mut session).await,
     }

@@ -76,8 +76,14 @@ pub async fn run_move(args: MoveArgs, session: &mut Session) -> Result<(), Failu
 
 /// Prints the list.
 async fn run_list(open: bool, session: &mut Session) -> Result<(), Failure> {
-    let admin = session.admin()?;
     let filter = if open { "open" } else { "" };
+    let moves = all(&session.admin()?, filter).await?;
+    let moves = moves.into_iter().map(MoveView::from).collect();
+    session.output.show(&Moves(moves))
+}
+
+/// Every move that `ListMoves` has under this filter.
+pub async fn all(admin: &Admin, filter: &str) -> Result<Vec<rpc::Move>, Failure> {
     let name = |shown: &rpc::Move| MoveView::from(shown.clone()).page_name();
     let moves = pages::all(filter, name, |request| async {
         let reply = ask!(admin.list_moves(request))?;
@@ -86,8 +92,7 @@ async fn run_list(open: bool, session: &mut Session) -> Result<(), Failure> {
             more: reply.more,
         })
     });
-    let moves = moves.await?.into_iter().map(MoveView::from).collect();
-    session.output.show(&Moves(moves))
+    moves.await
 }
 
 async fn start(admin: &Admin, address: String, target: String) -> Result<rpc::Move, Failure> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wire::rpc::{self, ShardState};
 
-use crate::client::ask;
+use crate::client::{Admin, ask};
 use crate::commands::pages::{self, Page};
 use crate::commands::session::Session;
 use crate::failure::Failure;
@@ -13,7 +13,12 @@ use crate::output::text::bytes;
 
 /// Runs the command.
 pub async fn run(session: &mut Session) -> Result<(), Failure> {
-    let admin = session.admin()?;
+    let shards = Shards::from(all(&session.admin()?).await?);
+    session.output.show(&shards)
+}
+
+/// Every shard that was added.
+pub async fn all(admin: &Admin) -> Result<Vec<rpc::ShardInfo>, Failure> {
     let name = |shard: &rpc::ShardInfo| shard.name.clone();
     let shards = pages::all("", name, |request| async {
         let reply = ask!(admin.list_shards(request))?;
@@ -22,8 +27,7 @@ pub async fn run(session: &mut Session) -> Result<(), Failure> {
             more: reply.more,
         })
     });
-    let shards = Shards::from(shards.await?);
-    session.output.show(&shards)
+    shards.await
 }
 
 /// A shard as scripts see it; JSON.md documents the fields.

@@ -3,6 +3,7 @@
 //! `println!` panics when its reader is gone; everything here goes through a checked writer
 //! instead, and a closed pipe ends the command quietly.
 
+pub mod bar;
 pub mod table;
 pub mod text;
 
