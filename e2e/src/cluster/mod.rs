@@ -231,8 +231,7 @@ impl Cluster {
             ("--smtp-listen", self.smtp.to_string()),
             ("--lmtp-listen", format!("127.0.0.1:{}", ports::free()?)),
             ("--rpc-listen", self.mx.to_string()),
-            ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
-            ("--tls-key", path(&self.folder.join("public/key.pem"))),
+            ("--tls", path(&self.folder.join("public"))),
         ];
         self.add("buzonera-mx", "mx-1", flags)
     }
@@ -243,8 +242,7 @@ impl Cluster {
             ("--directory-file", path(&self.replicas_file())),
             ("--pop3-listen", self.at.address("proxy-1")?.to_string()),
             ("--pop3s-listen", self.pop3s.to_string()),
-            ("--tls-cert", path(&self.folder.join("public/cert.pem"))),
-            ("--tls-key", path(&self.folder.join("public/key.pem"))),
+            ("--tls", path(&self.folder.join("public"))),
         ];
         self.add("buzonera-proxy", "proxy-1", flags)
     }

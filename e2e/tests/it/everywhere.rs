@@ -44,10 +44,8 @@ impl Proxy {
             .arg("--directory=directory-0=127.0.0.1:1")
             .arg("--identity")
             .arg(at("proxy-0"))
-            .arg("--tls-cert")
-            .arg(at("public/cert.pem"))
-            .arg("--tls-key")
-            .arg(at("public/key.pem"))
+            .arg("--tls")
+            .arg(at("public"))
             .stderr(Stdio::null());
         let child = command.spawn().context("the proxy does not start")?;
         Ok(Self {

@@ -44,10 +44,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn open(config: &Config, frame: &Frame) -> Result<Self, Error> {
-        let public_tls = match (&config.tls_cert, &config.tls_key) {
-            (Some(cert), Some(key)) => Some(frame.public_tls(cert, key)?),
-            _ => None,
-        };
+        let folder = config.tls.as_deref();
+        let public_tls = folder.map(|folder| frame.public_tls(folder)).transpose()?;
         let credentials = &frame.credentials;
         let directory = frame.directory(config.replicas().map_err(frame::Error::from)?)?;
         let recipients = Recipients::new(directory.clone(), config.limits.remembered);

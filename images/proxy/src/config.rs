@@ -18,10 +18,9 @@ kit::settings! {
         pub identity: PathBuf as "DIR",
         /// Use NAME.cert.pem and NAME.key.pem of that folder.
         pub instance: Option<String> as "NAME",
-        /// Certificate chain shown to mail clients, PEM.
-        pub tls_cert: PathBuf as "FILE",
-        /// Its key, PEM.
-        pub tls_key: PathBuf as "FILE",
+        /// Folder of certificates shown to mail clients: cert.pem with key.pem, and NAME.cert.pem
+        /// with NAME.key.pem for other host names.
+        pub tls: PathBuf as "DIR",
         /// The directory's replicas.
         pub directory: Vec<Replica> as "INSTANCE=HOST:PORT,…",
         /// Instead: a file with one INSTANCE=HOST:PORT a line, read again when it changes.
@@ -109,16 +108,7 @@ impl Settings for Config {
                 self.identity.as_os_str().is_empty(),
                 "name the folder",
             ),
-            (
-                "tls-cert",
-                self.tls_cert.as_os_str().is_empty(),
-                "name the file",
-            ),
-            (
-                "tls-key",
-                self.tls_key.as_os_str().is_empty(),
-                "name the file",
-            ),
+            ("tls", self.tls.as_os_str().is_empty(), "name the folder"),
             (
                 "directory",
                 self.replicas().is_err(),
@@ -183,7 +173,7 @@ mod tests {
     #[test]
     fn flags_reach_every_part() {
         let config = load_flags(
-            "--identity id --tls-cert c --tls-key k --directory directory-0=a:1,directory-1=b:2 \
+            "--identity id --tls t --directory directory-0=a:1,directory-1=b:2 \
              --limits-idle 20m --throttle-pair-free 7",
         )
         .unwrap();
@@ -195,13 +185,7 @@ mod tests {
     #[test]
     fn everything_wrong_is_said_at_once() {
         let error = load_flags("--limits-idle 1s --limits-max-per-user 0").unwrap_err();
-        for flag in [
-            "--identity",
-            "--tls-cert",
-            "--tls-key",
-            "--directory",
-            "--limits-idle",
-        ] {
+        for flag in ["--identity", "(--tls)", "--directory", "--limits-idle"] {
             assert!(error.contains(flag), "{flag}: {error}");
         }
         assert!(error.contains("--limits-max-per-user"), "{error}");

@@ -86,7 +86,7 @@ impl Tier for Proxy {
             }
         }
         let proxy = Self {
-            public: frame.public_tls(&config.tls_cert, &config.tls_key)?,
+            public: frame.public_tls(&config.tls)?,
             directory,
             pop3: listen("pop3", "--pop3-listen", config.pop3_listen, None)?,
             pop3s: listen("pop3s", "--pop3s-listen", config.pop3s_listen, None)?,

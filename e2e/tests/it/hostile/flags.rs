@@ -22,12 +22,6 @@ const CALLS: &[(&str, &[&str], i32, &str)] = &[
         "--listen",
     ),
     (
-        "a certificate without its key",
-        &["local", "--tls-cert", "x"],
-        2,
-        "--tls-key",
-    ),
-    (
         "an all-in-one elsewhere",
         &["local", "--server", "127.0.0.1:7400"],
         2,

@@ -23,12 +23,10 @@ pub struct LocalArgs {
     /// This machine's name: in the SMTP greeting, in Received, in its own certificate.
     #[arg(long, value_name = "NAME", default_value = LOCALHOST)]
     pub hostname: String,
-    /// Certificate chain for mail clients, PEM; default: from buzonera's own CA.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// Its key, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
+    /// Folder of certificates for mail clients: cert.pem with key.pem, and NAME.cert.pem with
+    /// NAME.key.pem for other host names; default: one from buzonera's own CA.
+    #[arg(long, value_name = "DIR")]
+    pub tls: Option<PathBuf>,
     /// Port where mail comes in.
     #[arg(long, value_name = "PORT", default_value_t = 2525)]
     pub smtp: u16,

@@ -47,7 +47,7 @@ pub async fn run(args: LocalArgs, mut session: Session) -> Result<(), Failure> {
     let _lock = lock::take(&layout)?;
     let shards = shards::plan(&layout, args.shards)?;
     identities(&args, &layout, &shards)?;
-    certificate(&args)?;
+    certificates(&args)?;
     ports::check(&args.ports())?;
     // Nobody balances load in front of one machine: no lame duck.
     let shutdown = Shutdown::new(Duration::ZERO, tiers::DRAIN);
@@ -124,15 +124,15 @@ fn tell(session: &mut Session, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Tries the certificate that was brought, so that a wrong one is named with its flags.
-fn certificate(args: &LocalArgs) -> Result<(), Failure> {
-    let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) else {
+/// Tries the certificates that were brought, so that a wrong one is named with its flag.
+fn certificates(args: &LocalArgs) -> Result<(), Failure> {
+    let Some(folder) = &args.tls else {
         return Ok(());
     };
-    let tried = PublicTls::load(cert, key);
-    tried.map(|_| ()).map_err(|error| {
-        Failure::Usage(format!("--tls-cert and --tls-key cannot be used: {error}."))
-    })
+    let tried = PublicTls::load(folder);
+    tried
+        .map(|_| ())
+        .map_err(|error| Failure::Usage(format!("--tls cannot be used: {error}.")))
 }
 
 fn identities(args: &LocalArgs, layout: &Layout, shards: &[ShardName]) -> Result<(), Failure> {

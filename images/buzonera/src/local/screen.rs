@@ -86,7 +86,7 @@ impl Screen<'_> {
         let buzonera = self.buzonera();
         let ca = quote(&self.layout.ca().display().to_string());
         let [smtp, _, _, pop3s, ..] = self.args.ports().map(|port| reachable(port.address));
-        let cacert = match self.args.tls_cert {
+        let cacert = match self.args.tls {
             Some(_) => String::new(),
             None => format!("--cacert {ca} "),
         };

@@ -161,7 +161,6 @@ impl Site<'_> {
     }
 
     fn mx(&self) -> mx::Config {
-        let (cert, key) = self.certificate();
         mx::Config {
             hostname: self.args.hostname.clone(),
             identity: self.layout.identity(roster::MX),
@@ -170,18 +169,15 @@ impl Site<'_> {
             smtp_listen: SocketAddr::new(self.args.listen, self.args.smtp).into(),
             lmtp_listen: Some(loopback(self.args.lmtp).into()),
             rpc_listen: INSIDE.into(),
-            tls_cert: Some(cert),
-            tls_key: Some(key),
+            tls: Some(self.certificates()),
             ..mx::Config::default()
         }
     }
 
     fn proxy(&self) -> proxy::Config {
-        let (tls_cert, tls_key) = self.certificate();
         proxy::Config {
             identity: self.layout.identity(roster::PROXY),
-            tls_cert,
-            tls_key,
+            tls: self.certificates(),
             directory: vec![self.replica.clone()],
             pop3_listen: SocketAddr::new(self.args.listen, self.args.pop3).into(),
             pop3s_listen: SocketAddr::new(self.args.listen, self.args.pop3s).into(),
@@ -251,15 +247,10 @@ impl Site<'_> {
 }
 
 impl Site<'_> {
-    /// The certificate for mail clients: the one that was brought, or our own CA's.
-    fn certificate(&self) -> (PathBuf, PathBuf) {
-        match (&self.args.tls_cert, &self.args.tls_key) {
-            (Some(cert), Some(key)) => (cert.clone(), key.clone()),
-            _ => {
-                let folder = self.layout.public();
-                (folder.join("cert.pem"), folder.join("key.pem"))
-            }
-        }
+    /// The certificates for mail clients: those that were brought, or our own CA's.
+    fn certificates(&self) -> PathBuf {
+        let brought = self.args.tls.clone();
+        brought.unwrap_or_else(|| self.layout.public())
     }
 }
 

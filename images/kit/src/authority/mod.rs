@@ -270,7 +270,7 @@ mod tests {
         authority
             .issue_public(&["localhost", "127.0.0.1", "::1"], &folder)
             .unwrap();
-        PublicTls::load(&folder.join(CERT), &folder.join(KEY)).unwrap();
+        PublicTls::load(&folder).unwrap();
         assert!(Credentials::load(&folder).is_err());
         for bad in [SERVER_NAME, "", "a b", "-a.example", "Buzonera.Internal"] {
             let refused = authority.issue_public(&[bad], &folder);

@@ -166,9 +166,9 @@ impl Frame {
         Ok(directory)
     }
 
-    /// The certificate that mail clients see; its renewals are followed.
-    pub fn public_tls(&self, cert: &Path, key: &Path) -> Result<PublicTls, Error> {
-        let tls = PublicTls::load(cert, key).map_err(Box::new)?;
+    /// The certificates of a folder that mail clients see; their renewals are followed.
+    pub fn public_tls(&self, folder: &Path) -> Result<PublicTls, Error> {
+        let tls = PublicTls::load(folder).map_err(Box::new)?;
         tls.watch(&self.shutdown);
         Ok(tls)
     }

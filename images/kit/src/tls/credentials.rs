@@ -52,7 +52,7 @@ impl Credentials {
         bundle.note(&set.certificates);
         let identity = Arc::new(set.identity.clone());
         let reloads = Reloads::default();
-        reloads.note_validity(&set.pair);
+        set.note_validity(&reloads);
         Ok(Self {
             files: Arc::new(files),
             identity,
@@ -178,7 +178,7 @@ impl Source for Credentials {
                 found: set.identity,
             });
         }
-        self.reloads.note_validity(&set.pair);
+        set.note_validity(&self.reloads);
         self.bundle.note(&set.certificates);
         self.current.replace(set);
         Ok(())
@@ -189,7 +189,7 @@ impl Source for Credentials {
     }
 
     fn report(&self) {
-        self.reloads.report(&self.name());
+        self.reloads.report();
     }
 }
 
@@ -205,6 +205,11 @@ pub(super) struct Set {
 }
 
 impl Set {
+    fn note_validity(&self, reloads: &Reloads) {
+        let named = (self.identity.to_string(), Arc::clone(&self.pair));
+        reloads.note_validity(std::iter::once(named));
+    }
+
     fn load(files: &IdentityFiles) -> Result<Self, LoadError> {
         let IdentityFiles { ca, cert, key } = files;
         let certificates = files::load_certificates(ca)?;

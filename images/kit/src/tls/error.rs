@@ -58,6 +58,23 @@ pub enum LoadError {
         /// The cap in bytes.
         limit: u64,
     },
+    /// A folder holds no certificate with a key.
+    #[error(
+        "{}: holds no cert.pem with key.pem, and no NAME.cert.pem with NAME.key.pem",
+        path.display()
+    )]
+    NoPair {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder holds more certificates than are read.
+    #[error("{}: holds more than {limit} certificates", path.display())]
+    TooMany {
+        /// The folder.
+        path: PathBuf,
+        /// How many are read.
+        limit: usize,
+    },
     /// A file holds no PEM section of the kind it should.
     #[error("{}: holds no {what} in PEM form", path.display())]
     Pem {

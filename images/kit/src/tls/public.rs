@@ -1,6 +1,9 @@
-//! The certificate shown to mail clients and other mail servers.
+//! The certificates shown to mail clients and other mail servers.
 
-use std::path::{Path, PathBuf};
+mod chain;
+mod folder;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,43 +12,36 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use self::chain::{Chain, choose};
 use super::error::LoadError;
-use super::files;
 use super::provider;
 use super::reload::{Reloads, WHAT};
 use crate::lifecycle::Shutdown;
 use crate::reload::{self, Counts, Source, Stamp};
 
-/// A public certificate chain and its key, in use; cheap to clone. Asks for no client certificate.
+/// Public certificate chains and their keys, in use; cheap to clone. Asks for no client certificate.
 #[derive(Debug, Clone)]
 pub struct PublicTls {
-    files: Arc<Files>,
+    folder: Arc<Path>,
+    first_stamps: Arc<[Stamp]>,
     current: Current,
     reloads: Reloads,
 }
 
-#[derive(Debug)]
-struct Files {
-    cert: PathBuf,
-    key: PathBuf,
-    first_stamps: Vec<Stamp>,
-}
-
 impl PublicTls {
-    /// Reads a chain and its key, in PEM form. Its host names and dates are not judged: a mail
-    /// server with an expired certificate is better than none.
-    pub fn load(cert: &Path, key: &Path) -> Result<Self, LoadError> {
-        let first_stamps = vec![reload::stamp(cert), reload::stamp(key)];
-        let pair = Arc::new(files::load_pair(cert, key)?);
+    /// Reads the chains and keys of a folder, in PEM form: `cert.pem` with `key.pem`, and any
+    /// `NAME.cert.pem` with `NAME.key.pem`, 64 at most. A client is shown the one for the host that
+    /// it names (RFC 6066 section 3), else the first. Their dates are not judged: a mail server with
+    /// an expired certificate is better than none.
+    pub fn load(folder: &Path) -> Result<Self, LoadError> {
+        let first_stamps = folder::stamps(folder).into();
+        let chains = folder::load(folder)?;
         let reloads = Reloads::default();
-        reloads.note_validity(&pair);
+        note(&reloads, &chains);
         Ok(Self {
-            files: Arc::new(Files {
-                cert: cert.to_owned(),
-                key: key.to_owned(),
-                first_stamps,
-            }),
-            current: Current(Arc::new(RwLock::new(pair))),
+            folder: folder.into(),
+            first_stamps,
+            current: Current(Arc::new(RwLock::new(chains))),
             reloads,
         })
     }
@@ -76,29 +72,31 @@ impl PublicTls {
     }
 }
 
+fn note(reloads: &Reloads, chains: &[Chain]) {
+    let named = |chain: &Chain| (chain.file.display().to_string(), Arc::clone(&chain.pair));
+    reloads.note_validity(chains.iter().map(named));
+}
+
 impl Source for PublicTls {
     type Error = LoadError;
     const WHAT: &'static str = WHAT;
 
     fn name(&self) -> String {
-        self.files.cert.display().to_string()
+        self.folder.display().to_string()
     }
 
     fn first_stamps(&self) -> Vec<Stamp> {
-        self.files.first_stamps.clone()
+        self.first_stamps.to_vec()
     }
 
     fn stamps(&self) -> Vec<Stamp> {
-        vec![
-            reload::stamp(&self.files.cert),
-            reload::stamp(&self.files.key),
-        ]
+        folder::stamps(&self.folder)
     }
 
     fn reload(&self) -> Result<(), LoadError> {
-        let pair = files::load_pair(&self.files.cert, &self.files.key)?;
-        self.reloads.note_validity(&pair);
-        self.current.replace(pair);
+        let chains = folder::load(&self.folder)?;
+        note(&self.reloads, &chains);
+        *self.current.0.write() = chains;
         Ok(())
     }
 
@@ -107,22 +105,19 @@ impl Source for PublicTls {
     }
 
     fn report(&self) {
-        self.reloads.report(&self.name());
+        self.reloads.report();
     }
 }
 
 #[derive(Debug, Clone)]
-struct Current(Arc<RwLock<Arc<CertifiedKey>>>);
-
-impl Current {
-    fn replace(&self, pair: CertifiedKey) {
-        *self.0.write() = Arc::new(pair);
-    }
-}
+struct Current(Arc<RwLock<Vec<Chain>>>);
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let pair = self.0.read();
-        Some(pair.clone())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        let can_verify = |pair: &CertifiedKey| pair.key.choose_scheme(schemes).is_some();
+        let chains = self.0.read();
+        let chain = choose(&chains, hello.server_name(), can_verify)?;
+        Some(Arc::clone(&chain.pair))
     }
 }

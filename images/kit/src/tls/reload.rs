@@ -1,4 +1,4 @@
-//! How often certificates were reloaded, and until when the one in use is valid.
+//! How often certificates were reloaded, and until when those in use are valid.
 
 use std::sync::Arc;
 
@@ -14,13 +14,14 @@ use crate::reload::Counts;
 /// What is reloaded, in logs and help texts.
 pub(super) const WHAT: &str = "certificates";
 
-/// How often certificates were reloaded, how often what lay there was no good, and until when the
-/// one in use is valid.
+/// How often certificates were reloaded, how often what lay there was no good, and until when those
+/// in use are valid.
 #[derive(Debug, Clone, Default)]
 pub struct Reloads {
     pub(super) counts: Counts,
     expires: Gauge,
-    validity: Arc<Mutex<Validity>>,
+    /// With the name of whose each is.
+    validities: Arc<Mutex<Vec<(String, Validity)>>>,
 }
 
 impl Reloads {
@@ -29,12 +30,12 @@ impl Reloads {
         self.counts.register(name, WHAT, registry);
         registry.register(
             format!("{name}_expires_timestamp_seconds"),
-            "When the certificate in use expires, in Unix time",
+            "When the first of the certificates in use expires, in Unix time",
             self.expires.clone(),
         );
     }
 
-    /// When the certificate in use expires, in seconds since 1970.
+    /// When the first of the certificates in use expires, in seconds since 1970.
     pub fn expires(&self) -> i64 {
         self.expires.get()
     }
@@ -49,17 +50,24 @@ impl Reloads {
         self.counts.failed.get()
     }
 
-    /// Notes how long the certificate is valid that is in use from now on.
-    pub(super) fn note_validity(&self, pair: &CertifiedKey) {
-        let leaf = pair.cert.first();
-        let validity = leaf.map_or_else(Validity::default, |leaf| Validity::of(leaf));
-        self.expires.set(validity.until);
-        *self.validity.lock() = validity;
+    /// Notes how long the certificates are valid that are in use from now on, each with the name of
+    /// whose it is.
+    pub(super) fn note_validity(&self, pairs: impl Iterator<Item = (String, Arc<CertifiedKey>)>) {
+        let validity = |(name, pair): (String, Arc<CertifiedKey>)| {
+            let leaf = pair.cert.first();
+            let validity = leaf.map_or_else(Validity::default, |leaf| Validity::of(leaf));
+            (name, validity)
+        };
+        let validities: Vec<_> = pairs.map(validity).collect();
+        let first = validities.iter().map(|(_, validity)| validity.until).min();
+        self.expires.set(first.unwrap_or_default());
+        *self.validities.lock() = validities;
     }
 
-    /// Says so if the certificate in use is about to expire; `of` names whose it is.
-    pub(super) fn report(&self, of: &str) {
-        let validity = *self.validity.lock();
-        validity.report(of, clock::unix_ms() / 1000);
+    /// Says so if a certificate in use is about to expire.
+    pub(super) fn report(&self) {
+        for (of, validity) in self.validities.lock().iter() {
+            validity.report(of, clock::unix_ms() / 1000);
+        }
     }
 }

@@ -24,7 +24,7 @@ async fn a_mail_client_verifies_it_and_sees_the_renewed_one() {
         cluster.authority.issue_public(&hosts, &folder).unwrap();
     };
     issue();
-    let public = PublicTls::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap();
+    let public = PublicTls::load(&folder).unwrap();
     let shutdown = Shutdown::new(Duration::ZERO, DRAIN);
     public.watch_every(Duration::from_millis(10), &shutdown);
     let acceptor = TlsAcceptor::from(public.server_config());

@@ -46,10 +46,9 @@ kit::settings! {
         pub lmtp_client_certificates: bool as "true|false",
         /// Where administrators reach the spool, by mutual TLS.
         pub rpc_listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(RPC_PORT),
-        /// The certificate chain for STARTTLS, PEM; none: it is not offered.
-        pub tls_cert: Option<PathBuf> as "FILE",
-        /// Its key, PEM.
-        pub tls_key: Option<PathBuf> as "FILE",
+        /// Folder of certificates for STARTTLS: cert.pem with key.pem, and NAME.cert.pem with
+        /// NAME.key.pem for other host names; none: it is not offered.
+        pub tls: Option<PathBuf> as "DIR",
         /// Bounds.
         pub limits: Limits as SECTION,
         /// How long things may take.
@@ -107,11 +106,6 @@ impl Settings for Config {
                 "proxy-trusted",
                 self.smtp_proxied_listen.is_some() == self.proxy_trusted.is_empty(),
                 "goes with smtp-proxied-listen",
-            ),
-            (
-                "tls-key",
-                self.tls_cert.is_some() != self.tls_key.is_some(),
-                "goes with tls-cert",
             ),
         ];
         let parts = [

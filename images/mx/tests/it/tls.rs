@@ -31,11 +31,7 @@ async fn words_in_front_of_the_encrypted_ones_are_dropped() {
 
 #[tokio::test]
 async fn without_a_certificate_it_is_not_offered() {
-    let world = World::with(|config| {
-        config.tls_cert = None;
-        config.tls_key = None;
-    })
-    .await;
+    let world = World::with(|config| config.tls = None).await;
     let mut client = Client::connect(world.smtp).await;
     client.expect("220 ").await;
     let reply = client.ask("EHLO c", "250 ").await;

@@ -75,8 +75,7 @@ impl World {
         authority.issue_public(&[HOST], &public).unwrap();
         let config = Config {
             identity: identity(Tier::Proxy, "proxy-0"),
-            tls_cert: public.join("cert.pem"),
-            tls_key: public.join("key.pem"),
+            tls: public,
             directory: vec![Replica {
                 instance: "directory-0".to_owned(),
                 endpoint: directory.address.to_string(),

@@ -121,8 +121,7 @@ impl World {
             proxy_trusted: vec!["127.0.0.1".parse().unwrap()],
             lmtp_listen: Some("127.0.0.1:0".parse().unwrap()),
             rpc_listen: "127.0.0.1:0".parse().unwrap(),
-            tls_cert: Some(folder.path().join("public/cert.pem")),
-            tls_key: Some(folder.path().join("public/key.pem")),
+            tls: Some(folder.path().join("public")),
             limits: Limits {
                 max_message_size: 100_000,
                 max_unknown: 5,
