@@ -67,6 +67,8 @@ kit::settings! {
         pub pop3: Times as SECTION,
         /// How long a start waits for a volume that another process still has.
         pub lock_patience: Duration as DURATION = LOCK_PATIENCE,
+        /// Runs without serving: the volume is nobody's, so that it can be checked or repaired.
+        pub stopped: bool as "true|false",
         /// For tests, which play several machines on one: what this start of the machine is called;
         /// none: as the kernel calls it.
         pub boot_id: Option<String> as "TEXT",

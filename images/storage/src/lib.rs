@@ -21,6 +21,7 @@ pub mod registry;
 pub mod service;
 pub mod shard;
 pub mod space;
+mod stopped;
 mod tenure;
 mod tier;
 pub mod volume;
@@ -28,6 +29,7 @@ pub mod volume;
 pub use crate::config::{
     Config, LEASE_PATIENCE, LOCK_PATIENCE, MIN_FREE_PERCENT, RebuildConfig, SPACE_EVERY,
 };
+pub use crate::stopped::main;
 pub use crate::tier::{Error, Storage, rebuild_index};
 
 /// Feeds any octets to every parser of this crate: records of the heap, rows and keys of the index,

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use buzonera_storage::{RebuildConfig, Storage, rebuild_index};
+use buzonera_storage::{RebuildConfig, rebuild_index};
 use kit::config::{ConfigError, Program};
 
 const REBUILD: Program = Program {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let verb = std::env::args_os().nth(1);
     match verb.is_some_and(|verb| verb == "rebuild-index") {
         true => rebuild(),
-        false => kit::frame::main::<Storage>(),
+        false => buzonera_storage::main(),
     }
 }
 

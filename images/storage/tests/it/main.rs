@@ -18,5 +18,6 @@ mod replaced;
 mod rig;
 mod serving;
 mod sessions;
+mod stopped;
 mod troubles;
 mod volume;
