@@ -31,7 +31,7 @@ pub use crate::capacity::Capacity;
 pub use crate::flow::{Flow, Why};
 pub use crate::load::{DEFAULT_WEIGHT, Limits, Load, OpenMove, Standing};
 pub use crate::pick::{AccountSize, Hold, order};
-pub use crate::place::NoPlace;
+pub use crate::place::{NoPlace, Place};
 pub use crate::plan::plan;
 pub use crate::share::{Share, WHOLE};
 pub use crate::volume::Volume;

@@ -6,6 +6,15 @@ use crate::balance::{Balance, Seat};
 use crate::load::Standing;
 use crate::share::Share;
 
+/// Where a new account goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The shard.
+    pub shard: ShardName,
+    /// How many are Active.
+    pub of: usize,
+}
+
 /// Why no shard takes a new account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
@@ -36,7 +45,7 @@ impl Balance {
     /// Of those that are fit, the one whose load is least beside its target. So no account that was
     /// placed is better off elsewhere, and plans leave it where it is. A shard that does not serve is
     /// taken only when there is no other, and one that is nearly full never.
-    pub fn place(&mut self) -> Result<ShardName, NoPlace> {
+    pub fn place(&mut self) -> Result<Place, NoPlace> {
         let active = |seat: &Seat| match seat.load.standing {
             Standing::Active => true,
             Standing::Cordoned | Standing::Leaving => false,
@@ -51,7 +60,10 @@ impl Balance {
         let chosen = self.chosen(&active).ok_or(NoPlace::AllFull)?;
         let seat = &mut self.seats[chosen];
         seat.load.accounts = seat.load.accounts.saturating_add(1);
-        Ok(seat.load.shard.clone())
+        Ok(Place {
+            shard: seat.load.shard.clone(),
+            of: active.len(),
+        })
     }
 
     /// The first name, where two are as far below.
@@ -97,7 +109,7 @@ mod tests {
 
     fn placed(loads: &[Load]) -> Result<String, NoPlace> {
         let placed = Balance::of(loads, &[]).place();
-        placed.map(|shard| shard.to_string())
+        placed.map(|place| place.shard.to_string())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Accounts: making and changing them.
 
 use kit::task::NoAnswer;
+use plan::{Balance, NoPlace};
 use prost::Message as _;
 use tonic::Status;
 use wire::address::Canonical;
@@ -21,7 +22,7 @@ use crate::model::Key;
 use crate::model::records::{
     AccountRecord, AddressRecord, CredentialRecord, ShardStateRecord, address_record,
 };
-use crate::placement::{Candidate, NoShard, candidates, least_loaded};
+use crate::placement;
 use crate::store::{Expect, Txn};
 
 /// What an administrator reads when a shard was named by a person.
@@ -76,8 +77,8 @@ impl Admin {
     ) -> Result<Plan<Account>, Status> {
         let domain = self.domain_for("address", new.address.domain()).await?;
         self.must_be_free(new.address).await?;
-        let mut candidates = candidates(&self.shared.read());
-        let (shard, why) = self.place(&mut candidates, shard).await?;
+        let mut balance = placement::balance(&self.shared.read());
+        let (shard, why) = self.place(&mut balance, shard).await?;
         let record = record_of(new, &shard.name, why);
         let txn = shard.state.unchanged(domain.unchanged(Txn::new()));
         let reply = describe(&self.shared.read(), new.id, &record, !new.phc.is_empty());
@@ -87,12 +88,15 @@ impl Admin {
     /// The shard asked for, or the policy's choice; it is Active at the revision that is returned.
     pub(super) async fn place(
         &self,
-        candidates: &mut [Candidate],
+        balance: &mut Balance,
         wanted: Option<&ShardName>,
     ) -> Result<(Placed, String), Status> {
         let (name, why) = match wanted {
             Some(name) => (name.clone(), BY_ADMINISTRATOR.to_owned()),
-            None => least_loaded(candidates).map_err(no_shard)?,
+            None => {
+                let place = balance.place().map_err(no_place)?;
+                (place.shard, format!("LeastLoaded of {}", place.of))
+            }
         };
         let state: Option<Found<ShardStateRecord>> =
             self.read(Key::ShardState(name.clone())).await?;
@@ -292,6 +296,6 @@ pub(super) fn is_alias(address: &Canonical) -> Status {
     Status::failed_precondition(format!("{address} is an alias, no account"))
 }
 
-fn no_shard(why: NoShard) -> Status {
+fn no_place(why: NoPlace) -> Status {
     Status::failed_precondition(why.to_string())
 }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use futures::future::join_all;
+use plan::Balance;
 use ring::digest::{SHA256, digest};
 use tonic::{Code, Status};
 use wire::address::Canonical;
@@ -19,7 +20,7 @@ use super::aliases::{address_key, alias_record};
 use super::write::{Plan, Request, value};
 use super::{Admin, refuse};
 use crate::map::{LeadsTo, Map};
-use crate::placement::{Candidate, candidates};
+use crate::placement;
 use crate::store::{Expect, Txn};
 
 /// Most rows of one request.
@@ -158,7 +159,7 @@ impl Admin {
     }
 
     async fn try_batch(&self, batch: &[Row]) -> Result<bool, Status> {
-        let mut candidates = candidates(&self.shared.read());
+        let mut balance = placement::balance(&self.shared.read());
         let mut txn = Txn::new();
         let mut domains = HashSet::new();
         let mut shards = HashSet::new();
@@ -169,7 +170,7 @@ impl Admin {
                     txn = self.domain_for("address", domain).await?.unchanged(txn);
                 }
             }
-            txn = self.put_row(txn, row, &mut candidates, &mut shards).await?;
+            txn = self.put_row(txn, row, &mut balance, &mut shards).await?;
         }
         Ok(self.step(txn).await?.is_some())
     }
@@ -178,7 +179,7 @@ impl Admin {
         &self,
         txn: Txn,
         row: &Row,
-        candidates: &mut [Candidate],
+        balance: &mut Balance,
         shards: &mut HashSet<ShardName>,
     ) -> Result<Txn, Status> {
         let new = New {
@@ -187,7 +188,7 @@ impl Admin {
             quota: row.quota,
             phc: &row.phc,
         };
-        let (shard, why) = self.place(candidates, None).await?;
+        let (shard, why) = self.place(balance, None).await?;
         let mut txn = put_account(txn, &new, &record_of(&new, &shard.name, why));
         if shards.insert(shard.name.clone()) {
             txn = shard.state.unchanged(txn);

@@ -56,8 +56,8 @@ proptest! {
         let mut balance = Balance::of(&loads, &[]);
         let mut placed = loads.clone();
         for _ in 0..accounts {
-            let Ok(shard) = balance.place() else { break };
-            placed.iter_mut().find(|it| it.shard == shard).unwrap().accounts += 1;
+            let Ok(place) = balance.place() else { break };
+            placed.iter_mut().find(|it| it.shard == place.shard).unwrap().accounts += 1;
         }
         prop_assert_eq!(buzonera_plan::plan(&placed, &[], &limits(tolerance)), [], "{:?}", placed);
     }
