@@ -43,7 +43,19 @@ pub(crate) fn keeps_class() -> Rule {
     rule(
         "!has(oldSelf.storageClassName) || (has(self.storageClassName) \
          && self.storageClassName == oldSelf.storageClassName)",
-        "storage.storageClassName: a volume keeps its class; \
-         add shards of the new class and drain the old ones",
+        KEEPS_CLASS,
     )
 }
+
+/// For what holds `storage` that may be dropped as a whole.
+pub(crate) fn keeps_class_of_storage() -> Rule {
+    rule(
+        "!has(oldSelf.storage) || !has(oldSelf.storage.storageClassName) \
+         || (has(self.storage) && has(self.storage.storageClassName) \
+         && self.storage.storageClassName == oldSelf.storage.storageClassName)",
+        KEEPS_CLASS,
+    )
+}
+
+const KEEPS_CLASS: &str = "storage.storageClassName: a volume keeps its class; \
+                           add shards of the new class and drain the old ones";

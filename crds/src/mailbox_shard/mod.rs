@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::is_default;
 use crate::pod::Pod;
-use crate::rules::{matches, rule};
+use crate::rules::{self, matches, rule};
 use crate::storage::OwnStorage;
 
 mod status;
@@ -70,6 +70,7 @@ pub use status::{MailboxShardStatus, Recovering, ShardState};
     validation = named_after_its_cluster()
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::keeps_class_of_storage())]
 pub struct MailboxShardSpec {
     /// The MailCluster that it belongs to. Cannot change.
     #[schemars(length(max = 40))]
