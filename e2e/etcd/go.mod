@@ -1,4 +1,4 @@
-// etcd for the integration tests: `cargo e2e test` builds it once into .e2e/bin.
+// etcd for the integration tests: `cargo e2e test` builds it once, into a cache of its own.
 module buzonera/e2e/etcd
 
 go 1.26.0

@@ -6,6 +6,8 @@ pub mod cluster;
 pub mod demo;
 pub mod disk;
 pub mod errors;
+pub mod go;
+pub mod kubernetes;
 pub mod ledger;
 pub mod maildrop;
 pub mod message;

@@ -8,12 +8,26 @@ pub fn workspace() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Tools built once, demos, logs of failed tests; ignored by git.
+/// Links to tools, demos, logs of failed tests; ignored by git.
 pub fn scratch() -> PathBuf {
     workspace().join(".e2e")
 }
 
-/// Tools built once.
+/// What outlives a clone: programs that take minutes to build. `BUZONERA_CACHE` chooses another
+/// folder than `buzonera` in the user's cache.
+pub fn cache() -> PathBuf {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let users = || named("HOME").map(|home| home.join(".cache"));
+    let ours = || {
+        named("XDG_CACHE_HOME")
+            .or_else(users)
+            .map(|all| all.join("buzonera"))
+    };
+    let found = named("BUZONERA_CACHE").or_else(ours);
+    found.unwrap_or_else(|| scratch().join("cache"))
+}
+
+/// Links to them.
 pub fn tools() -> PathBuf {
     scratch().join("bin")
 }
@@ -27,7 +41,7 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// An etcd: the one built once, or the first on PATH.
+/// An etcd: the one that was built, or the first on PATH.
 pub fn etcd() -> Option<PathBuf> {
     let built = tools().join("etcd");
     built.is_file().then_some(built).or_else(|| on_path("etcd"))

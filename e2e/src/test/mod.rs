@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::say;
+use crate::{kubernetes, say};
 use counts::Counts;
 
 /// Which tests, and whether to ask before installing what they need.
@@ -21,7 +21,7 @@ pub struct TestArgs {
     /// Only one kind.
     #[arg(long, value_enum)]
     pub only: Option<Kind>,
-    /// Install missing system packages without asking.
+    /// Install missing system packages and build etcd and Kubernetes without asking.
     #[arg(long)]
     pub yes: bool,
 }
@@ -29,7 +29,7 @@ pub struct TestArgs {
 /// How `cargo e2e soak` runs.
 #[derive(Debug, Args)]
 pub struct SoakArgs {
-    /// Install missing system packages without asking.
+    /// Install missing system packages and build etcd and Kubernetes without asking.
     #[arg(long)]
     pub yes: bool,
 }
@@ -41,6 +41,8 @@ pub enum Kind {
     Unit,
     /// Each crate's tests/it: real sockets, real etcd, real mail programs.
     Integration,
+    /// Against a real Kubernetes, which is built once.
+    Kubernetes,
 }
 
 /// Runs them; true when all passed.
@@ -54,8 +56,14 @@ pub fn run(args: TestArgs) -> Result<bool> {
     }
     if wanted(Kind::Integration) {
         let places = groups.timed("what they need", || provide(args.yes))?;
-        let integration = || suite::run("integration", &["--workspace", "--test", "*"], &places);
+        let integration = || suite::run("integration", &["--workspace", "--test", "it"], &places);
         all += groups.timed("integration tests", integration)?;
+    }
+    if wanted(Kind::Kubernetes) {
+        groups.timed("Kubernetes' programs", || provide_kubernetes(args.yes))?;
+        let which = ["--workspace", "--test", "kubernetes"];
+        let kubernetes = || suite::run("kubernetes", &which, &[]);
+        all += groups.timed("Kubernetes tests", kubernetes)?;
     }
     say::line(&format!("minutes: {groups}"));
     say::line(&format!("{} passed, {} failed", all.passed, all.failed));
@@ -83,9 +91,16 @@ pub(crate) fn soak(
 /// Mail programs, etcd and our own programs: the last two as environment variables.
 fn provide(yes: bool) -> Result<[(&'static str, PathBuf); 2]> {
     packages::provide(yes)?;
-    let etcd = etcd::provide()?;
+    let etcd = etcd::provide(yes)?;
     let bin = crate::binaries::build(say::line)?;
     Ok([("BUZONERA_ETCD", etcd), (crate::binaries::FOLDER, bin)])
+}
+
+/// Kubernetes and the etcd that it keeps its objects in.
+fn provide_kubernetes(yes: bool) -> Result<()> {
+    etcd::provide(yes)?;
+    kubernetes::programs::MODULE.provide(yes)?;
+    Ok(())
 }
 
 /// How long each group took.
