@@ -25,6 +25,7 @@ pub use crate::log::{Counters, Log, Stats, Visit};
 pub use crate::options::Options;
 pub use crate::position::{Position, Tip};
 pub use crate::record::{MAX_PAYLOAD, Record};
+pub use crate::recovery::Extent;
 pub use crate::segments::SegmentInfo;
 pub use crate::ticket::Ticket;
 

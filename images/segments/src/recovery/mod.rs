@@ -1,5 +1,6 @@
 //! Opening a log: what holds is kept, a torn tail is cut, anything else is reported.
 
+mod extent;
 mod folder;
 mod scan;
 mod walk;
@@ -14,6 +15,7 @@ use crate::format::random;
 use crate::format::segment::{self, SegmentHeader};
 use crate::log::Visit;
 use crate::position::Position;
+pub use crate::recovery::extent::Extent;
 use crate::recovery::folder::Folder;
 use crate::recovery::walk::{Walk, Walked};
 use crate::segments::{Known, Tail, create_segment};
