@@ -76,6 +76,7 @@ impl Admin {
                 | ShardState::Draining
                 | ShardState::Retired => txn,
             };
+            let txn = without_word(txn, &name, wanted);
             let txn = txn.put(found.key.clone(), value(&record));
             Ok(Plan::Commit(txn, self.info(&name, &record)))
         })
@@ -139,6 +140,7 @@ pub(crate) fn infos(map: &Map) -> impl Iterator<Item = ShardInfo> + '_ {
 fn info(map: &Map, shard: &Shard) -> ShardInfo {
     let record = shard.record();
     let load = shard.load().copied().unwrap_or_default();
+    let opening = shard.opening();
     let moves = |names: fn(&MoveRecord) -> &str| {
         let named = |record: &MoveRecord| names(record) == shard.name().as_str();
         let open = map.open_moves();
@@ -169,6 +171,8 @@ fn info(map: &Map, shard: &Shard) -> ShardInfo {
         debts: map.payable_debts(shard.name()),
         volume_id: record.map_or_else(String::new, |record| hex(&record.volume_id)),
         read_only: load.read_only,
+        opening: opening.and_then(|record| record.opening),
+        opening_age_ms: opening.map(|record| age_ms(record.told_at_ms)),
     }
 }
 
@@ -205,6 +209,14 @@ fn ended(state: ShardState) -> Option<&'static str> {
         | ShardState::Active
         | ShardState::Cordoned
         | ShardState::Draining => None,
+    }
+}
+
+/// A shard that has ended opens no volume any more: what its last process said of that goes with it.
+pub(crate) fn without_word(txn: Txn, name: &ShardName, state: ShardState) -> Txn {
+    match ended(state) {
+        Some(_) => txn.delete(Key::Opening(name.clone()).to_string()),
+        None => txn,
     }
 }
 

@@ -51,6 +51,7 @@ fn key(kind: Kind) -> Option<Key> {
         Kind::Shard => Key::Shard(shard),
         Kind::Volume => Key::Volume(shard),
         Kind::Load => Key::Load(shard),
+        Kind::Opening => Key::Opening(shard),
         Kind::Lease => Key::Lease(shard),
         Kind::Move => Key::Move(account),
         Kind::Debt => Key::Debt(shard, account),

@@ -142,6 +142,7 @@ impl Map {
                 self.set_shard(&name, |shard| shard.record = record);
             }
             Key::Load(name) => self.shards.slot_mut(&name).load = read(value)?,
+            Key::Opening(name) => self.shards.slot_mut(&name).opening = read(value)?,
             Key::Lease(name) => {
                 let lease = read(value)?;
                 self.set_shard(&name, |shard| shard.lease = lease);

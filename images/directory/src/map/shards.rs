@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use wire::ids::ShardName;
 use wire::rpc::{AccountState, AccountsByState, ShardLoad, ShardState, ShardWord};
 
-use crate::model::records::{LeaseRecord, LoadRecord, ShardRecord, ShardStateRecord};
+use crate::model::records::{
+    LeaseRecord, LoadRecord, OpeningRecord, ShardRecord, ShardStateRecord,
+};
 
 use super::arena::Handle;
 use super::entry::set_position;
@@ -17,6 +19,7 @@ pub struct Shard {
     pub(super) state: Option<ShardStateRecord>,
     pub(super) record: Option<ShardRecord>,
     pub(super) load: Option<LoadRecord>,
+    pub(super) opening: Option<OpeningRecord>,
     pub(super) lease: Option<LeaseRecord>,
     /// Its accounts' blocks; each block knows its place here.
     accounts: Vec<u32>,
@@ -47,6 +50,11 @@ impl Shard {
     /// When it said so, by the clock of the replica that it told.
     pub fn load_told_at_ms(&self) -> Option<i64> {
         Some(self.load.as_ref()?.told_at_ms)
+    }
+
+    /// How the opening of its volume goes, as it last said; none: its lease was granted since.
+    pub fn opening(&self) -> Option<&OpeningRecord> {
+        self.opening.as_ref()
     }
 
     /// The lease that is held on it now.
@@ -119,6 +127,7 @@ impl Shards {
             state: None,
             record: None,
             load: None,
+            opening: None,
             lease: None,
             accounts: Vec::new(),
             by_state: AccountsByState::default(),

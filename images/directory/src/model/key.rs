@@ -36,6 +36,8 @@ pub enum Key {
     Volume(ShardName),
     /// `loads/<name>`: a `LoadRecord`.
     Load(ShardName),
+    /// `openings/<name>`: an `OpeningRecord`, present while the shard has no lease to its opening.
+    Opening(ShardName),
     /// `leases/<name>`: a `LeaseRecord`, present while the lease is held.
     Lease(ShardName),
     /// `moves/<UUID>`: a `MoveRecord`, of that account.
@@ -64,6 +66,7 @@ pub enum Kind {
     Shard,
     Volume,
     Load,
+    Opening,
     Lease,
     Move,
     Debt,
@@ -90,6 +93,7 @@ impl Kind {
             Self::Shard => "shards/",
             Self::Volume => "volumes/",
             Self::Load => "loads/",
+            Self::Opening => "openings/",
             Self::Lease => "leases/",
             Self::Move => "moves/",
             Self::Debt => "debts/",
@@ -115,6 +119,7 @@ impl Key {
             Self::Shard(_) => Kind::Shard,
             Self::Volume(_) => Kind::Volume,
             Self::Load(_) => Kind::Load,
+            Self::Opening(_) => Kind::Opening,
             Self::Lease(_) => Kind::Lease,
             Self::Move(_) => Kind::Move,
             Self::Debt(..) => Kind::Debt,
@@ -134,6 +139,7 @@ impl fmt::Display for Key {
             | Self::Shard(name)
             | Self::Volume(name)
             | Self::Load(name)
+            | Self::Opening(name)
             | Self::Lease(name) => name.fmt(f),
             Self::Account(id) | Self::Credential(id) | Self::Move(id) | Self::Quota(id) => {
                 id.fmt(f)
@@ -182,6 +188,7 @@ fn parse_name(kind: Kind, name: &str) -> Option<Key> {
         Kind::Shard => Key::Shard(shard()?),
         Kind::Volume => Key::Volume(shard()?),
         Kind::Load => Key::Load(shard()?),
+        Kind::Opening => Key::Opening(shard()?),
         Kind::Lease => Key::Lease(shard()?),
         Kind::Move => Key::Move(account()?),
         Kind::Debt => {
@@ -223,9 +230,12 @@ mod tests {
                 Kind::Cluster | Kind::MoveLimits | Kind::Mover | Kind::Ordinals => "",
                 Kind::Domain => "example.org",
                 Kind::Address => "ana@example.org",
-                Kind::ShardState | Kind::Shard | Kind::Volume | Kind::Load | Kind::Lease => {
-                    "shard-1"
-                }
+                Kind::ShardState
+                | Kind::Shard
+                | Kind::Volume
+                | Kind::Load
+                | Kind::Opening
+                | Kind::Lease => "shard-1",
                 Kind::Debt => "shard-1/6f1f2f5e-7a33-4c53-9a7e-0f3f3d7a8b11",
                 _ => id,
             };

@@ -143,7 +143,7 @@ impl Operator {
                 .map_err(|sentence| refuse::not_empty(sentence, known::held(&map, name)))?;
         }
         let record = known::changed(before, state, weight);
-        let txn = found.unchanged(Txn::new());
+        let txn = known::without_word(found.unchanged(Txn::new()), name, state);
         let txn = txn.put(found.key.clone(), value(&record));
         Ok(Plan::Commit(txn, self.admin.info(name, &record)))
     }

@@ -131,9 +131,10 @@ impl Registry {
             serving: false,
         };
         let key = Key::Lease(shard.clone()).to_string();
-        let committed = self
-            .commit(txn.put_leased(key, record.encode_to_vec(), lease))
-            .await;
+        let txn = txn
+            .put_leased(key, record.encode_to_vec(), lease)
+            .delete(Key::Opening(shard.clone()).to_string());
+        let committed = self.commit(txn).await;
         if !matches!(committed, Ok(true)) {
             self.end(lease).await;
         }

@@ -6,6 +6,7 @@ mod acquire;
 mod confirm;
 mod debts;
 mod locate;
+mod opening;
 mod records;
 mod release;
 mod renew;
@@ -25,7 +26,8 @@ use wire::ids::{ClusterId, ShardName};
 use wire::rpc::{
     AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply, ConfirmRequest, LocateReply,
     LocateRequest, ReleaseLeaseReply, ReleaseLeaseRequest, RenewLeaseReply, RenewLeaseRequest,
-    ReportReply, ReportRequest, TellVolumeReply, TellVolumeRequest, WatchRequest,
+    ReportReply, ReportRequest, TellOpeningReply, TellOpeningRequest, TellVolumeReply,
+    TellVolumeRequest, WatchRequest,
 };
 
 use crate::map::Shared;
@@ -37,6 +39,10 @@ const TTL: Duration = Duration::from_secs(20);
 
 /// A shard's load is written at most so often.
 const LOAD_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Likewise how the opening of a volume goes, unless it is news of another kind: a whole cluster that
+/// starts must not load its store, and a person looks no more often.
+const OPENING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a watch may wait until this replica is current: a store whose disk is slow needs seconds.
 const PROOF: Duration = Duration::from_secs(5);
@@ -52,6 +58,8 @@ pub struct RegistryConfig {
     pub ttl: Duration,
     /// A shard's load is written at most so often.
     pub load_interval: Duration,
+    /// How its opening goes is written at most so often.
+    pub opening_interval: Duration,
     /// How long a watch may wait until this replica is current.
     pub proof: Duration,
     /// How often a watch that has nothing to tell says that it lives.
@@ -63,6 +71,7 @@ impl Default for RegistryConfig {
         Self {
             ttl: TTL,
             load_interval: LOAD_INTERVAL,
+            opening_interval: OPENING_INTERVAL,
             proof: PROOF,
             watch_beat: WATCH_BEAT,
         }
@@ -88,6 +97,15 @@ pub struct Registry {
 
 #[tonic::async_trait]
 impl registry_server::Registry for Registry {
+    async fn tell_opening(
+        &self,
+        request: Request<TellOpeningRequest>,
+    ) -> Result<Response<TellOpeningReply>, Status> {
+        let shard = shard(&request)?;
+        self.record_opening(&shard, request.into_inner()).await?;
+        Ok(Response::new(TellOpeningReply {}))
+    }
+
     async fn acquire_lease(
         &self,
         request: Request<AcquireLeaseRequest>,

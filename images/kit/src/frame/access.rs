@@ -14,6 +14,7 @@ pub const TABLE: &[(&str, &[Tier])] = &[
     ),
     ("/buzonera.v1.Directory/Authenticate", &[Tier::Proxy]),
     ("/buzonera.v1.Directory/FollowShards", &[Tier::Mx]),
+    ("/buzonera.v1.Registry/TellOpening", &[Tier::Storage]),
     ("/buzonera.v1.Registry/AcquireLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/RenewLease", &[Tier::Storage]),
     ("/buzonera.v1.Registry/TellVolume", &[Tier::Storage]),

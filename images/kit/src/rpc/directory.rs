@@ -69,6 +69,10 @@ impl Default for DirectoryOptions {
 /// in touch with its store; the proof for it may take as long again.
 pub const WATCH_BEAT: Duration = Duration::from_secs(5);
 
+/// A shard says every few seconds how the opening of its volume goes, and the directory writes that
+/// down every ten: an older word is of one that has died, or hangs.
+pub const OPENING_IS_OLD: Duration = Duration::from_secs(30);
+
 /// The most questions in one batch, as the directory takes them.
 pub const MAX_BATCH: usize = 256;
 

@@ -31,10 +31,10 @@ use wire::identity::{Identity, Tier};
 use wire::ids::{AccountId, ClusterId};
 use wire::rpc::{
     AccountEntry, AccountState, AcquireLeaseReply, AcquireLeaseRequest, ConfirmReply,
-    ConfirmRequest, Confirmation, Debt, GoOn, LeaseGranted, LocateReply, LocateRequest,
+    ConfirmRequest, Confirmation, Debt, GoOn, LeaseGranted, LocateReply, LocateRequest, Opening,
     ReleaseLeaseReply, ReleaseLeaseRequest, RenewLeaseReply, RenewLeaseRequest, ReportReply,
-    ReportRequest, Route, TellVolumeReply, TellVolumeRequest, WatchReply, WatchRequest,
-    acquire_lease_reply, renew_lease_reply,
+    ReportRequest, Route, TellOpeningReply, TellOpeningRequest, TellVolumeReply, TellVolumeRequest,
+    WatchReply, WatchRequest, acquire_lease_reply, renew_lease_reply,
 };
 
 use crate::rig::SOON;
@@ -55,6 +55,8 @@ pub(crate) struct Script {
     pub(crate) silent: AtomicBool,
     /// Renewals are answered after so long.
     pub(crate) slow_ms: AtomicU64,
+    /// What is told of openings is never answered.
+    pub(crate) deaf: AtomicBool,
     /// An administrator said to go on without what a volume lost.
     pub(crate) go_on: AtomicBool,
     incarnations: AtomicU64,
@@ -75,6 +77,7 @@ struct State {
     /// The revisions that watches went on from.
     watches: Vec<u64>,
     released: Vec<u64>,
+    openings: Vec<Opening>,
 }
 
 impl Script {
@@ -119,6 +122,20 @@ impl Registry for Script {
         Ok(Response::new(AcquireLeaseReply {
             result: Some(result),
         }))
+    }
+
+    async fn tell_opening(
+        &self,
+        request: Request<TellOpeningRequest>,
+    ) -> Result<Response<TellOpeningReply>, Status> {
+        if self.deaf.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.state
+            .lock()
+            .openings
+            .extend(request.into_inner().opening);
+        Ok(Response::new(TellOpeningReply {}))
     }
 
     async fn tell_volume(
@@ -249,6 +266,7 @@ impl Cluster {
             full: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             slow_ms: AtomicU64::new(0),
+            deaf: AtomicBool::new(false),
             go_on: AtomicBool::new(false),
             incarnations: AtomicU64::new(0),
             state: Mutex::default(),
@@ -424,6 +442,11 @@ impl Cluster {
     /// The incarnations whose leases were given back.
     pub(crate) fn released(&self) -> Vec<u64> {
         self.script.state.lock().released.clone()
+    }
+
+    /// What was told of openings, in order.
+    pub(crate) fn openings(&self) -> Vec<Opening> {
+        self.script.state.lock().openings.clone()
     }
 
     pub(crate) fn reports(&self) -> Vec<ReportRequest> {

@@ -4,6 +4,7 @@ mod confirmations;
 mod debts;
 mod leases;
 mod locate;
+mod openings;
 mod reports;
 mod serving;
 mod volumes;
@@ -107,6 +108,7 @@ impl World {
         let config = RegistryConfig {
             ttl,
             load_interval: Duration::ZERO,
+            opening_interval: Duration::ZERO,
             proof: PATIENCE,
             watch_beat,
         };
