@@ -12,7 +12,7 @@ use kit::tls::IdentityFiles;
 use crate::pop3::Times;
 use crate::registry::{self, reporter};
 use crate::service::Limits;
-use crate::shard;
+use crate::{shard, volume};
 
 /// A fast disk fills 5 % of a small volume in more than this.
 pub const SPACE_EVERY: Duration = Duration::from_secs(2);
@@ -80,6 +80,8 @@ kit::settings! {
         pub report_every: Duration as HIDDEN = reporter::EVERY,
         /// The heap's bounds, which belong to its format's measurements and not to a site.
         pub heap: segments::Options as HIDDEN,
+        /// Opens the heap's folder: tests put a disk of their own between.
+        pub open_heap: volume::OpenHeap as HIDDEN = volume::heap,
     }
 }
 

@@ -6,6 +6,7 @@
 //! moves: copies ─────┤                 └─► index: what is seen, by account
 //! registry: follows the directory ─────────► who is here, at which epoch
 //! tier: locks the volume, opens the ports; tenure: holds the lease     space: is there room?
+//! opening: how far the opening of the volume is, told before there is a lease
 //! ```
 
 pub mod account;
@@ -15,6 +16,7 @@ pub mod lease;
 pub mod maildrop;
 pub mod metrics;
 pub mod moves;
+pub mod opening;
 pub mod pop3;
 pub mod records;
 pub mod registry;

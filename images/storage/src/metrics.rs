@@ -53,6 +53,9 @@ kit::metrics! {
         pub lease_held: Gauge,
         /// 1 when nothing can be written: the shard only reads until it starts anew.
         pub read_only: Gauge,
+        /// While the volume opens: how much of the heap that has to be read was, in hundredths; then
+        /// 100.
+        pub opening_percent: Gauge,
         /// What the heap counts, once it is open.
         pub heap: Heap,
     }

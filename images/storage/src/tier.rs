@@ -26,6 +26,8 @@ use crate::lease::Lease;
 use crate::maildrop::Mailstore;
 use crate::metrics::Metrics;
 use crate::moves::MoverService;
+use crate::opening::Progress;
+use crate::opening::teller::Teller;
 use crate::registry::keeper::{self, Claim, NoLease};
 use crate::service::ShardService;
 use crate::shard::{Ending, Shard, Unready};
@@ -43,6 +45,7 @@ type OpenVolume = fn(
     segments::Options,
     &Path,
     Option<&VolumeLock>,
+    &Progress,
 ) -> Result<Volume, VolumeError>;
 
 /// Why a shard does not start, or ends.
@@ -164,13 +167,7 @@ impl frame::Tier for Storage {
     async fn serve(self, frame: Frame) -> Result<(), Error> {
         let lease = Lease::new(Arc::new(kit::clock::boottime), self.config.lease_patience);
         let directory = self.directory.clone();
-        let shard = match self.open(lease.clone(), volume::open).await {
-            Err(Error::Volume(VolumeError::Lost(lost))) => {
-                self.let_go(&lease, lost, &frame.shutdown).await?;
-                self.open(lease, volume::open_despite).await?
-            }
-            opened => opened?,
-        };
+        let shard = self.open_and_tell(lease, &frame).await?;
         let served = self.serve_shard(shard.clone(), &frame).await;
         let closing = shard.clone();
         kit::task::blocking(move || closing.close()).await?;
@@ -185,7 +182,8 @@ impl frame::Tier for Storage {
 pub fn rebuild_index(data: &Path) -> Result<u64, Error> {
     let lock = VolumeLock::take(data)?;
     let (index, options) = (data.join("index"), segments::Options::default());
-    let volume = volume::rebuild(volume::heap(data, &lock)?, options, &index, Some(&lock))?;
+    let (heap, unseen) = (volume::heap(data, &lock)?, Progress::default());
+    let volume = volume::rebuild(heap, options, &index, Some(&lock), &unseen)?;
     volume.writer.index().persist()?;
     Ok(volume.replayed)
 }
@@ -232,14 +230,39 @@ impl Storage {
         }
     }
 
-    async fn open(&self, lease: Lease, open_volume: OpenVolume) -> Result<Shard, Error> {
+    /// Opens the volume. The directory hears of it: until there is a lease it knows nothing else.
+    async fn open_and_tell(&self, lease: Lease, frame: &Frame) -> Result<Shard, Error> {
+        let teller = Teller {
+            directory: &self.directory,
+            ready: &frame.ready,
+            percent: &self.metrics.opening_percent,
+        };
+        let progress = Progress::default();
+        let open = |lease, how| teller.during(&progress, self.open(lease, how, &progress));
+        match open(lease.clone(), volume::open).await {
+            Err(Error::Volume(VolumeError::Lost(lost))) => {
+                self.let_go(&lease, lost, &frame.shutdown).await?;
+                open(lease, volume::open_despite).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open(
+        &self,
+        lease: Lease,
+        open_volume: OpenVolume,
+        progress: &Progress,
+    ) -> Result<Shard, Error> {
         let data = self.config.data.clone();
         let (options, settings) = (self.config.heap.clone(), self.config.shard.clone());
         let (name, metrics) = (self.name.clone(), self.metrics.clone());
-        let lock = self.lock.clone();
+        let (lock, progress, open_heap) =
+            (self.lock.clone(), progress.clone(), self.config.open_heap);
         let open = move || {
-            let heap = volume::heap(&data, &lock)?;
-            let volume = open_volume(heap, options, &data.join("index"), Some(&lock))?;
+            let heap = open_heap(&data, &lock)?;
+            let index = data.join("index");
+            let volume = open_volume(heap, options, &index, Some(&lock), &progress)?;
             let replayed = volume.replayed;
             let shard = Shard::start(name, volume, lease, settings, metrics.clone())?;
             metrics.heap.opened(shard.log().counters());

@@ -22,6 +22,7 @@ mod lagging;
 mod lookups;
 mod moves;
 mod operator;
+mod recovering;
 mod registry;
 mod serving;
 mod store_embedded;

@@ -262,6 +262,7 @@ mod tests {
     use super::*;
     use crate::lease::Lease;
     use crate::metrics::Metrics;
+    use crate::opening::Progress;
     use crate::records::Change;
     use crate::records::proto::Created;
     use crate::shard::{Settings, Shard, Unready, Why};
@@ -295,7 +296,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = folder.path().join("index");
         let sim = SimDisk::new(1);
-        let volume = || open(sim.disk(), Options::default(), &index, None).unwrap();
+        let progress = Progress::default();
+        let volume = || open(sim.disk(), Options::default(), &index, None, &progress).unwrap();
         let shard = start(volume());
         create(&shard, ACCOUNTS[0]).await.unwrap();
         crate::index::tests::poison(shard.index(), &index);

@@ -125,6 +125,9 @@ pub(crate) fn fuzz(data: &[u8]) {
     assert!(!shown(data).contains(char::is_control));
 }
 
+/// How the heap's folder on a volume is opened: [`heap`], or what stands for it.
+pub type OpenHeap = fn(&Path, &VolumeLock) -> Result<Arc<dyn Disk>, VolumeError>;
+
 /// The heap's folder on the volume in `data`. It keeps the volume's lock for as long as it is used.
 pub fn heap(data: &Path, lock: &VolumeLock) -> Result<Arc<dyn Disk>, VolumeError> {
     let path = data.join("heap");

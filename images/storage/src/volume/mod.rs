@@ -18,6 +18,7 @@ use segments::{Disk, Log, Options, Position};
 
 use crate::index::IndexError;
 use crate::index::writer::Writer;
+use crate::opening::Progress;
 use crate::shard::Tally;
 
 mod beside;
@@ -27,7 +28,7 @@ mod reserve;
 
 use self::beside::Beside;
 pub use self::beside::Doubt;
-pub use self::lock::{VolumeLock, heap};
+pub use self::lock::{OpenHeap, VolumeLock, heap};
 use self::replay::{Stop, replay};
 use self::reserve::Reserve;
 
@@ -124,14 +125,15 @@ pub struct Volume {
 }
 
 /// Opens heap and index; an index that is proven damaged is rebuilt. The index keeps `lock`, as the
-/// disk of [`heap`] does. Blocks.
+/// disk of [`heap`] does. `progress` says how far it is. Blocks.
 pub fn open(
     disk: Arc<dyn Disk>,
     options: Options,
     index: &Path,
     lock: Option<&VolumeLock>,
+    progress: &Progress,
 ) -> Result<Volume, VolumeError> {
-    open_as(disk, options, index, lock, How::AsItIs)
+    open_as(disk, options, index, lock, progress, How::AsItIs)
 }
 
 /// Opens heap and index, which is rebuilt in any case, unless it proves that the heap has lost
@@ -141,8 +143,9 @@ pub fn rebuild(
     options: Options,
     index: &Path,
     lock: Option<&VolumeLock>,
+    progress: &Progress,
 ) -> Result<Volume, VolumeError> {
-    open_as(disk, options, index, lock, How::Anew)
+    open_as(disk, options, index, lock, progress, How::Anew)
 }
 
 /// Opens a heap that has lost acknowledged records, as an administrator said: the index follows from
@@ -152,8 +155,9 @@ pub fn open_despite(
     options: Options,
     index: &Path,
     lock: Option<&VolumeLock>,
+    progress: &Progress,
 ) -> Result<Volume, VolumeError> {
-    open_as(disk, options, index, lock, How::Despite)
+    open_as(disk, options, index, lock, progress, How::Despite)
 }
 
 /// What is wanted of the index.
@@ -171,6 +175,7 @@ fn open_as(
     options: Options,
     index: &Path,
     lock: Option<&VolumeLock>,
+    progress: &Progress,
     how: How,
 ) -> Result<Volume, VolumeError> {
     Reserve::beside(index).settle();
@@ -179,7 +184,7 @@ fn open_as(
         quiet: true,
         ..options
     };
-    let attempt = || replay(&disk, &options, &beside, lock);
+    let attempt = || replay(&disk, &options, &beside, lock, progress);
     let first = match (how, beside.doubted()?) {
         (How::Despite, _) => Err(Stop::Damaged("the volume was replaced".to_owned())),
         (How::AsItIs | How::Anew, Some(reason)) => Err(Stop::Damaged(reason)),

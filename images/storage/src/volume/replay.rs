@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use segments::{Disk, Log, OpenError, Options, Position, Record};
+use segments::{Disk, Extent, Log, OpenError, Options, Position, Record};
 
 use super::{Beside, Lost, Volume, VolumeLock};
 use crate::index::writer::{ApplyError, Writer, fingerprint};
-use crate::index::{Index, IndexError, Progress, Trouble};
+use crate::index::{self, Index, IndexError, Trouble};
+use crate::opening::Progress;
 use crate::records::{Decoded, Entry, RecordError};
 use crate::shard::Tally;
 
@@ -34,27 +35,29 @@ pub(super) fn replay(
     options: &Options,
     beside: &Beside,
     lock: Option<&VolumeLock>,
+    progress: &Progress,
 ) -> Result<Volume, Stop> {
     let index = Index::open(beside.index(), lock.cloned()).map_err(stop)?;
-    let progress = index.progress().map_err(stop)?;
+    let known = index.progress().map_err(stop)?;
     let mut tally = Tally::default();
     let verified = index.verify(|id, account| tally.add(id, account));
     verified.map_err(stop)?;
     let of_log = Log::id_on(&**disk).map_err(Stop::Heap)?;
-    if let (Some(progress), Some(log)) = (progress, of_log)
-        && progress.log != log
+    if let (Some(known), Some(log)) = (known, of_log)
+        && known.log != log
     {
         return Err(Stop::Damaged("it is of another heap".to_owned()));
     }
     let mut replayer = Replayer {
         writer: Writer::new(index, of_log.unwrap_or(0)).map_err(stop)?,
-        expected: progress,
+        expected: known,
         batch: Vec::with_capacity(REPLAY_BATCH),
         sum: 0,
         replayed: 0,
         tally,
+        progress: progress.clone(),
     };
-    let log = open_log(disk, options, progress, &mut replayer)?;
+    let log = open_log(disk, options, known, &mut replayer)?;
     replayer
         .flush()
         .map_err(|error| apply_stop(log.end(), error))?;
@@ -73,10 +76,13 @@ pub(super) fn replay(
 fn open_log(
     disk: &Arc<dyn Disk>,
     options: &Options,
-    progress: Option<Progress>,
+    known: Option<index::Progress>,
     replayer: &mut Replayer,
 ) -> Result<Log, Stop> {
-    let from = progress.map(|progress| progress.at);
+    let from = known.map(|known| known.at);
+    // What cannot be measured is not told; the opening itself says what is wrong with it.
+    let extent = Extent::on(&**disk, from).unwrap_or_default();
+    replayer.progress.begins(extent);
     let mut stopped = None;
     let opened = Log::open(
         Arc::clone(disk),
@@ -97,7 +103,7 @@ fn open_log(
         (error, None) => Stop::Heap(error),
     })?;
     match replayer.expected {
-        Some(progress) => Err(lost(progress.at, log.end())),
+        Some(known) => Err(lost(known.at, log.end())),
         None => Ok(log),
     }
 }
@@ -105,15 +111,17 @@ fn open_log(
 struct Replayer {
     writer: Writer,
     /// The record that the index says it has come to: the first one to be seen.
-    expected: Option<Progress>,
+    expected: Option<index::Progress>,
     batch: Vec<(Position, Decoded)>,
     sum: u64,
     replayed: u64,
     tally: Tally,
+    progress: Progress,
 }
 
 impl Replayer {
     fn take(&mut self, at: Position, record: &Record) -> Result<(), Stop> {
+        self.progress.reached(at);
         let payload = record.payload();
         let decoded = Entry::decode(record.kind, &payload)
             .map_err(|error: RecordError| Stop::Refused(at, error.to_string()))?;

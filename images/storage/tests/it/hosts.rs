@@ -9,6 +9,7 @@ use buzonera_storage::account::access::{Assigned, Place};
 use buzonera_storage::lease::Lease;
 use buzonera_storage::metrics::Metrics;
 use buzonera_storage::moves::MoverService;
+use buzonera_storage::opening::Progress;
 use buzonera_storage::records::Change;
 use buzonera_storage::records::proto::Created;
 use buzonera_storage::shard::{Settings, Shard, Unready};
@@ -176,7 +177,8 @@ impl Host {
             };
             let index = self.data.path().join("index");
             let disk = self.sim.disk();
-            let open = move || volume::open(disk, heap, &index, lock.as_ref());
+            let open =
+                move || volume::open(disk, heap, &index, lock.as_ref(), &Progress::default());
             let volume = match tokio::task::spawn_blocking(open).await.unwrap() {
                 Ok(volume) => {
                     assert_eq!(volume.rebuilt, None, "nobody damaged the index");

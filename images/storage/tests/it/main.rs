@@ -12,6 +12,7 @@ mod moving_full;
 mod moving_model;
 mod moving_plan;
 mod net;
+mod opening;
 mod pop3;
 mod recovering;
 mod replaced;

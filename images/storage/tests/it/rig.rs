@@ -11,6 +11,7 @@ use buzonera_storage::index::Index;
 use buzonera_storage::lease::Lease;
 use buzonera_storage::maildrop::{Maildrop, Mailstore, OpenError, ReadError, SessionInfo};
 use buzonera_storage::metrics::Metrics;
+use buzonera_storage::opening::Progress;
 use buzonera_storage::records::proto::{Created, Holding, Limits, Ownership};
 use buzonera_storage::records::{Change, body_sums};
 use buzonera_storage::shard::deliver::{DeliverTo, Delivery, Outcome, Place as At};
@@ -71,7 +72,13 @@ impl Rig {
             segment_bytes: 64 << 10,
             ..segments::Options::default()
         };
-        let volume = volume::open(self.sim.disk(), heap, &self.index(), None)?;
+        let volume = volume::open(
+            self.sim.disk(),
+            heap,
+            &self.index(),
+            None,
+            &Progress::default(),
+        )?;
         let rebuilt = volume.rebuilt.clone();
         let clock = Arc::clone(&self.clock);
         let now = Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst)));

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use buzonera_storage::opening::Progress;
 use buzonera_storage::shard::deliver::Outcome;
 use buzonera_storage::shard::{Ending, Unready};
 use buzonera_storage::volume::{self, VolumeError, VolumeLock};
@@ -231,7 +232,13 @@ fn open_real(data: &Path) -> Result<volume::Volume, VolumeError> {
     let lock = VolumeLock::take(data)?;
     let heap = volume::heap(data, &lock)?;
     let options = segments::Options::default();
-    volume::open(heap, options, &data.join("index"), Some(&lock))
+    volume::open(
+        heap,
+        options,
+        &data.join("index"),
+        Some(&lock),
+        &Progress::default(),
+    )
 }
 
 /// However few file descriptors there are: refused, and nothing is deleted.

@@ -7,6 +7,7 @@ use buzonera_storage::account::access::{Assigned, Place};
 use buzonera_storage::index::Index;
 use buzonera_storage::lease::Lease;
 use buzonera_storage::metrics::Metrics;
+use buzonera_storage::opening::Progress;
 use buzonera_storage::records::Change;
 use buzonera_storage::records::proto::Created;
 use buzonera_storage::shard::{Settings, Shard, Unready};
@@ -47,7 +48,14 @@ pub(crate) async fn start(data: &std::path::Path) -> Shard {
     let lock = VolumeLock::take(data).unwrap();
     let heap = volume::heap(data, &lock).unwrap();
     let options = segments::Options::default();
-    let opened = volume::open(heap, options, &data.join("index"), Some(&lock)).unwrap();
+    let opened = volume::open(
+        heap,
+        options,
+        &data.join("index"),
+        Some(&lock),
+        &Progress::default(),
+    )
+    .unwrap();
     let lease = Lease::new(Arc::new(kit::clock::boottime), Duration::from_millis(200));
     lease.granted(lease.now(), Duration::from_secs(600));
     let name = "shard-1".parse().unwrap();
