@@ -10,6 +10,7 @@ pub mod import;
 pub mod limits;
 pub mod move_view;
 pub mod moves;
+pub mod opening_view;
 pub mod pages;
 pub mod rebalance;
 pub mod rebalance_view;

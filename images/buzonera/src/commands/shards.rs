@@ -4,6 +4,7 @@ use serde::Serialize;
 use wire::rpc::{self, ShardState};
 
 use crate::client::{Admin, ask};
+use crate::commands::opening_view::OpeningView;
 use crate::commands::pages::{self, Page};
 use crate::commands::session::Session;
 use crate::failure::Failure;
@@ -49,6 +50,7 @@ pub struct ShardView {
     moves_in: u64,
     moves_out: u64,
     debts: u64,
+    opening: Option<OpeningView>,
     #[serde(skip)]
     state: ShardState,
 }
@@ -56,13 +58,15 @@ pub struct ShardView {
 impl From<rpc::ShardInfo> for ShardView {
     fn from(shard: rpc::ShardInfo) -> Self {
         let state = shard.state();
+        let opening = OpeningView::of(&shard);
+        let opens = opening.as_ref().is_some_and(OpeningView::is_news);
         Self {
             phase: phase_name(shard.state()),
             name: shard.name,
             live: shard.live,
             serving: shard.serving,
             nearly_full: shard.nearly_full,
-            takes_mail: shard.live && !shard.nearly_full && is_missed(state),
+            takes_mail: shard.live && !opens && !shard.nearly_full && is_missed(state),
             incarnation: shard.incarnation,
             rpc_endpoint: shard.rpc_endpoint,
             accounts: shard.accounts,
@@ -73,6 +77,7 @@ impl From<rpc::ShardInfo> for ShardView {
             moves_in: shard.moves_in,
             moves_out: shard.moves_out,
             debts: shard.debts,
+            opening,
             state,
         }
     }
@@ -103,10 +108,14 @@ fn phase_name(state: ShardState) -> &'static str {
 impl ShardView {
     /// The phase for people: a shard that holds no lease serves nothing, whatever its phase.
     fn phase(&self) -> String {
-        match self.trouble() {
-            Some(Trouble::Away) => format!("{}, away", self.phase),
-            Some(Trouble::NearlyFull) => format!("{}, nearly full", self.phase),
-            None => self.phase.to_owned(),
+        let phase = self.phase;
+        let said = self.opening.as_ref().map(OpeningView::text);
+        match (self.trouble(), said) {
+            (Some(Trouble::Opening), Some(said)) => format!("{phase}, {said}"),
+            (Some(Trouble::Away), Some(said)) => format!("{phase}, away, {said}"),
+            (Some(Trouble::Opening | Trouble::Away), None) => format!("{phase}, away"),
+            (Some(Trouble::NearlyFull), _) => format!("{phase}, nearly full"),
+            (None, _) => phase.to_owned(),
         }
     }
 
@@ -125,6 +134,11 @@ impl ShardView {
     fn trouble(&self) -> Option<Trouble> {
         match self {
             _ if !is_missed(self.state) => None,
+            // The lease of its last run may not have ended yet.
+            Self {
+                opening: Some(opening),
+                ..
+            } if opening.is_news() => Some(Trouble::Opening),
             Self { live: false, .. } => Some(Trouble::Away),
             Self {
                 nearly_full: true, ..
@@ -137,7 +151,9 @@ impl ShardView {
 /// Why a shard takes no mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
-    /// It holds no lease.
+    /// It opens its volume, and asks for its lease after that.
+    Opening,
+    /// It holds no lease, and nobody knows that it is coming.
     Away,
     /// Its volume has too little room.
     NearlyFull,
@@ -156,29 +172,37 @@ impl From<Vec<rpc::ShardInfo>> for Shards {
 
 impl Shards {
     /// What keeps shards from taking mail. A full disk waits for a person, so that it decides the
-    /// exit code; a shard that is away may be back at the next look.
+    /// exit code; a shard that is away or opens its volume may be back at the next look.
     pub fn verdict(&self) -> Result<(), Failure> {
-        let full = self.named(Trouble::NearlyFull);
-        let away = self.named(Trouble::Away);
-        let full_says = format!(
-            "The disk of {full} is nearly full: mail waits in the spool. Free some room there."
-        );
-        let away_says = format!("{away} is away: mail waits in the spool, and nobody can log in.");
-        match (full.is_empty(), away.is_empty()) {
-            (true, true) => Ok(()),
-            (true, false) => Err(Failure::Temporary(away_says)),
-            (false, true) => Err(Failure::Refused(full_says)),
-            (false, false) => Err(Failure::Refused(format!("{full_says} {away_says}"))),
+        let says = |trouble, of: &dyn Fn(String) -> String| self.named(trouble).map(of);
+        let full = says(Trouble::NearlyFull, &|names| {
+            format!(
+                "The disk of {names} is nearly full: mail waits in the spool. Free some room there."
+            )
+        });
+        let away = says(Trouble::Away, &|names| {
+            format!("{names} is away: mail waits in the spool, and nobody can log in.")
+        });
+        let opening = says(Trouble::Opening, &|names| {
+            format!("{names} opens its volume: mail waits in the spool, and nobody can log in yet.")
+        });
+        let is_full = full.is_some();
+        let all: Vec<_> = [full, away, opening].into_iter().flatten().collect();
+        match (all.is_empty(), is_full) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Failure::Refused(all.join(" "))),
+            (false, false) => Err(Failure::Temporary(all.join(" "))),
         }
     }
 
-    fn named(&self, trouble: Trouble) -> String {
+    /// The shards in that trouble; none: there is no such shard.
+    fn named(&self, trouble: Trouble) -> Option<String> {
         let in_it = self
             .0
             .iter()
             .filter(|shard| shard.trouble() == Some(trouble));
         let names: Vec<&str> = in_it.map(|shard| shard.name.as_str()).collect();
-        names.join(", ")
+        (!names.is_empty()).then(|| names.join(", "))
     }
 }
 
@@ -255,6 +279,51 @@ mod tests {
         let text = Shards::from(vec![full]).text();
         assert!(text.contains("active, nearly full"), "{text}");
         assert!(text.contains("49 B (4 %)"), "{text}");
+    }
+
+    fn recovering(live: bool, age_ms: u64) -> rpc::ShardInfo {
+        let recovers = rpc::Recovers {
+            percent: 40,
+            minutes_left: Some(3),
+        };
+        let how = Some(rpc::opening::How::Recovers(recovers));
+        rpc::ShardInfo {
+            opening: Some(rpc::Opening { how }),
+            opening_age_ms: Some(age_ms),
+            ..shard("shard-1", live, false)
+        }
+    }
+
+    #[test]
+    fn a_shard_that_recovers_says_how_far_it_is() {
+        // Its last run's lease may not have ended.
+        for live in [false, true] {
+            let shards = Shards::from(vec![recovering(live, 5_000)]);
+            let text = shards.text();
+            assert!(
+                text.contains("active, recovering, 40 %, 3 min left "),
+                "{text}"
+            );
+            let json = serde_json::to_value(&shards).unwrap();
+            assert_eq!(json[0]["takes_mail"], false);
+            assert_eq!(json[0]["opening"]["percent"], 40);
+        }
+        let (code, said) = verdict(&[recovering(false, 5_000)]);
+        assert_eq!(code, 4);
+        assert!(said.starts_with("shard-1 opens its volume: "), "{said}");
+    }
+
+    #[test]
+    fn an_old_word_is_not_taken_for_news() {
+        let died = recovering(false, 300_000);
+        let text = Shards::from(vec![died.clone()]).text();
+        let shown = "active, away, was recovering, 40 %, 5 min ago ";
+        assert!(text.contains(shown), "{text}");
+        let (code, said) = verdict(&[died]);
+        assert_eq!(code, 4);
+        assert!(said.starts_with("shard-1 is away: "), "{said}");
+        let serves = Shards::from(vec![recovering(true, 300_000)]);
+        assert_eq!(serves.verdict(), Ok(()));
     }
 
     #[test]
