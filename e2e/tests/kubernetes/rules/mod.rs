@@ -114,7 +114,7 @@ fn object(valid: &Value, index: usize, changes: &Value) -> Value {
     object
 }
 
-/// A merge patch (RFC 7396).
+/// A JSON merge patch.
 fn merge(into: &mut Value, changes: &Value) {
     let Value::Object(changes) = changes else {
         *into = changes.clone();

@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 pub(super) struct Chain {
     pub(super) file: PathBuf,
     pub(super) pair: Arc<CertifiedKey>,
-    /// May begin with `*.` (RFC 6125 section 6.4.3).
+    /// May begin with `*.` (RFC 9525 section 6.3).
     names: Vec<String>,
 }
 
