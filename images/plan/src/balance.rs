@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use wire::ids::{AccountId, ShardName};
 
+use crate::flow::{Flow, Why};
 use crate::load::{Load, OpenMove, Standing};
 use crate::phi::Spot;
 use crate::share::{Share, Sum, WHOLE};
@@ -72,6 +73,30 @@ impl Balance {
                 false => seat.target,
             },
         })
+    }
+
+    /// How many accounts all shards have together.
+    pub fn accounts(&self) -> u64 {
+        u64::try_from(self.sum.accounts).unwrap_or(u64::MAX)
+    }
+
+    /// So many accounts with so many octets, as a flow on these loads: for whoever kept a plan in these
+    /// numbers.
+    pub fn flow(
+        &self,
+        (from, to): (&ShardName, &ShardName),
+        why: Why,
+        accounts: u64,
+        bytes: u64,
+    ) -> Flow {
+        Flow {
+            from: from.clone(),
+            to: to.clone(),
+            why,
+            share: self.sum.share(accounts, bytes),
+            accounts,
+            bytes,
+        }
     }
 
     /// The load of a seat.

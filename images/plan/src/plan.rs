@@ -26,7 +26,16 @@ pub fn plan(loads: &[Load], open: &[OpenMove], limits: &Limits) -> Vec<Flow> {
 impl Balance {
     /// As [`plan`], from what is known here.
     pub fn plan(&self, limits: &Limits) -> Vec<Flow> {
-        let mut draft = Draft::of(self, limits);
+        self.planned(limits, Rooms::Told)
+    }
+
+    /// As [`plan`], if every volume had room for everything.
+    pub fn plan_without_volumes(&self, limits: &Limits) -> Vec<Flow> {
+        self.planned(limits, Rooms::Endless)
+    }
+
+    fn planned(&self, limits: &Limits, rooms: Rooms) -> Vec<Flow> {
+        let mut draft = Draft::of(self, limits, rooms);
         draft.leaving();
         draft.full();
         draft.uneven();
@@ -34,10 +43,20 @@ impl Balance {
     }
 }
 
+/// What volumes have room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rooms {
+    /// What their shards told.
+    Told,
+    /// Everything.
+    Endless,
+}
+
 /// A plan in the making: loads and rooms as they will be.
 struct Draft<'a> {
     balance: &'a Balance,
     limits: &'a Limits,
+    kind: Rooms,
     loads: Vec<Share>,
     rooms: Vec<u64>,
     parts: Vec<Part>,
@@ -54,13 +73,18 @@ struct Part {
 }
 
 impl<'a> Draft<'a> {
-    fn of(balance: &'a Balance, limits: &'a Limits) -> Self {
+    fn of(balance: &'a Balance, limits: &'a Limits, kind: Rooms) -> Self {
         let all = 0..balance.seats.len();
+        let room = |seat: &Seat| match kind {
+            Rooms::Told => seat.room(),
+            Rooms::Endless => u64::MAX,
+        };
         Self {
             balance,
             limits,
+            kind,
             loads: all.map(|at| balance.load(at)).collect(),
-            rooms: balance.seats.iter().map(Seat::room).collect(),
+            rooms: balance.seats.iter().map(room).collect(),
             parts: Vec::new(),
         }
     }
@@ -84,16 +108,24 @@ impl<'a> Draft<'a> {
     fn full(&mut self) {
         let all = 0..self.balance.seats.len();
         let gives: Vec<Share> = all.map(|at| self.surplus(at)).collect();
-        let takes = self.filled(gives.iter().sum(), |seat| !seat.is_tight());
+        let takes = self.filled(gives.iter().sum(), self.may_take());
         self.bring_together(Why::Full, &gives, &takes);
     }
 
     /// The least that brings all into their bands.
     fn uneven(&mut self) {
-        let takers = self.takers(|seat| !seat.is_tight());
+        let takers = self.takers(self.may_take());
         let (gives, takes) = even(&takers.iter().map(|(_, taker)| *taker).collect::<Vec<_>>());
         let (gives, takes) = (self.at_seats(&takers, gives), self.at_seats(&takers, takes));
         self.bring_together(Why::Uneven, &gives, &takes);
+    }
+
+    /// Which shards may take what need not go.
+    fn may_take(&self) -> fn(&Seat) -> bool {
+        match self.kind {
+            Rooms::Told => |seat| !seat.is_tight(),
+            Rooms::Endless => |seat| seat.surplus() == 0,
+        }
     }
 
     fn surplus(&self, at: usize) -> Share {

@@ -54,7 +54,7 @@ proptest! {
         }).collect();
         let mut balance = Balance::of(&loads, &open);
         for flow in balance.plan(&limits(tolerance)) {
-            balance.pick(&flow, &accounts);
+            balance.pick(&flow, &accounts, usize::MAX);
         }
         let placed = balance.place().is_ok();
         let capacity = balance.capacity();

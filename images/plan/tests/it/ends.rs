@@ -81,7 +81,7 @@ fn round(sim: &mut Sim, balance: &mut Balance, flows: &[Flow]) -> Result<usize, 
     for flow in flows {
         // As they were told at first: what was picked for another flow is among them.
         let told = sim.sizes(&flow.from, &HashSet::new());
-        for account in balance.pick(flow, &told) {
+        for account in balance.pick(flow, &told, usize::MAX).accounts {
             let before = sim.clone();
             sim.carry(account, flow);
             check(&before, sim, flow, account)?;
@@ -138,7 +138,8 @@ proptest! {
         let mut balance = sim.balance();
         let mut picked = HashSet::new();
         for flow in balance.plan(&limits(tolerance)) {
-            for account in balance.pick(&flow, &sim.sizes(&flow.from, &HashSet::new())) {
+            let sizes = sim.sizes(&flow.from, &HashSet::new());
+            for account in balance.pick(&flow, &sizes, usize::MAX).accounts {
                 prop_assert!(picked.insert(account));
             }
         }
@@ -149,7 +150,7 @@ proptest! {
         let all: HashSet<_> = sim.shards.values().flat_map(|it| it.accounts.keys().copied()).collect();
         let mut balance = sim.balance();
         for flow in balance.plan(&limits(tolerance)) {
-            let picked = balance.pick(&flow, &sim.sizes(&flow.from, &all));
+            let picked = balance.pick(&flow, &sim.sizes(&flow.from, &all), usize::MAX).accounts;
             prop_assert!(picked.is_empty() || flow.why == Why::Leaving);
         }
     }

@@ -53,7 +53,12 @@ fn an_old_plan_does_nothing_that_is_not_better_now() {
     let flows = sim.plan(&limits(10));
     assert_eq!((flows.len(), flows[0].why), (1, Why::Uneven));
     let accounts = sim.sizes(&flows[0].from, &Default::default());
-    let picked = |sim: &Sim| sim.balance().pick(&flows[0], &accounts).len();
+    let picked = |sim: &Sim| {
+        sim.balance()
+            .pick(&flows[0], &accounts, usize::MAX)
+            .accounts
+            .len()
+    };
     assert_eq!(picked(&sim), 9);
     // Meanwhile the other one got some.
     let ids = (5_000..5_016).map(|number| (id(number), 0));

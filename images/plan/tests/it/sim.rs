@@ -140,7 +140,8 @@ impl Sim {
             let before = done.moves;
             let mut balance = self.balance();
             for flow in balance.plan(limits) {
-                for account in balance.pick(&flow, &self.sizes(&flow.from, &HashSet::new())) {
+                let sizes = self.sizes(&flow.from, &HashSet::new());
+                for account in balance.pick(&flow, &sizes, usize::MAX).accounts {
                     done.bytes += self.carry(account, &flow);
                     done.moves += 1;
                     done.again += usize::from(!moved.insert(account));
