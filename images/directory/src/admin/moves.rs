@@ -57,18 +57,32 @@ impl Admin {
     ) -> Result<StartMovesReply, Status> {
         let id = refuse::request_id(&message.request_id)?;
         self.current().await?;
-        let results = self.batches().start(id, &message.rows).await?;
+        let results = self
+            .batches()
+            .start(id, &message.rows, &message.plan)
+            .await?;
         Ok(StartMovesReply { results })
     }
 
     pub(super) async fn abort_moves(
         &self,
-        message: AbortMovesRequest,
+        mut message: AbortMovesRequest,
     ) -> Result<AbortMovesReply, Status> {
+        let id = std::mem::take(&mut message.request_id);
+        let request = Request::new(&id, "AbortMoves", &message)?;
         let shard = refuse::shard("shard", &message.shard)?;
         self.current().await?;
-        let aborted = self.batches().abort(&shard, message.only_planned).await?;
-        Ok(AbortMovesReply { aborted })
+        // Sent again after its answer, it must not reach moves that were asked for since.
+        if let Some(reply) = self.earlier(&request).await? {
+            return Ok(reply);
+        }
+        let aborted = self
+            .batches()
+            .abort(&shard, message.only_planned, message.plan.as_deref())
+            .await?;
+        let reply = AbortMovesReply { aborted };
+        self.write(&request, || async { Ok(Plan::Commit(Txn::new(), reply)) })
+            .await
     }
 
     pub(super) async fn show_move_limits(&self) -> Result<MoveLimits, Status> {
@@ -97,7 +111,14 @@ impl Admin {
     ) -> Result<ListShardAccountsReply, Status> {
         let shard = refuse::shard("shard", &message.shard)?;
         self.current().await?;
-        shard_accounts(&self.shared.read(), &shard, &message)
+        if message.accounts.is_empty() {
+            return shard_accounts(&self.shared.read(), &shard, &message);
+        }
+        let accounts = self.batches().sized(&shard, &message.accounts).await?;
+        Ok(ListShardAccountsReply {
+            accounts,
+            more: false,
+        })
     }
 
     fn batches(&self) -> Batches {
@@ -144,14 +165,9 @@ impl Admin {
             _ => return Err(refuse::invalid("filter", "write \"open\", or nothing")),
         };
         let map = self.shared.read();
-        let mut moves: Vec<_> = map
-            .moves()
+        let moves = map
+            .moves_after(&message.after)
             .filter(|(_, record)| !only_open || record.is_open())
-            .filter(|(_, record)| record.address > message.after)
-            .collect();
-        moves.sort_by_key(|(account, record)| (&record.address, *account));
-        let moves = moves
-            .into_iter()
             .map(|(account, record)| show(account, record));
         let (moves, more) = page(moves, message.limit);
         let moves = moves.into_iter().collect::<Result<_, _>>()?;

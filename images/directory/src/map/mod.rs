@@ -21,8 +21,9 @@ mod shards;
 mod shared;
 mod table;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
+use std::ops::Bound;
 
 use hashbrown::DefaultHashBuilder;
 use prost::Message;
@@ -64,6 +65,8 @@ pub struct Map {
     /// Removed and purging accounts, by the address they had.
     former: BTreeMap<Box<str>, Vec<AccountId>>,
     moves: HashMap<AccountId, MoveRecord>,
+    /// The same, by the addresses that they are listed by.
+    moved: BTreeSet<(Box<str>, AccountId)>,
     /// Those whose move is open.
     moving: HashSet<AccountId>,
     /// Octets that open moves still bring, by their targets.
@@ -183,6 +186,11 @@ impl Map {
                 self.moving.remove(&account);
             }
         }
+        let place = |record: &MoveRecord| (record.address.as_str().into(), account);
+        if let Some(before) = self.moves.get(&account).map(place) {
+            self.moved.remove(&before);
+        }
+        self.moved.extend(record.as_ref().map(place));
         set(&mut self.moves, account, record);
     }
 
@@ -219,6 +227,13 @@ impl Map {
         self.moves
             .iter()
             .map(|(account, record)| (*account, record))
+    }
+
+    /// Likewise, those whose addresses come after this one, in their order.
+    pub fn moves_after(&self, address: &str) -> impl Iterator<Item = (AccountId, &MoveRecord)> {
+        let last = (address.into(), AccountId::from_bytes([u8::MAX; 16]));
+        let rest = self.moved.range((Bound::Excluded(last), Bound::Unbounded));
+        rest.filter_map(|(_, account)| Some((*account, self.moves.get(account)?)))
     }
 
     /// Every account's move that is open: cheap, however many there were.

@@ -312,3 +312,29 @@ fn what_open_moves_bring_is_counted_by_target() {
     assert_eq!(moves(1, MovePhase::Done, 100, 100), (0, 0));
     assert_eq!(moves(2, MovePhase::Aborted, 50, 0), (0, 0));
 }
+
+#[test]
+fn moves_are_in_the_order_of_their_addresses() {
+    let mut map = Map::default();
+    let set = |map: &mut Map, n: u32, address: &str| {
+        let record = MoveRecord {
+            address: address.to_owned(),
+            ..MoveRecord::default()
+        };
+        put(map, &Key::Move(id(n)), &record);
+    };
+    let after = |map: &Map, address: &str| -> Vec<AccountId> {
+        let moves = map.moves_after(address);
+        moves.map(|(account, _)| account).collect()
+    };
+    set(&mut map, 1, "c@example.org");
+    set(&mut map, 2, "a@example.org");
+    set(&mut map, 3, "b@example.org");
+    assert_eq!(after(&map, ""), [id(2), id(3), id(1)]);
+    assert_eq!(after(&map, "a@example.org"), [id(3), id(1)]);
+    // The next move of an account takes the place of the one before.
+    set(&mut map, 2, "d@example.org");
+    assert_eq!(after(&map, ""), [id(3), id(1), id(2)]);
+    delete(&mut map, &Key::Move(id(3)));
+    assert_eq!(after(&map, ""), [id(1), id(2)]);
+}

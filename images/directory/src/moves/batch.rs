@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use kit::rpc::ShardChannels;
 use kit::services::shard_client::ShardClient;
@@ -22,8 +23,8 @@ use wire::rpc::{
 use super::look::{LookError, read_account, read_move, read_shard};
 use super::request::{RequestError, abort_request};
 use super::room::room;
-use super::start::{StartError, start};
-use crate::map::{Map, Shared};
+use super::start::{StartError, Wanted, start};
+use crate::map::{Account, Map, Shared};
 use crate::store::{Error, Outcome, Revision, SharedStore, Txn};
 
 /// Most rows of one request.
@@ -31,6 +32,9 @@ const MAX_ROWS: usize = 256;
 
 /// Most accounts of one page.
 const MAX_PAGE: usize = 1000;
+
+/// Octets of the word that says what moves are part of.
+const MAX_PLAN: usize = 32;
 
 /// How often a row is decided anew when others change what it read.
 const ATTEMPTS: u32 = 8;
@@ -60,18 +64,30 @@ impl Batches {
         &self,
         request: RequestId,
         rows: &[MoveRow],
+        plan: &str,
     ) -> Result<Vec<MoveResult>, Status> {
+        if plan.len() > MAX_PLAN {
+            let text = format!("plan: write at most {MAX_PLAN} octets");
+            return Err(Status::invalid_argument(text));
+        }
         if rows.len() > MAX_ROWS {
             let text = format!("rows: write at most {MAX_ROWS}");
             return Err(Status::invalid_argument(text));
         }
         let rows: Vec<_> = rows.iter().map(read).collect::<Result<_, _>>()?;
-        let sizes = self.sizes(&rows).await;
+        let ids: Vec<AccountId> = rows.iter().map(|(id, _)| *id).collect();
+        let sizes = self.sizes(&ids).await;
         let mut results = Vec::with_capacity(rows.len());
         for (place, (account, target)) in (0..).zip(&rows) {
             let id = row_id(request, place);
-            let size = sizes.get(account).copied();
-            let outcome = self.start_one(id, *account, target, size).await?;
+            let wanted = Wanted {
+                id,
+                target,
+                plan,
+                bytes: sizes.get(account).copied(),
+                now_ms: kit::clock::unix_ms(),
+            };
+            let outcome = self.start_one(wanted, *account).await?;
             results.push(MoveResult {
                 outcome: outcome.into(),
                 move_id: match outcome {
@@ -83,15 +99,9 @@ impl Batches {
         Ok(results)
     }
 
-    async fn start_one(
-        &self,
-        id: MoveId,
-        account: AccountId,
-        target: &ShardName,
-        size: Option<u64>,
-    ) -> Result<Row, Status> {
+    async fn start_one(&self, wanted: Wanted<'_>, account: AccountId) -> Result<Row, Status> {
         for _ in 0..ATTEMPTS {
-            match self.plan(id, account, target, size).await? {
+            match self.plan(wanted, account).await? {
                 Err(outcome) => return Ok(outcome),
                 Ok(txn) => {
                     if let Some(revision) = self.commit(txn).await? {
@@ -107,16 +117,15 @@ impl Batches {
     /// The transaction that plans the move, or what is to be said instead.
     async fn plan(
         &self,
-        id: MoveId,
+        wanted: Wanted<'_>,
         account: AccountId,
-        target: &ShardName,
-        size: Option<u64>,
     ) -> Result<Result<Txn, Row>, Status> {
         let store = &*self.store;
+        let (target, size) = (wanted.target, wanted.bytes);
         let earlier = read_move(store, account).await.map_err(looked)?;
         if earlier
             .as_ref()
-            .is_some_and(|earlier| earlier.facts.id == id)
+            .is_some_and(|earlier| earlier.facts.id == wanted.id)
         {
             return Ok(Err(Row::Planned));
         }
@@ -128,9 +137,7 @@ impl Batches {
             return Ok(Err(Row::NoTarget));
         }
         let witness = shard.state_witness();
-        let now_ms = kit::clock::unix_ms();
-        let planned = start(id, &found, earlier.as_ref(), target, witness, size, now_ms);
-        let txn = match planned {
+        let txn = match start(wanted, &found, earlier.as_ref(), witness) {
             Ok((_, txn)) => txn,
             Err(StartError::SameShard { .. }) => return Ok(Err(Row::There)),
             Err(StartError::AlreadyMoving { .. }) => return Ok(Err(Row::Moving)),
@@ -146,13 +153,20 @@ impl Batches {
         })
     }
 
-    /// Aborts the open moves from and to a shard, or those that are only planned: how many.
-    pub async fn abort(&self, shard: &ShardName, only_planned: bool) -> Result<u64, Status> {
+    /// Aborts the open moves from and to a shard, or those of them that are only planned, or part of
+    /// one plan: how many.
+    pub async fn abort(
+        &self,
+        shard: &ShardName,
+        only_planned: bool,
+        plan: Option<&str>,
+    ) -> Result<u64, Status> {
         let accounts: Vec<_> = {
             let map = self.shared.read();
             let name = shard.as_str();
             let open = map.open_moves();
             let named = open.filter(|(_, open)| open.source == name || open.target == name);
+            let named = named.filter(|(_, open)| plan.is_none_or(|plan| open.plan == plan));
             named.map(|(account, _)| account).collect()
         };
         let mut aborted = 0;
@@ -183,12 +197,42 @@ impl Batches {
         Err(busy())
     }
 
-    /// Octets of the accounts that are to move, as far as their shards say so soon.
-    async fn sizes(&self, rows: &[(AccountId, ShardName)]) -> HashMap<AccountId, u64> {
+    /// Those of these accounts that are on a shard, with their sizes as far as it says so soon.
+    pub async fn sized(
+        &self,
+        shard: &ShardName,
+        ids: &[Bytes],
+    ) -> Result<Vec<ShardAccount>, Status> {
+        if ids.len() > MAX_PAGE {
+            let text = format!("accounts: write at most {MAX_PAGE}");
+            return Err(Status::invalid_argument(text));
+        }
+        let ids: Result<Vec<AccountId>, _> =
+            ids.iter().map(|id| AccountId::from_slice(id)).collect();
+        let ids = ids.map_err(|error| invalid("accounts", error))?;
+        let there: Vec<(AccountId, ShardAccount)> = {
+            let map = self.shared.read();
+            let accounts = ids.iter().filter_map(|id| map.account(*id));
+            let there = accounts.filter(|account| account.shard().name() == shard);
+            there
+                .map(|account| (account.id(), shown(account)))
+                .collect()
+        };
+        let ids: Vec<AccountId> = there.iter().map(|(id, _)| *id).collect();
+        let sizes = self.sizes(&ids).await;
+        let sized = there.into_iter().map(|(id, account)| ShardAccount {
+            bytes: sizes.get(&id).copied(),
+            ..account
+        });
+        Ok(sized.collect())
+    }
+
+    /// Octets of accounts, as far as their shards say so soon.
+    async fn sizes(&self, ids: &[AccountId]) -> HashMap<AccountId, u64> {
         let mut asked: HashMap<ShardName, (String, Vec<AccountId>)> = HashMap::new();
         {
             let map = self.shared.read();
-            for account in rows.iter().filter_map(|(id, _)| map.account(*id)) {
+            for account in ids.iter().filter_map(|id| map.account(*id)) {
                 let Some(record) = account.shard().record() else {
                     continue;
                 };
@@ -271,17 +315,21 @@ pub fn shard_accounts(
     }
     ids.sort_unstable();
     let accounts = ids.into_iter().filter_map(|id| map.account(id));
-    let accounts = accounts.map(|account| ShardAccount {
+    Ok(ListShardAccountsReply {
+        accounts: accounts.map(shown).collect(),
+        more,
+    })
+}
+
+fn shown(account: Account<'_>) -> ShardAccount {
+    ShardAccount {
         account: account.id().to_field(),
         address: account.address(),
         state: account.state().into(),
         epoch: account.epoch().0,
         move_id: account.move_id().map(MoveId::to_field).unwrap_or_default(),
-    });
-    Ok(ListShardAccountsReply {
-        accounts: accounts.collect(),
-        more,
-    })
+        bytes: None,
+    }
 }
 
 /// The id of the move that a row plans.

@@ -55,6 +55,8 @@ pub struct MoveFacts {
     pub broken_off: u32,
     /// What it waits for, or why it was aborted.
     pub reason: String,
+    /// What it is part of, in the words of whoever asked for it; empty: of nothing.
+    pub plan: String,
     /// Milliseconds since 1970.
     pub started_at_ms: i64,
     /// When the phase was entered, in milliseconds since 1970.
@@ -129,6 +131,7 @@ impl MoveFacts {
             copied_at_ms: record.copied_at_ms,
             broken_off: record.broken_off,
             reason: record.reason.clone(),
+            plan: record.plan.clone(),
             started_at_ms: record.started_at_ms,
             changed_at_ms: record.changed_at_ms,
         })
@@ -162,6 +165,7 @@ impl MoveFacts {
             copied_at_ms: self.copied_at_ms,
             broken_off: self.broken_off,
             reason: self.reason.clone(),
+            plan: self.plan.clone(),
             started_at_ms: self.started_at_ms,
             changed_at_ms: self.changed_at_ms,
         }
@@ -249,6 +253,7 @@ pub(crate) mod tests {
             copied_at_ms: 0,
             broken_off: 0,
             reason: String::new(),
+            plan: "a plan".to_owned(),
             started_at_ms: 1_000,
             changed_at_ms: 2_000,
         }

@@ -5,7 +5,7 @@ use wire::rpc::{Move, MovePhase, ShardState};
 
 use super::facts::MoveFacts;
 use super::look::{LookError, read_account, read_move, read_shard};
-use super::start::{StartError, start};
+use super::start::{StartError, Wanted, start};
 use super::transition::{abort, abort_within, aborted, rewrite_within};
 use crate::store::{Store, Txn};
 
@@ -60,15 +60,14 @@ pub async fn start_request(
         state => return Err(not_active(target, state)),
     }
     let witness = shard.state_witness();
-    Ok(start(
+    let wanted = Wanted {
         id,
-        &found,
-        earlier.as_ref(),
         target,
-        witness,
-        None,
+        plan: "",
+        bytes: None,
         now_ms,
-    )?)
+    };
+    Ok(start(wanted, &found, earlier.as_ref(), witness)?)
 }
 
 fn not_active(shard: &ShardName, state: ShardState) -> RequestError {
@@ -166,5 +165,6 @@ pub fn describe(facts: &MoveFacts) -> Move {
         total_bytes: facts.progress.total_bytes,
         started_at_ms: facts.started_at_ms,
         changed_at_ms: facts.changed_at_ms,
+        plan: facts.plan.clone(),
     }
 }

@@ -43,17 +43,27 @@ pub enum StartError {
     },
 }
 
+/// A move that is to be planned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) id: MoveId,
+    pub(crate) target: &'a ShardName,
+    /// What it is part of; empty: of nothing.
+    pub(crate) plan: &'a str,
+    /// Octets of the account, if known.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) now_ms: i64,
+}
+
 /// Plans a move. `earlier` is the account's last move, `target_state` the key of the target's state
-/// as it was read (the caller has seen that it is Active), `bytes` the account's octets, if known.
+/// as it was read; the caller has seen that it is Active.
 pub(crate) fn start(
-    id: MoveId,
+    wanted: Wanted<'_>,
     account: &AccountAt,
     earlier: Option<&MoveAt>,
-    target: &ShardName,
     target_state: Witness,
-    bytes: Option<u64>,
-    now_ms: i64,
 ) -> Result<(MoveFacts, Txn), StartError> {
+    let target = wanted.target;
     let address = || account.record.address.clone();
     if let Some(open) = earlier.filter(|earlier| earlier.facts.is_open()) {
         let target = open.facts.target.to_string();
@@ -75,13 +85,13 @@ pub(crate) fn start(
             shard: target.to_string(),
         });
     }
-    let facts = planned(id, account, target, now_ms).map_err(|source| StartError::Record {
+    let facts = planned(wanted, account).map_err(|source| StartError::Record {
         address: address(),
         source,
     })?;
-    let facts = facts.sized(bytes);
+    let facts = facts.sized(wanted.bytes);
     let moving = AccountRecord {
-        move_id: id.to_field(),
+        move_id: wanted.id.to_field(),
         ..account.record.clone()
     };
     let expected = earlier.map_or(Expect::Absent, |earlier| Expect::At(earlier.revision));
@@ -94,18 +104,13 @@ pub(crate) fn start(
     ))
 }
 
-fn planned(
-    id: MoveId,
-    account: &AccountAt,
-    target: &ShardName,
-    now_ms: i64,
-) -> Result<MoveFacts, IdError> {
+fn planned(wanted: Wanted<'_>, account: &AccountAt) -> Result<MoveFacts, IdError> {
     Ok(MoveFacts {
-        id,
+        id: wanted.id,
         account: account.id,
         address: account.record.address.clone(),
         source: account.record.shard.parse()?,
-        target: target.clone(),
+        target: wanted.target.clone(),
         epoch: Epoch(account.record.epoch),
         phase: MovePhase::Planned,
         fence: None,
@@ -114,8 +119,9 @@ fn planned(
         copied_at_ms: 0,
         broken_off: 0,
         reason: String::new(),
-        started_at_ms: now_ms,
-        changed_at_ms: now_ms,
+        plan: wanted.plan.to_owned(),
+        started_at_ms: wanted.now_ms,
+        changed_at_ms: wanted.now_ms,
     })
 }
 
@@ -129,22 +135,24 @@ mod tests {
     fn plan(account: &AccountAt, earlier: Option<&MoveAt>) -> Result<(MoveFacts, Txn), StartError> {
         let target: ShardName = "shard-2".parse().unwrap();
         let witness = (Key::ShardState(target.clone()), Revision(10));
-        start(
-            MoveId::from_bytes([1; 16]),
-            account,
-            earlier,
-            &target,
-            witness,
-            Some(700),
-            1_000,
-        )
+        let wanted = Wanted {
+            id: MoveId::from_bytes([1; 16]),
+            target: &target,
+            plan: "a plan",
+            bytes: Some(700),
+            now_ms: 1_000,
+        };
+        start(wanted, account, earlier, witness)
     }
 
     #[test]
     fn a_plan_names_all_it_was_decided_by() {
         let (facts, txn) = plan(&account(), None).unwrap();
         assert_eq!(facts.phase, MovePhase::Planned);
-        assert_eq!(facts.progress.total_bytes, 700);
+        assert_eq!(
+            (facts.progress.total_bytes, facts.plan.as_str()),
+            (700, "a plan")
+        );
         assert!(expects(&txn, "moves/", Expect::Absent));
         assert!(expects(&txn, "accounts/", Expect::At(Revision(20))));
         assert!(expects(

@@ -64,6 +64,6 @@ impl operator_server::Operator for Operator {
         &self,
         _request: Request<rpc::StatusRequest>,
     ) -> Result<Response<rpc::ReplicaStatus>, Status> {
-        Ok(Response::new(self.replica()))
+        Ok(Response::new(self.replica().await))
     }
 }

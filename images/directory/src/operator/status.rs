@@ -1,14 +1,21 @@
 //! How this replica is, from what it knows itself.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use wire::answer::NotMe;
 use wire::rpc::{ReplicaState, ReplicaStatus, StoreAlarm};
 
 use super::Operator;
 use crate::claim::Claimed;
-use crate::store::Error;
+use crate::store::{Alarm, Error};
+
+/// The store may take this long to tell of its alarms; then it counts as away.
+const TELLS_ALARMS: Duration = Duration::from_secs(1);
 
 impl Operator {
-    pub(super) fn replica(&self) -> ReplicaStatus {
+    pub(super) async fn replica(&self) -> ReplicaStatus {
+        let alarms = self.alarms().await;
         let map = self.admin.shared.read();
         let revision = self.admin.shared.revision();
         let mover = map.mover().map(|mover| mover.instance.clone());
@@ -27,8 +34,22 @@ impl Operator {
                 .as_ref()
                 .map_or_else(String::new, |file| file.bundle().fingerprint()),
             contact_age_ms: age,
-            alarm: self.admin.writes.fault().map(|fault| alarm(&fault).into()),
+            alarms,
         }
+    }
+
+    async fn alarms(&self) -> Vec<i32> {
+        let told = timeout(TELLS_ALARMS, self.admin.store.alarms()).await;
+        let raised = match told {
+            Ok(Ok(raised)) => raised.into_iter().map(raised_by_itself).collect(),
+            Ok(Err(error)) => vec![of_fault(&error)],
+            Err(_) => vec![StoreAlarm::Away],
+        };
+        let fault = self.admin.writes.fault().map(|fault| of_fault(&fault));
+        let mut alarms: Vec<i32> = raised.into_iter().chain(fault).map(Into::into).collect();
+        alarms.sort_unstable();
+        alarms.dedup();
+        alarms
     }
 }
 
@@ -44,8 +65,15 @@ fn state(claimed: Claimed, may_speak: Result<(), NotMe>) -> ReplicaState {
     }
 }
 
-/// What a program is told of a write that was not taken.
-fn alarm(fault: &Error) -> StoreAlarm {
+fn raised_by_itself(alarm: Alarm) -> StoreAlarm {
+    match alarm {
+        Alarm::Full => StoreAlarm::Full,
+        Alarm::Corrupt => StoreAlarm::Corrupt,
+    }
+}
+
+/// What a program is told of a call that the store did not answer.
+fn of_fault(fault: &Error) -> StoreAlarm {
     match fault {
         Error::Full(_) => StoreAlarm::Full,
         Error::Unknown(_) | Error::Unavailable(_) | Error::LeaseGone | Error::Compacted(_) => {

@@ -9,7 +9,8 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::watch;
 
 use super::{
-    Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore, Store, Txn,
+    Alarm, Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore,
+    Store, Txn,
 };
 
 /// How much of the store comes through.
@@ -123,5 +124,9 @@ impl Store for Lagging {
 
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()> {
         async move { self.reach()?.revoke(lease).await }.boxed()
+    }
+
+    fn alarms(&self) -> Answer<'_, Vec<Alarm>> {
+        async { self.reach()?.alarms().await }.boxed()
     }
 }

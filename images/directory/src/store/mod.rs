@@ -78,6 +78,15 @@ pub struct Change {
     pub value: Option<Bytes>,
 }
 
+/// What a store says of itself that a person must mend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// It is at its quota, and takes no writes.
+    Full,
+    /// Its members do not hold the same.
+    Corrupt,
+}
+
 /// A store with revisions, transactions, watches and leases.
 ///
 /// Reads and writes are linearizable: what one call has answered, every later call sees.
@@ -112,4 +121,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a lease now: its keys are deleted. One that is gone is no error.
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()>;
+
+    /// What the store itself has raised an alarm about, each once.
+    fn alarms(&self) -> Answer<'_, Vec<Alarm>>;
 }

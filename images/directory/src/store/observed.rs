@@ -12,7 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use super::{
-    Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore, Store, Txn,
+    Alarm, Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore,
+    Store, Txn,
 };
 
 /// How a store's writes end. Cheap to clone.
@@ -126,6 +127,10 @@ impl Store for Observed {
 
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()> {
         self.inner.revoke(lease)
+    }
+
+    fn alarms(&self) -> Answer<'_, Vec<Alarm>> {
+        self.inner.alarms()
     }
 }
 

@@ -58,6 +58,7 @@ async fn planned_to(nearly_full: bool) -> Outcome {
     let request = StartMovesRequest {
         request_id: id(),
         rows: vec![row],
+        plan: String::new(),
     };
     let reply = world.admin().start_moves(request).await.unwrap();
     let outcome = reply.into_inner().results[0].outcome();

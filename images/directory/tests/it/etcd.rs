@@ -187,16 +187,27 @@ impl Server {
         panic!("etcd does not answer at {}", self.endpoint());
     }
 
-    /// Forgets everything before `revision` (by etcd's JSON gateway).
+    /// Forgets everything before `revision`.
     pub(crate) fn compact(&self, revision: u64) {
         let body = format!("{{\"revision\": \"{revision}\", \"physical\": true}}");
+        self.post("/v3/kv/compaction", &body);
+    }
+
+    /// Does to the alarm of a full database what `action` says: ACTIVATE or DEACTIVATE.
+    pub(crate) fn alarm_of_space(&self, action: &str) {
+        let body = format!("{{\"action\": \"{action}\", \"alarm\": \"NOSPACE\"}}");
+        self.post("/v3/maintenance/alarm", &body);
+    }
+
+    /// By etcd's JSON gateway.
+    fn post(&self, path: &str, body: &str) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
         write!(
             stream,
-            "POST /v3/kv/compaction HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         )

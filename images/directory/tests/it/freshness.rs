@@ -8,8 +8,8 @@ use buzonera_directory::map::{Shared, follow};
 use buzonera_directory::store::embedded::{Embedded, Options};
 use buzonera_directory::store::lagging::Lagging;
 use buzonera_directory::store::{
-    Answer, Changes, Entry, Error, Freshness, Key, LeaseId, Load, Outcome, Revision, SharedStore,
-    Store, Txn, Unsure,
+    Alarm, Answer, Changes, Entry, Error, Freshness, Key, LeaseId, Load, Outcome, Revision,
+    SharedStore, Store, Txn, Unsure,
 };
 use futures::future::{FutureExt, join_all};
 use futures::stream::BoxStream;
@@ -160,5 +160,9 @@ impl Store for Counting {
 
     fn revoke(&self, _lease: LeaseId) -> Answer<'_, ()> {
         unreachable!("no leases")
+    }
+
+    fn alarms(&self) -> Answer<'_, Vec<Alarm>> {
+        unreachable!("no alarms")
     }
 }

@@ -13,9 +13,10 @@ use wire::ids::ClusterId;
 use wire::rpc::refusal::Why;
 use wire::rpc::{
     AddShardRequest, AllocateShardRequest, ListRequest, ListShardsReply, OrdinalUsed,
-    OtherGeneration, SetShardRequest, ShardInfo, ShardState,
+    OtherGeneration, SetShardRequest, ShardInfo, ShardState, StatusRequest, StoreAlarm,
 };
 
+use crate::etcd::Server;
 use crate::store_suite::committed;
 use crate::world::{World, config, id, until};
 
@@ -177,4 +178,32 @@ async fn a_list_that_may_be_old_comes_soon_and_says_so() {
         (!list(&world).await.stale).then_some(())
     })
     .await;
+}
+
+/// Also before anything was written in vain.
+#[tokio::test]
+async fn what_the_store_raises_an_alarm_about_is_told() {
+    let server = Server::start();
+    let store: SharedStore = Arc::new(server.store("/buzonera/alarms/").await);
+    let lagging = Arc::new(Lagging::new(store));
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::create(&folder.path().join("ca"), ClusterId::random()).unwrap();
+    let settings = config(&authority, folder.path());
+    let through = Arc::clone(&lagging) as SharedStore;
+    let world = World::over_unasked(folder, authority, settings, through);
+    let told = async |expected: &[StoreAlarm]| {
+        until(&format!("{expected:?}"), || async {
+            let status = world.operator().status(StatusRequest {}).await.ok()?;
+            let told: Vec<_> = status.into_inner().alarms().collect();
+            (told == expected).then_some(())
+        })
+        .await;
+    };
+    told(&[]).await;
+    server.alarm_of_space("ACTIVATE");
+    told(&[StoreAlarm::Full]).await;
+    server.alarm_of_space("DEACTIVATE");
+    told(&[]).await;
+    lagging.cut_off();
+    told(&[StoreAlarm::Away]).await;
 }

@@ -27,9 +27,10 @@ pub(super) async fn grant(endpoints: &Endpoints, ttl: Duration) -> Result<LeaseI
     Ok(LeaseId(reply.id))
 }
 
-/// A stream of one request and one answer, then a linearizable read that proves it: a leader that
-/// is cut off prolongs leases too, until it notices. When the read is of the same term, whoever
-/// prolonged the lease led afterwards.
+/// A stream of one request and one answer, and beside it a linearizable read that proves it: a leader
+/// that is cut off prolongs leases too, until it notices. When the read is of the same term, that
+/// leader led after this began; and whoever leads later starts each lease anew. (Not one after the
+/// other: where a disk is slow, each waits for all that is written.)
 pub(super) async fn keep_alive(
     endpoints: &Endpoints,
     prefix: &Prefix,
@@ -46,14 +47,16 @@ pub(super) async fn keep_alive(
         let ended = || Status::unavailable("etcd ended the stream");
         reply.map(Response::new).ok_or_else(ended)
     };
-    let reply = endpoints
-        .read(endpoints.options().attempt_timeout, call)
-        .await?;
+    let (reply, head) = tokio::join!(
+        endpoints.read(endpoints.options().attempt_timeout, call),
+        load::head(endpoints, prefix)
+    );
+    let reply = reply?;
     let ttl = match u64::try_from(reply.ttl) {
         Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
         _ => return Err(Error::LeaseGone),
     };
-    let head = load::head(endpoints, prefix).await?;
+    let head = head?;
     match reply.header.is_some_and(|kept| kept.raft_term == head.term) {
         true => Ok(ttl),
         false => Err(Error::Unavailable(

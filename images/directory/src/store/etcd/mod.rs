@@ -1,5 +1,6 @@
 //! The store on an etcd 3.6, which every directory replica follows by watch.
 
+mod alarms;
 mod convert;
 mod endpoints;
 mod lease;
@@ -23,7 +24,9 @@ use self::proto::TxnResponse;
 use self::proto::kv_client::KvClient;
 use self::proto::response_op::Response;
 use self::watch::Watcher;
-use super::{Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, Store, Txn};
+use super::{
+    Alarm, Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, Store, Txn,
+};
 
 /// The longest reply that is read: a page of a load with values much longer than ours are.
 const MAX_MESSAGE: usize = 256 * 1024 * 1024;
@@ -150,5 +153,9 @@ impl Store for Etcd {
 
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()> {
         lease::revoke(&self.endpoints, lease).boxed()
+    }
+
+    fn alarms(&self) -> Answer<'_, Vec<Alarm>> {
+        alarms::alarms(&self.endpoints).boxed()
     }
 }

@@ -1,6 +1,7 @@
 //! A drain ends: whatever is on a shard moves away, many at a time, and then it retires.
 
 use bytes::Bytes;
+use tonic::Code;
 use wire::ids::AccountId;
 use wire::rpc::move_result::Outcome;
 use wire::rpc::{
@@ -26,6 +27,7 @@ async fn on(stage: &Stage, shard: &str, states: &[AccountState]) -> Vec<ShardAcc
                 .map(|last| last.account.clone())
                 .unwrap_or_default(),
             limit: 2,
+            accounts: Vec::new(),
         };
         let mut admin = stage.world.admin();
         let page = admin
@@ -48,6 +50,7 @@ fn batch(accounts: &[ShardAccount], target: &str) -> StartMovesRequest {
     StartMovesRequest {
         request_id: id(),
         rows: accounts.iter().map(|it| row(&it.account)).collect(),
+        plan: "even".to_owned(),
     }
 }
 
@@ -106,6 +109,102 @@ async fn removed_accounts_move_too_and_come_back_whole() {
     stage.stop().await;
 }
 
+fn abort(shard: &str) -> AbortMovesRequest {
+    AbortMovesRequest {
+        request_id: id(),
+        shard: shard.to_owned(),
+        only_planned: true,
+        plan: None,
+    }
+}
+
+async fn aborted(stage: &Stage, request: AbortMovesRequest) -> u64 {
+    let aborted = stage.world.admin().abort_moves(request).await;
+    aborted.unwrap().into_inner().aborted
+}
+
+#[tokio::test]
+async fn an_abort_that_comes_again_leaves_moves_that_were_asked_for_since() {
+    let stage = Stage::start().await;
+    let _subject = stage.account("ana").await;
+    let here = on(&stage, SOURCE, &[]).await;
+    assert_eq!(
+        started(&stage, batch(&here, TARGET)).await,
+        [Outcome::Planned]
+    );
+    let request = abort(SOURCE);
+    assert_eq!(aborted(&stage, request.clone()).await, 1);
+    assert_eq!(
+        started(&stage, batch(&here, TARGET)).await,
+        [Outcome::Planned]
+    );
+    assert_eq!(aborted(&stage, request.clone()).await, 1);
+    assert!(!on(&stage, SOURCE, &[]).await[0].move_id.is_empty());
+    assert_eq!(aborted(&stage, abort(SOURCE)).await, 1);
+    let other = AbortMovesRequest {
+        only_planned: false,
+        ..request
+    };
+    let refused = stage.world.admin().abort_moves(other).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn only_what_is_part_of_a_plan_is_aborted() {
+    let stage = Stage::start().await;
+    let _subject = stage.account("ana").await;
+    let here = on(&stage, SOURCE, &[]).await;
+    assert_eq!(
+        started(&stage, batch(&here, TARGET)).await,
+        [Outcome::Planned]
+    );
+    let of = |plan: &str| AbortMovesRequest {
+        plan: Some(plan.to_owned()),
+        ..abort(SOURCE)
+    };
+    assert_eq!(aborted(&stage, of("another")).await, 0);
+    assert_eq!(aborted(&stage, of("")).await, 0);
+    assert!(!on(&stage, SOURCE, &[]).await[0].move_id.is_empty());
+    assert_eq!(aborted(&stage, of("even")).await, 1);
+    assert!(on(&stage, SOURCE, &[]).await[0].move_id.is_empty());
+    let long = StartMovesRequest {
+        plan: "x".repeat(33),
+        ..batch(&here, TARGET)
+    };
+    let refused = stage.world.admin().start_moves(long).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn some_accounts_are_told_with_their_sizes() {
+    let stage = Stage::start().await;
+    let subject = stage.account("ana").await;
+    subject.mail().await;
+    let here = on(&stage, SOURCE, &[]).await;
+    assert_eq!(here[0].bytes, None);
+    let ask = |shard: &str, accounts: Vec<Bytes>| ListShardAccountsRequest {
+        shard: shard.to_owned(),
+        accounts,
+        ..ListShardAccountsRequest::default()
+    };
+    let both = vec![here[0].account.clone(), AccountId::random().to_field()];
+    let told = |request| {
+        let mut admin = stage.world.admin();
+        async move { admin.list_shard_accounts(request).await }
+    };
+    let found = told(ask(SOURCE, both.clone())).await.unwrap().into_inner();
+    assert_eq!(found.accounts.len(), 1);
+    assert!(found.accounts[0].bytes > Some(0), "{found:?}");
+    let found = told(ask(TARGET, both)).await.unwrap().into_inner();
+    assert!(found.accounts.is_empty());
+    let many = vec![here[0].account.clone(); 1001];
+    let refused = told(ask(SOURCE, many)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn each_row_has_its_own_answer() {
     let stage = Stage::start().await;
@@ -129,12 +228,8 @@ async fn each_row_has_its_own_answer() {
     let listed = on(&stage, SOURCE, &[]).await;
     assert!(!listed[0].move_id.is_empty());
     for (shard, expected) in [("shard-9", 0), (TARGET, 1), (TARGET, 0)] {
-        let request = AbortMovesRequest {
-            shard: shard.to_owned(),
-            only_planned: true,
-        };
-        let aborted = stage.world.admin().abort_moves(request).await.unwrap();
-        assert_eq!(aborted.into_inner().aborted, expected, "{shard}");
+        let aborted = aborted(&stage, abort(shard)).await;
+        assert_eq!(aborted, expected, "{shard}");
     }
     let again = subject.start(TARGET).await;
     let _driver = stage.drive().await;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use buzonera_directory::model::records::MoveRecord;
 use buzonera_directory::moves::{Replica, World};
 use buzonera_directory::store::{
-    Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore, Store, Txn,
+    Alarm, Answer, Changes, Entry, Error, Key, LeaseId, Load, Outcome, Revision, SharedStore,
+    Store, Txn,
 };
 use kit::rpc::{BadEndpoint, Channel};
 use prost::Message as _;
@@ -81,6 +82,10 @@ impl Store for GatedStore {
 
     fn revoke(&self, lease: LeaseId) -> Answer<'_, ()> {
         self.inner.revoke(lease)
+    }
+
+    fn alarms(&self) -> Answer<'_, Vec<Alarm>> {
+        self.inner.alarms()
     }
 }
 

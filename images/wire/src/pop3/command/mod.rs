@@ -10,6 +10,7 @@ use crate::secret::Secret;
 mod arguments;
 mod verb;
 
+pub(super) use verb::Told;
 pub use verb::Verb;
 
 use arguments::{given, text, with_arguments};

@@ -26,6 +26,16 @@ pub enum Verb {
     User,
 }
 
+/// What CAPA says of a command.
+pub(in crate::pop3) enum Told {
+    /// This, in every state.
+    Always(&'static str),
+    /// Something, while nobody has logged in, by whoever lets people in.
+    AtLogin,
+    /// Nothing: every server has it.
+    Never,
+}
+
 impl Verb {
     /// Every verb, in order of the alphabet.
     pub const ALL: &'static [Self] = Self::VARIANTS;
@@ -33,6 +43,24 @@ impl Verb {
     /// The keyword.
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// What CAPA says of the command (RFC 2449 section 6).
+    pub(in crate::pop3) fn told(self) -> Told {
+        match self {
+            Self::Top => Told::Always("TOP"),
+            Self::Uidl => Told::Always("UIDL"),
+            Self::Auth | Self::Stls | Self::User => Told::AtLogin,
+            Self::Capa
+            | Self::Dele
+            | Self::List
+            | Self::Noop
+            | Self::Pass
+            | Self::Quit
+            | Self::Retr
+            | Self::Rset
+            | Self::Stat => Told::Never,
+        }
     }
 
     /// How the command is written, for the sentence that refuses another form.
