@@ -104,6 +104,15 @@ where
     }
 }
 
+/// A tier's own settings, as [`main_from`] reads them: for whoever writes such a command line and
+/// wants to know whether it is understood.
+pub fn read<C: Settings>(
+    program: &Program,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<C, ConfigError> {
+    load(program, args).map(|(_, config)| config)
+}
+
 fn load<C: Settings>(
     program: &Program,
     args: impl IntoIterator<Item = OsString>,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use kit::frame::{self, Frame};
 use kit::lifecycle::Shutdown;
 use kit::rpc::{ChannelOptions, DirectoryClient, ShardChannels};
-use kit::tls::{Credentials, PublicTls};
+use kit::tls::{ClientCa, PublicTls};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use wire::smtp::ForwardPath;
 
 use crate::accept::LATEST;
@@ -26,7 +27,8 @@ pub(crate) struct Server {
     pub(crate) policy: Arc<Policy>,
     pub(crate) timeouts: Arc<Timeouts>,
     pub(crate) public_tls: Option<PublicTls>,
-    pub(crate) lmtp_tls: Option<Credentials>,
+    /// How LMTP is encrypted, if it is.
+    pub(crate) lmtp_tls: Option<LmtpTls>,
     pub(crate) directory: DirectoryClient,
     pub(crate) recipients: Arc<Recipients>,
     pub(crate) courier: Courier,
@@ -46,6 +48,10 @@ impl Server {
     pub(crate) async fn open(config: &Config, frame: &Frame) -> Result<Self, Error> {
         let folder = config.tls.as_deref();
         let public_tls = folder.map(|folder| frame.public_tls(folder)).transpose()?;
+        let clients = config.lmtp_client_ca.as_deref();
+        let clients = clients.map(|file| frame.client_ca("lmtp_client_ca", file));
+        let lmtp_tls = public_tls.clone().zip(clients);
+        let lmtp_tls = lmtp_tls.map(|(public, clients)| LmtpTls { public, clients });
         let credentials = &frame.credentials;
         let directory = frame.directory(config.replicas().map_err(frame::Error::from)?)?;
         let recipients = Recipients::new(directory.clone(), config.limits.remembered);
@@ -60,7 +66,7 @@ impl Server {
             policy: Arc::new(policy(config)),
             timeouts: Arc::new(config.timeouts.clone()),
             public_tls,
-            lmtp_tls: config.lmtp_client_certificates.then(|| credentials.clone()),
+            lmtp_tls,
             directory,
             courier: Courier::new(recipients.clone(), channels, options),
             recipients,
@@ -90,6 +96,18 @@ impl Server {
             });
         }
         answers
+    }
+}
+
+/// What LMTP's clients from other machines are shown, and whose certificates they show.
+pub(crate) struct LmtpTls {
+    public: PublicTls,
+    clients: ClientCa,
+}
+
+impl LmtpTls {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.public.server_config_for(&self.clients))
     }
 }
 

@@ -33,7 +33,7 @@ pub enum Error {
     #[error(transparent)]
     Frame(#[from] frame::Error),
     /// LMTP would be open to anyone.
-    #[error("LMTP on {0} is not on loopback: set lmtp-client-certificates")]
+    #[error("LMTP on {0} is not on loopback: set lmtp-client-ca and tls")]
     ExposedLmtp(ListenAt),
     /// The volume.
     #[error("the folder {path}: {source}")]

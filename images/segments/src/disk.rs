@@ -28,7 +28,7 @@ pub trait Disk: Send + Sync + 'static {
 /// Octets of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
-    /// All of it.
+    /// What there is to write in: used or free. What a file system keeps for root is no part of it.
     pub size: u64,
     /// What may still be written.
     pub free: u64,
@@ -40,7 +40,7 @@ impl Space {
         let stat = rustix::fs::statvfs(folder)?;
         let octets = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Self {
-            size: octets(stat.f_blocks),
+            size: octets((stat.f_blocks - stat.f_bfree).saturating_add(stat.f_bavail)),
             free: octets(stat.f_bavail),
         })
     }

@@ -19,6 +19,7 @@ pub struct MoveView {
     epoch: u64,
     phase: &'static str,
     reason: Option<String>,
+    plan: Option<String>,
     messages: u64,
     bytes: u64,
     total_messages: u64,
@@ -44,6 +45,7 @@ impl From<rpc::Move> for MoveView {
             epoch: shown.epoch,
             phase: phase_name(at),
             reason: Some(shown.reason).filter(|reason| !reason.is_empty()),
+            plan: Some(shown.plan).filter(|plan| !plan.is_empty()),
             messages: shown.messages,
             bytes: shown.bytes,
             total_messages: shown.total_messages,
@@ -69,11 +71,6 @@ fn phase_name(phase: MovePhase) -> &'static str {
 }
 
 impl MoveView {
-    /// What the next page of a list starts after: the move's id.
-    pub fn page_name(&self) -> String {
-        self.id.clone().unwrap_or_default()
-    }
-
     /// One line: the phase, what is copied, and what it waits for.
     pub fn progress(&self) -> String {
         let copied = match self.total_messages {

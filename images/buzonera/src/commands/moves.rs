@@ -84,7 +84,7 @@ async fn run_list(open: bool, session: &mut Session) -> Result<(), Failure> {
 
 /// Every move that `ListMoves` has under this filter.
 pub async fn all(admin: &Admin, filter: &str) -> Result<Vec<rpc::Move>, Failure> {
-    let name = |shown: &rpc::Move| MoveView::from(shown.clone()).page_name();
+    let name = |shown: &rpc::Move| shown.address.clone();
     let moves = pages::all(filter, name, |request| async {
         let reply = ask!(admin.list_moves(request))?;
         Ok(Page {

@@ -156,22 +156,40 @@ impl Authority {
     /// Writes an identity folder (`ca.pem`, `cert.pem`, `key.pem` with mode 0600) with a fresh key.
     /// An earlier set there is replaced, file by file; a running process takes it over.
     pub fn issue(&self, identity: &Identity, dir: &Path) -> Result<(), AuthorityError> {
-        let pair = self.issue_pem(identity, LEAF_LIFETIME, SystemTime::now())?;
+        self.issue_for(identity, dir, LEAF_LIFETIME, SystemTime::now())
+    }
+
+    /// Likewise, valid for `lifetime` from `now` on.
+    pub fn issue_for(
+        &self,
+        identity: &Identity,
+        dir: &Path,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<(), AuthorityError> {
+        let pair = self.issue_pem(identity, lifetime, now)?;
         self.write(&pair, dir)
     }
 
-    /// Writes a public certificate for host names and IP addresses, in the same three files. It
-    /// names nobody inside the cluster and is of no use as an identity.
-    pub fn issue_public(&self, hosts: &[&str], dir: &Path) -> Result<(), AuthorityError> {
+    /// A public certificate for host names and IP addresses, with a fresh key. It names nobody
+    /// inside the cluster and is of no use as an identity.
+    pub fn issue_public_pem(
+        &self,
+        hosts: &[&str],
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<Pair, AuthorityError> {
         let names = public_names(hosts)?;
         let Some(first) = hosts.first() else {
             return Err(AuthorityError::BadHost(String::new()));
         };
-        let validity = Validity {
-            lifetime: LEAF_LIFETIME,
-            now: SystemTime::now(),
-        };
-        let pair = self.signer.sign(params::public(first, names, validity))?;
+        let validity = Validity { lifetime, now };
+        self.signer.sign(params::public(first, names, validity))
+    }
+
+    /// Writes one, in the same three files as an identity.
+    pub fn issue_public(&self, hosts: &[&str], dir: &Path) -> Result<(), AuthorityError> {
+        let pair = self.issue_public_pem(hosts, LEAF_LIFETIME, SystemTime::now())?;
         self.write(&pair, dir)
     }
 

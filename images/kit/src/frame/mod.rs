@@ -25,7 +25,7 @@ use crate::listener::{Listener, ListenerConfig};
 use crate::process::{self, Process};
 use crate::rpc::directory::DirectoryOptions;
 use crate::rpc::{DirectoryClient, ReplicaList, server};
-use crate::tls::{BundleFile, Credentials, IdentityFiles, PublicTls};
+use crate::tls::{BundleFile, ClientCa, Credentials, IdentityFiles, PublicTls};
 
 pub mod access;
 mod error;
@@ -171,6 +171,17 @@ impl Frame {
         let tls = PublicTls::load(folder).map_err(Box::new)?;
         tls.watch(&self.shutdown);
         Ok(tls)
+    }
+
+    /// The CA of clients from outside; changes of its file are followed, and counted with the prefix
+    /// `name`.
+    pub fn client_ca(&self, name: &'static str, file: &Path) -> ClientCa {
+        let clients = ClientCa::open(file);
+        clients.watch(&self.shutdown);
+        let identity = self.credentials.identity();
+        self.metrics
+            .register(identity, |registry| clients.register(name, registry));
+        clients
     }
 
     /// A CA bundle that is another's than the identity's: which one is in use is a gauge with the

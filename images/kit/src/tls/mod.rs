@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 
 mod bundle;
+mod client_ca;
 mod credentials;
 mod error;
 mod expiry;
@@ -21,6 +22,7 @@ mod reload;
 mod verify;
 
 pub use bundle::{Bundle, BundleFile, fingerprint};
+pub use client_ca::ClientCa;
 pub use credentials::Credentials;
 pub use error::{LoadError, PeerError, explain};
 pub use identity_files::IdentityFiles;

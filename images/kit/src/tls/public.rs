@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use self::chain::{Chain, choose};
+use super::client_ca::ClientCa;
 use super::error::LoadError;
 use super::provider;
 use super::reload::{Reloads, WHAT};
 use crate::lifecycle::Shutdown;
 use crate::reload::{self, Counts, Source, Stamp};
 
-/// Public certificate chains and their keys, in use; cheap to clone. Asks for no client certificate.
+/// Public certificate chains and their keys, in use; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PublicTls {
     folder: Arc<Path>,
@@ -61,13 +62,27 @@ impl PublicTls {
         &self.reloads
     }
 
-    /// For listeners: TLS 1.2 and 1.3 (RFC 8314 section 4.1 asks for 1.2 at least).
+    /// For listeners: TLS 1.2 and 1.3 (RFC 8314 section 4.1 asks for 1.2 at least), and no client
+    /// certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has suites for TLS 1.2 and 1.3")
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(self.current.clone()));
+        Arc::new(config)
+    }
+
+    /// Likewise, for clients that must show a certificate of `clients`.
+    pub fn server_config_for(&self, clients: &ClientCa) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("ring has suites for TLS 1.2 and 1.3")
+            .with_client_cert_verifier(clients.verifier())
+            .with_cert_resolver(Arc::new(self.current.clone()));
+        // A resumed session would skip the check of the client's certificate.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Arc::new(config)
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod client_ca;
 mod directory;
 mod identity;
 mod listener;

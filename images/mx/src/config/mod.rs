@@ -41,9 +41,10 @@ kit::settings! {
         pub proxy_trusted: Vec<Network> as "ADDRESS/BITS,…",
         /// Where LMTP listens, if at all.
         pub lmtp_listen: Option<ListenAt> as "ADDRESS:PORT|*:PORT",
-        /// LMTP over TLS from the first octet, for clients with a certificate of the cluster's CA;
-        /// without it LMTP stays on loopback.
-        pub lmtp_client_certificates: bool as "true|false",
+        /// The CA of those who may hand mail in by LMTP, which then is TLS from the first octet with
+        /// the certificates of `tls`; while there is no such file nobody may. Without this setting
+        /// LMTP stays on loopback.
+        pub lmtp_client_ca: Option<PathBuf> as "FILE",
         /// Where administrators reach the spool, by mutual TLS.
         pub rpc_listen: ListenAt as "ADDRESS:PORT|*:PORT" = ListenAt::Everywhere(RPC_PORT),
         /// Folder of certificates for STARTTLS: cert.pem with key.pem, and NAME.cert.pem with
@@ -63,7 +64,7 @@ impl Config {
     /// that breaks this rule.
     pub(crate) fn exposed_lmtp(&self) -> Option<ListenAt> {
         let elsewhere = self.lmtp_listen.filter(|lmtp| !lmtp.is_loopback());
-        elsewhere.filter(|_| !self.lmtp_client_certificates)
+        elsewhere.filter(|_| self.lmtp_client_ca.is_none() || self.tls.is_none())
     }
 
     /// Where its identity lies.
@@ -100,7 +101,12 @@ impl Settings for Config {
             (
                 "lmtp-listen",
                 self.exposed_lmtp().is_some(),
-                "stay on loopback, or set lmtp-client-certificates too",
+                "stay on loopback, or set lmtp-client-ca and tls too",
+            ),
+            (
+                "lmtp-client-ca",
+                self.lmtp_client_ca.is_some() && self.tls.is_none(),
+                "goes with tls",
             ),
             (
                 "proxy-trusted",
@@ -169,11 +175,10 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("--lmtp-listen"), "{error}");
-        with(&[
-            "--lmtp-listen=192.0.2.1:24",
-            "--lmtp-client-certificates=true",
-        ])
-        .unwrap();
+        let elsewhere = ["--lmtp-listen=192.0.2.1:24", "--lmtp-client-ca=ca.pem"];
+        let error = with(&elsewhere).unwrap_err().to_string();
+        assert!(error.contains("--lmtp-client-ca"), "{error}");
+        with(&[&elsewhere[..], &["--tls=t"]].concat()).unwrap();
     }
 
     /// RFC 5321 section 4.5.3.2; and our answer comes within a minute of the final dot.

@@ -35,14 +35,13 @@ pub(crate) async fn serve(
     let until = Instant::now() + server.timeouts.session;
     let client = Client { peer, until };
     let ended = match (protocol, &server.lmtp_tls) {
-        (Protocol::Lmtp, Some(credentials)) => {
-            let acceptor = TlsAcceptor::from(credentials.server_config());
+        (Protocol::Lmtp, Some(tls)) => {
             over_tls(
                 &server,
                 Session::for_tls(server.policy.clone(), protocol),
                 client,
                 on,
-                acceptor,
+                tls.acceptor(),
             )
             .await
         }

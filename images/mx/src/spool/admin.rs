@@ -32,13 +32,16 @@ impl Service {
         Self { spool, door }
     }
 
+    /// In this order: behind a shut door without sessions, what is counted last is all there will be.
     fn told(&self) -> SpoolStatus {
+        let cordoned = self.door.is_cordoned();
+        let sessions = self.door.sessions();
         let counts = self.spool.counts();
         SpoolStatus {
-            cordoned: self.door.is_cordoned(),
+            cordoned,
             pending: counts.pending as u64,
             dead: counts.dead as u64,
-            sessions: self.door.sessions(),
+            sessions,
         }
     }
 

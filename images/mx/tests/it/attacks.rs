@@ -91,7 +91,7 @@ async fn a_client_that_never_reads() {
 async fn half_open_handshakes_are_given_up() {
     let world = World::with(|config| {
         config.timeouts.handshake = Duration::from_millis(200);
-        config.lmtp_client_certificates = true;
+        config.lmtp_client_ca = Some(config.identity.join("ca.pem"));
     })
     .await;
     world.account("a@ours.example", 0);

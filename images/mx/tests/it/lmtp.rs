@@ -1,9 +1,13 @@
 //! LMTP: one reply per accepted recipient, each its own.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use buzonera_mx::Mx;
 use kit::admin::Admin;
+use kit::authority::Authority;
+use wire::identity::{Identity, Tier};
+use wire::ids::ClusterId;
 
 use crate::harness::{Client, Mood, World};
 
@@ -73,17 +77,68 @@ async fn refused_bodies_are_refused_for_each() {
 }
 
 #[tokio::test]
-async fn from_elsewhere_only_with_a_certificate() {
-    let world = World::with(|config| config.lmtp_client_certificates = true).await;
+async fn from_elsewhere_only_with_a_certificate_of_the_ca_that_is_named() {
+    let senders = Senders::new();
+    let strangers = Senders::new();
+    let world = World::with(|config| config.lmtp_client_ca = Some(senders.ca())).await;
     let mut plain = Client::connect(world.lmtp).await;
     plain.send("LHLO c\r\n").await;
     // A TLS alert at best; never a greeting.
     let said = plain.reply_octets().await;
     assert!(!said.starts_with(b"2"), "{said:?}");
-    let mut client = world.lmtp_over_tls().await;
+    for other in [None, Some(strangers.folder("relay"))] {
+        assert_eq!(said_to(&world, other.as_deref()).await, b"", "{other:?}");
+    }
+    let relay = senders.folder("relay");
+    let mut client = world.lmtp_over_tls(Some(&relay)).await.unwrap();
     client.expect("220 mx.example LMTP").await;
     let reply = client.ask("LHLO c", "250 ").await;
     assert!(!reply.contains("STARTTLS"));
+}
+
+/// Somebody else's CA, and what it certified.
+struct Senders {
+    home: tempfile::TempDir,
+    authority: Authority,
+}
+
+impl Senders {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let authority = Authority::create(home.path(), ClusterId::random()).unwrap();
+        Self { home, authority }
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.home.path().join("ca.pem")
+    }
+
+    /// A folder with the certificate of a sender.
+    fn folder(&self, sender: &str) -> PathBuf {
+        let identity = Identity::new(self.authority.cluster(), Tier::Admin, sender).unwrap();
+        let folder = self.home.path().join(sender);
+        self.authority.issue(&identity, &folder).unwrap();
+        folder
+    }
+}
+
+/// What is said to whoever has the certificate in a folder.
+async fn said_to(world: &World, folder: Option<&Path>) -> Vec<u8> {
+    match world.lmtp_over_tls(folder).await {
+        Ok(mut client) => client.reply_octets().await,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// A CA that is not there yet stands in nobody's way but LMTP's.
+#[tokio::test]
+async fn without_the_ca_nobody_comes_in_and_the_rest_serves() {
+    let senders = Senders::new();
+    let relay = senders.folder("relay");
+    let missing = relay.join("not-there.pem");
+    let world = World::with(|config| config.lmtp_client_ca = Some(missing)).await;
+    assert_eq!(said_to(&world, Some(&relay)).await, b"");
+    Client::connect(world.smtp).await.expect("220").await;
 }
 
 #[tokio::test]

@@ -363,7 +363,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
 fn capabilities(login: &[&str], out: &mut BytesMut) {
     Reply::ok("").write(out);
-    for capability in login.iter().chain(&wire::pop3::CAPABILITIES) {
+    for capability in wire::pop3::capabilities(login) {
         out.put_slice(capability.as_bytes());
         out.put_slice(b"\r\n");
     }

@@ -25,9 +25,9 @@ use crate::shard::{Ending, Shard};
 /// Between two attempts that nobody answered: a fraction of the shortest sensible lease.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long one question may take: the answer to one that was sent so long ago still leaves half of a
-/// lease of 20 s.
-const QUESTION: Duration = Duration::from_secs(10);
+/// How long one question may take: of a lease of 20 s, a third has passed when it is asked, and an
+/// answer that comes later than this is of no use.
+const QUESTION: Duration = Duration::from_secs(13);
 
 /// How long giving the lease back may take: a process that ends has no more for what follows its drain.
 const RELEASE: Duration = Duration::from_secs(5);

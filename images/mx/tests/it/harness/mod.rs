@@ -7,6 +7,7 @@ mod server;
 mod shard;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,10 +21,9 @@ use kit::authority::Authority;
 use kit::frame::bind;
 use kit::lifecycle::{DRAIN, Shutdown};
 use kit::rpc::Replica;
-use kit::tls::Credentials;
 use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -294,39 +294,40 @@ impl World {
         while !read.ends_with(b"\r\n") {
             stream.read_buf(&mut read).await.unwrap();
         }
+        let connector = TlsConnector::from(self.mail_server(None));
+        Client::over(connector.connect(public_name(), stream).await.unwrap())
+    }
+
+    /// An LMTP connection before the greeting, with the certificate in a folder. By TLS 1.3 a client
+    /// learns only later that it was refused.
+    pub(crate) async fn lmtp_over_tls(&self, folder: Option<&Path>) -> std::io::Result<Client> {
+        let connector = TlsConnector::from(self.mail_server(folder));
+        let stream = TcpStream::connect(self.lmtp).await?;
+        let stream = connector.connect(public_name(), stream).await?;
+        Ok(Client::over(stream))
+    }
+
+    /// Another mail server's TLS, which trusts who certified our public name.
+    fn mail_server(&self, folder: Option<&Path>) -> Arc<ClientConfig> {
+        let certificates = |path| CertificateDer::pem_file_iter(path).unwrap();
         let mut roots = RootCertStore::empty();
-        for certificate in
-            CertificateDer::pem_file_iter(self.folder.path().join("ca/ca.pem")).unwrap()
-        {
+        for certificate in certificates(self.folder.path().join("ca/ca.pem")) {
             roots.add(certificate.unwrap()).unwrap();
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("mx.example").unwrap();
-        Client::over(
-            TlsConnector::from(Arc::new(config))
-                .connect(name, stream)
-                .await
-                .unwrap(),
-        )
-    }
-
-    /// An LMTP connection with a certificate of the cluster, before the greeting.
-    pub(crate) async fn lmtp_over_tls(&self) -> Client {
-        let credentials = Credentials::load(&self.folder.path().join("shard-1")).unwrap();
-        let mx = credentials.peer(Tier::Mx, "mx-0").unwrap();
-        let connector = TlsConnector::from(credentials.client_config(&mx));
-        let stream = TcpStream::connect(self.lmtp).await.unwrap();
-        Client::over(
-            connector
-                .connect(kit::tls::server_name(), stream)
-                .await
-                .unwrap(),
-        )
+            .with_root_certificates(roots);
+        let config = match folder {
+            None => config.with_no_client_auth(),
+            Some(folder) => {
+                let chain = certificates(folder.join("cert.pem")).map(Result::unwrap);
+                let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+                config.with_client_auth_cert(chain.collect(), key).unwrap()
+            }
+        };
+        Arc::new(config)
     }
 
     /// An LMTP session past LHLO.
@@ -336,6 +337,10 @@ impl World {
         client.ask("LHLO client.example", "250 ").await;
         client
     }
+}
+
+fn public_name() -> ServerName<'static> {
+    ServerName::try_from("mx.example").unwrap()
 }
 
 impl Drop for World {

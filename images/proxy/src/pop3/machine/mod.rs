@@ -267,7 +267,7 @@ impl PreAuth {
         } else {
             &["STLS"]
         };
-        [login, &wire::pop3::CAPABILITIES].concat()
+        wire::pop3::capabilities(login)
     }
 }
 
