@@ -23,7 +23,7 @@ pub use mx::{Mx, MxPort};
 pub use proxy::{Proxy, ProxyPort};
 pub use rebalance::{PerShard, Rebalance, RebalanceMode};
 pub use shard_defaults::ShardDefaults;
-pub use status::{Flow, MailClusterStatus, RebalanceStatus, Spread, Summary};
+pub use status::{Flow, FlowReason, MailClusterStatus, RebalanceStatus, Spread, Summary};
 pub use tls::{Certificate, Tls};
 
 /// What is wanted of a mail platform. Two fields have to be written: hostname and shards.
