@@ -40,7 +40,7 @@ impl Disk {
             .into_iter()
             .chain([image.as_os_str(), at.as_os_str()].map(Into::into));
         let words: Vec<std::ffi::OsString> = words.collect();
-        let holder = Process::start("disk", folder, Path::new("unshare"), words)?;
+        let holder = Process::start(&format!("disk-{name}"), folder, Path::new("unshare"), words)?;
         wait::until("the disk is mounted", START, || async {
             let said = holder.log_tail(1000);
             ensure!(said.contains("\nmounted"), "{said}");

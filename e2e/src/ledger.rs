@@ -14,10 +14,16 @@ pub enum Answer {
     Unknown,
 }
 
+/// SHA-256 of a message's body.
+pub type Digest = [u8; 32];
+
 /// All messages of a run, by number and recipient.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     sent: BTreeMap<(u64, String), Answer>,
+    /// Of the body that was sent, by number; not of each message.
+    bodies: BTreeMap<u64, Digest>,
+    altered: BTreeSet<(u64, String)>,
     read: BTreeMap<(u64, String), u64>,
     may_be_gone: BTreeSet<(u64, String)>,
 }
@@ -39,6 +45,8 @@ pub struct Verdict {
     pub lost: u64,
     /// Read back more than once.
     pub doubled: u64,
+    /// Read back with another body than was sent.
+    pub altered: u64,
     /// Read back though refused, or never sent to that recipient.
     pub strange: u64,
     /// Number, recipient and fault of those that are wrong.
@@ -58,6 +66,19 @@ impl Ledger {
             (Answer::Refused, Answer::Refused) => Answer::Refused,
         };
         *known = better;
+    }
+
+    /// Notes what body a message has.
+    pub fn wrote(&mut self, number: u64, body: Digest) {
+        self.bodies.insert(number, body);
+    }
+
+    /// Notes that a message was found in a mailbox, with this body.
+    pub fn read_whole(&mut self, number: u64, recipient: &str, body: Digest) {
+        self.read(number, recipient);
+        if self.bodies.get(&number).is_some_and(|sent| *sent != body) {
+            self.altered.insert((number, recipient.to_owned()));
+        }
     }
 
     /// Notes that a message was found in a mailbox.
@@ -102,6 +123,10 @@ impl Ledger {
             verdict.strange += 1;
             verdict.fault(key, "was never sent");
         }
+        for key in &self.altered {
+            verdict.altered += 1;
+            verdict.fault(key, "has another body than was sent");
+        }
         verdict
     }
 }
@@ -112,7 +137,7 @@ impl Verdict {
 
     /// Whether every promise held.
     pub fn is_good(&self) -> bool {
-        self.lost == 0 && self.doubled == 0 && self.strange == 0
+        self.lost == 0 && self.doubled == 0 && self.altered == 0 && self.strange == 0
     }
 
     fn judge(&mut self, key: &(u64, String), answer: Answer, times: u64) {
@@ -154,6 +179,9 @@ impl fmt::Display for Verdict {
             self.lost,
             self.doubled
         )?;
+        if self.altered > 0 {
+            write!(f, ", altered {}", self.altered)?;
+        }
         if self.strange > 0 {
             write!(f, ", there but not accepted {}", self.strange)?;
         }
@@ -188,6 +216,19 @@ mod tests {
         assert_eq!((verdict.lost, verdict.doubled, verdict.strange), (1, 1, 2));
         assert_eq!(verdict.faults.len(), 4);
         assert!(!verdict.is_good());
+    }
+
+    #[test]
+    fn another_body_is_a_fault() {
+        let mut ledger = Ledger::default();
+        ledger.sent(1, "a@b.c", Answer::Accepted);
+        ledger.wrote(1, [1; 32]);
+        let mut whole = ledger.clone();
+        whole.read_whole(1, "a@b.c", [1; 32]);
+        assert!(whole.verdict().is_good());
+        ledger.read_whole(1, "a@b.c", [2; 32]);
+        assert_eq!(ledger.verdict().altered, 1);
+        assert!(!ledger.verdict().is_good());
     }
 
     #[test]

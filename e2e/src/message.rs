@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::ledger::Digest;
+
 /// Median size of the `skynet` distribution, in octets.
 const MEDIAN: f64 = 9_282.0;
 /// Its sigma (of the logarithm).
@@ -94,6 +96,16 @@ pub fn number(message: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
+/// SHA-256 of a message's body: of all behind the first empty line.
+pub fn body_digest(message: &[u8]) -> Digest {
+    let end = message.windows(4).position(|octets| octets == b"\r\n\r\n");
+    let body = end.map_or(&[][..], |end| &message[end + 4..]);
+    let digest = ring::digest::digest(&ring::digest::SHA256, body);
+    let mut octets = Digest::default();
+    octets.copy_from_slice(digest.as_ref());
+    octets
+}
+
 /// Whether what was read ends with what was sent: servers put header lines in front only.
 pub fn is_whole(read: &[u8], sent: &str) -> bool {
     read.ends_with(sent.as_bytes())
@@ -112,6 +124,9 @@ mod tests {
         assert!(is_whole(read.as_bytes(), &sent));
         assert!(!is_whole(&read.as_bytes()[..1_000], &sent));
         assert_eq!(number(b"Subject: x\r\n\r\n"), None);
+        assert_eq!(body_digest(read.as_bytes()), body_digest(sent.as_bytes()));
+        let cut = &sent.as_bytes()[..1_000];
+        assert_ne!(body_digest(cut), body_digest(sent.as_bytes()));
         assert!(sent.lines().all(|line| line.len() <= 78));
     }
 

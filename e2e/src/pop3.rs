@@ -38,8 +38,19 @@ pub fn trust(ca: &Path) -> Result<Arc<ClientConfig>> {
 }
 
 impl Client {
-    /// Connects with implicit TLS and logs in.
+    /// Connects to a server on this machine with implicit TLS and logs in.
     pub async fn login(
+        address: SocketAddr,
+        tls: &Arc<ClientConfig>,
+        user: &str,
+        password: &str,
+    ) -> Result<Self> {
+        Self::login_at("localhost", address, tls, user, password).await
+    }
+
+    /// Likewise, to a server whose certificate has the name `host`.
+    pub async fn login_at(
+        host: &'static str,
         address: SocketAddr,
         tls: &Arc<ClientConfig>,
         user: &str,
@@ -47,7 +58,18 @@ impl Client {
     ) -> Result<Self> {
         let tcp = timeout(PATIENCE, TcpStream::connect(address)).await??;
         tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost")?;
+        Self::login_over(tcp, host, tls, user, password).await
+    }
+
+    /// Likewise, over a connection that is open.
+    pub async fn login_over(
+        tcp: TcpStream,
+        host: &'static str,
+        tls: &Arc<ClientConfig>,
+        user: &str,
+        password: &str,
+    ) -> Result<Self> {
+        let name = ServerName::try_from(host)?;
         let connecting = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
         let mut client = Self {
             stream: BufReader::new(timeout(PATIENCE, connecting).await??),

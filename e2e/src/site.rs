@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::errors::Announced;
 use crate::process::Process;
+use crate::real::Pop3s;
 use crate::{binaries, ports, wait};
 
 /// Debug builds on a busy machine start within a few seconds.
@@ -230,6 +231,15 @@ impl Site {
     /// Its CA's certificate.
     pub fn ca(&self) -> PathBuf {
         self.folder.join("buzonera-data/ca.pem")
+    }
+
+    /// Where mail is read over TLS.
+    pub fn pop3s(&self) -> Pop3s {
+        Pop3s {
+            address: Self::at(self.ports.pop3s),
+            name: "localhost".to_owned(),
+            ca: self.ca(),
+        }
     }
 
     /// A port as an address.

@@ -37,11 +37,17 @@ impl Reply {
 impl Client {
     /// Connects and says EHLO (or LHLO).
     pub async fn connect(address: SocketAddr, hello: &str) -> Result<Self> {
+        Self::connect_with(b"", address, hello).await
+    }
+
+    /// Likewise; these octets come first, as a balancer puts them before a connection.
+    pub async fn connect_with(header: &[u8], address: SocketAddr, hello: &str) -> Result<Self> {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         let mut client = Self {
             stream: BufReader::new(stream),
         };
+        client.write(header).await?;
         client.expect(220).await.context("greeting")?;
         client.say(hello).await?;
         client.expect(250).await.context("EHLO")?;

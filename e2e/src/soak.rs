@@ -15,11 +15,20 @@ const LONGER: [(&str, &str, &str); 6] = [
     ("answers::restarts::", "BUZONERA_ANSWERS_ACCOUNTS", "300000"),
 ];
 
+/// Likewise, of those that need a Kubernetes.
+const LONGER_ON_KUBERNETES: [(&str, &str, &str); 1] =
+    [("nodes::chart::", "BUZONERA_IDLE_SECONDS", "600")];
+
 /// Runs them; true when all passed.
 pub fn run(args: SoakArgs) -> Result<bool> {
-    for (test, variable, value) in LONGER {
+    for (test, variable, value) in LONGER.iter().chain(&LONGER_ON_KUBERNETES) {
         say::line(&format!("{test} with {variable}={value}"));
     }
     let variables = LONGER.map(|(_, variable, value)| (variable, value.into()));
-    test::soak(args, &LONGER.map(|(test, ..)| test), &variables)
+    let on_kubernetes = LONGER_ON_KUBERNETES.map(|(_, variable, value)| (variable, value.into()));
+    let mut all = test::soak(&args, &LONGER.map(|(test, ..)| test), &variables)?;
+    let tests = LONGER_ON_KUBERNETES.map(|(test, ..)| test);
+    all += test::soak_on_kubernetes(&args, &tests, &on_kubernetes)?;
+    say::line(&format!("{} passed, {} failed", all.passed, all.failed));
+    Ok(all.is_good())
 }

@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::site::Site;
+use super::Commanded;
 
-const DOMAIN: &str = "example.org";
+/// The domain of all of them.
+pub(super) const DOMAIN: &str = "example.org";
 
 /// Addresses and passwords.
 #[derive(Debug, Clone)]
@@ -24,16 +25,13 @@ impl Population {
         }
     }
 
-    /// Makes the domain and imports all accounts.
-    pub(super) fn join(&self, site: &Site) -> Result<()> {
-        site.add_domain(DOMAIN)?;
+    /// Imports all accounts; their domain is there.
+    pub(super) fn join(&self, site: &impl Commanded) -> Result<()> {
         let mut rows = "address,password\n".to_owned();
         for (address, password) in &self.people {
             let _written = writeln!(rows, "{address},{password}");
         }
-        std::fs::write(site.folder().join("users.csv"), rows)?;
-        site.ask(&["import", "users.csv"], "")?;
-        Ok(())
+        site.ask(&["import", "/dev/stdin"], &rows).map(drop)
     }
 
     /// Everyone.
@@ -47,7 +45,7 @@ impl Population {
     }
 
     /// Where everyone is now.
-    pub(super) fn homes(&self, site: &Site) -> Result<Homes> {
+    pub(super) fn homes(&self, site: &impl Commanded) -> Result<Homes> {
         homes(site)
     }
 }
@@ -59,7 +57,7 @@ pub(super) struct Homes {
 }
 
 /// Asks the directory where everyone is.
-pub(super) fn homes(site: &Site) -> Result<Homes> {
+pub(super) fn homes(site: &impl Commanded) -> Result<Homes> {
     let list = site.ask(&["account", "list"], "")?;
     let word = |account: &Value, name: &str| account[name].as_str().map(str::to_owned);
     let mut shards = BTreeMap::new();

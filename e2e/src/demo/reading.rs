@@ -10,9 +10,8 @@ use parking_lot::Mutex;
 
 use super::population::Population;
 use super::steps::Step;
-use crate::ledger::{Ledger, Verdict};
-use crate::real::{Mailbox, Reader};
-use crate::site::Site;
+use crate::ledger::{Digest, Ledger, Verdict};
+use crate::real::{Mailbox, Pop3s, Reader};
 
 const THREADS: usize = 4;
 
@@ -26,7 +25,8 @@ const ATTEMPTS: usize = 5;
 pub(super) fn all(
     step: &Step,
     reader: Reader,
-    site: &Site,
+    server: &Pop3s,
+    folder: &Path,
     population: &Population,
     ledger: Ledger,
 ) -> Result<Verdict> {
@@ -34,7 +34,8 @@ pub(super) fn all(
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = Work {
         reader,
-        site,
+        server,
+        folder,
         population,
         next: &next,
         done: &done,
@@ -65,7 +66,8 @@ pub(super) fn all(
 #[derive(Clone, Copy)]
 struct Work<'a> {
     reader: Reader,
-    site: &'a Site,
+    server: &'a Pop3s,
+    folder: &'a Path,
     population: &'a Population,
     next: &'a AtomicUsize,
     done: &'a AtomicUsize,
@@ -75,31 +77,32 @@ struct Work<'a> {
 impl Work<'_> {
     /// Reads one mailbox after the other until none is left.
     fn read(self, index: usize) -> Result<()> {
-        let folder = self.site.folder().join(format!("reader-{index}"));
+        let folder = self.folder.join(format!("reader-{index}"));
         std::fs::create_dir_all(&folder)?;
-        let (ca, port) = (self.site.ca(), self.site.ports().pop3s);
         let people = self.population.people();
         while let Some((user, password)) = people.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let mailbox = Mailbox {
-                port,
-                ca: &ca,
+                server: self.server,
                 user,
                 password,
             };
-            let numbers = self.patiently(&mailbox, &folder)?;
+            let messages = self.patiently(&mailbox, &folder)?;
             let mut ledger = self.ledger.lock();
-            numbers.iter().for_each(|number| ledger.read(*number, user));
+            for (number, body) in messages {
+                ledger.read_whole(number, user, body);
+            }
+            drop(ledger);
             self.done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(std::fs::remove_dir_all(&folder)?)
     }
 
-    fn patiently(self, mailbox: &Mailbox<'_>, folder: &Path) -> Result<Vec<u64>> {
+    fn patiently(self, mailbox: &Mailbox<'_>, folder: &Path) -> Result<Vec<(u64, Digest)>> {
         for _ in 1..ATTEMPTS {
-            if let Ok(numbers) = mailbox.numbers(self.reader, folder) {
-                return Ok(numbers);
+            if let Ok(messages) = mailbox.messages(self.reader, folder) {
+                return Ok(messages);
             }
         }
-        mailbox.numbers(self.reader, folder)
+        mailbox.messages(self.reader, folder)
     }
 }

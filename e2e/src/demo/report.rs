@@ -31,55 +31,73 @@ impl Report {
 
     /// Shows the table.
     pub(super) fn show(&self) {
-        say::line("");
-        for (name, count, what) in self.rows() {
-            let line = format!("  {name:<15} {count:>6}  {what}");
-            say::line(line.trim_end());
-        }
-        let faults = self.verdict.faults.iter();
-        faults.for_each(|fault| say::line(&format!("  {fault}")));
-        let seconds = self.took.as_secs();
-        say::line(&match self.is_good() {
-            true => format!("\nGood: nothing lost, nothing doubled, in {seconds} s."),
-            false => format!("\nNOT GOOD, after {seconds} s: see the table."),
-        });
+        let moved = Row(
+            "accounts moved",
+            self.moved as u64,
+            format!("of {}, half there and half back", self.to_move),
+        );
+        let mut rows = of_mail(&self.verdict, self.unknown);
+        rows.push(moved);
+        show(&rows, &self.verdict, self.is_good(), self.took);
     }
+}
 
-    fn rows(&self) -> Vec<(&'static str, u64, String)> {
-        let Verdict {
-            sent,
-            accepted,
-            refused,
-            unknown,
-            read,
-            lost,
-            doubled,
-            strange,
-            faults: _,
-        } = &self.verdict;
-        let none = String::new;
-        let mut rows = vec![
-            ("sent", *sent, "messages, no two alike".to_owned()),
-            ("accepted", *accepted, "answered 250 in the end".to_owned()),
-            ("read back", *read, none()),
-            ("lost", *lost, none()),
-            ("doubled", *doubled, none()),
-            ("unknown", self.unknown.all(), self.unknown.to_string()),
-            (
-                "accounts moved",
-                self.moved as u64,
-                format!("of {}, half there and half back", self.to_move),
-            ),
-        ];
-        if unknown + refused > 0 {
-            let what = "neither accepted nor heard of again".to_owned();
-            rows.push(("not accepted", unknown + refused, what));
-        }
-        if *strange > 0 {
-            rows.push(("strange", *strange, "there, though not accepted".to_owned()));
-        }
-        rows
+/// A name, a count, and what it counts.
+pub(super) struct Row(pub(super) &'static str, pub(super) u64, pub(super) String);
+
+/// The table, what is wrong with single messages, and the last word.
+pub(super) fn show(rows: &[Row], verdict: &Verdict, is_good: bool, took: Duration) {
+    say::line("");
+    for Row(name, count, what) in rows {
+        let line = format!("  {name:<15} {count:>6}  {what}");
+        say::line(line.trim_end());
     }
+    let faults = verdict.faults.iter();
+    faults.for_each(|fault| say::line(&format!("  {fault}")));
+    let seconds = took.as_secs();
+    say::line(&match is_good {
+        true => format!("\nGood: nothing lost, nothing doubled, in {seconds} s."),
+        false => format!("\nNOT GOOD, after {seconds} s: see the table."),
+    });
+}
+
+/// What became of messages.
+pub(super) fn of_mail(verdict: &Verdict, broken: Unknown) -> Vec<Row> {
+    let Verdict {
+        sent,
+        accepted,
+        refused,
+        unknown,
+        read,
+        lost,
+        doubled,
+        altered,
+        strange,
+        faults: _,
+    } = verdict;
+    let none = String::new;
+    let mut rows = vec![
+        Row("sent", *sent, "messages, no two alike".to_owned()),
+        Row("accepted", *accepted, "answered 250 in the end".to_owned()),
+        Row("read back", *read, none()),
+        Row("lost", *lost, none()),
+        Row("doubled", *doubled, none()),
+        Row(
+            "altered",
+            *altered,
+            "by the SHA-256 of each body".to_owned(),
+        ),
+        Row("unknown", broken.all(), broken.to_string()),
+    ];
+    if unknown + refused > 0 {
+        let what = "neither accepted nor heard of again".to_owned();
+        rows.push(Row("not accepted", unknown + refused, what));
+    }
+    if *strange > 0 {
+        let what = "there, though not accepted".to_owned();
+        rows.push(Row("strange", *strange, what));
+    }
+    rows
 }
 
 /// Commands that work as pasted.
@@ -123,6 +141,7 @@ mod tests {
         for set in [
             |verdict: &mut Verdict| verdict.lost = 1,
             |verdict: &mut Verdict| verdict.doubled = 1,
+            |verdict: &mut Verdict| verdict.altered = 1,
             |verdict: &mut Verdict| verdict.strange = 1,
             |verdict: &mut Verdict| verdict.unknown = 1,
         ] {

@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::population::Population;
 use crate::ledger::{Answer, Ledger};
-use crate::message::{Random, compose};
+use crate::message::{Random, body_digest, compose};
 use crate::real::Sender;
 
 const FROM: &str = "keeper@example.net";
@@ -40,6 +42,8 @@ pub(super) struct Traffic {
 pub(super) struct Sent {
     pub(super) ledger: Ledger,
     pub(super) unknown: Unknown,
+    /// When messages were accepted, and for whom.
+    pub(super) accepted: Vec<(Timestamp, String)>,
 }
 
 /// Messages whose connection broke after the 354 and before the answer. Each was sent again.
@@ -58,14 +62,14 @@ type Fate = Option<bool>;
 
 struct Shared {
     sender: Sender,
-    port: u16,
+    smtp: SocketAddr,
     recipients: Vec<String>,
     began: Instant,
     interval: Duration,
     stopping: AtomicBool,
     in_a_hurry: AtomicBool,
     next: AtomicU64,
-    accepted: AtomicU64,
+    accepted: Mutex<Vec<(Timestamp, String)>>,
     under_way: AtomicUsize,
     ledger: Mutex<Ledger>,
     broken: Mutex<BTreeMap<u64, Fate>>,
@@ -78,18 +82,23 @@ struct Retry {
 }
 
 impl Traffic {
-    pub(super) fn start(sender: Sender, port: u16, rate: u32, population: &Population) -> Self {
+    pub(super) fn start(
+        sender: Sender,
+        smtp: SocketAddr,
+        rate: u32,
+        population: &Population,
+    ) -> Self {
         let people = population.people().iter();
         let shared = Arc::new(Shared {
             sender,
-            port,
+            smtp,
             recipients: people.map(|(address, _)| address.clone()).collect(),
             began: Instant::now(),
             interval: Duration::from_secs(1) / rate,
             stopping: AtomicBool::new(false),
             in_a_hurry: AtomicBool::new(false),
             next: AtomicU64::new(0),
-            accepted: AtomicU64::new(0),
+            accepted: Mutex::default(),
             under_way: AtomicUsize::new(0),
             ledger: Mutex::default(),
             broken: Mutex::default(),
@@ -107,7 +116,7 @@ impl Traffic {
 
     /// One line.
     pub(super) fn so_far(&self) -> String {
-        let accepted = self.shared.accepted.load(Ordering::Relaxed);
+        let accepted = self.shared.accepted.lock().len();
         format!("{accepted} messages accepted so far")
     }
 
@@ -133,6 +142,7 @@ impl Traffic {
         Ok(Sent {
             ledger: std::mem::take(&mut *self.shared.ledger.lock()),
             unknown: Unknown::of(self.shared.broken.lock().values().copied()),
+            accepted: std::mem::take(&mut *self.shared.accepted.lock()),
         })
     }
 }
@@ -212,12 +222,15 @@ impl Shared {
         let size = Random::new(number).size(LARGEST);
         let text = compose(number, FROM, to, size);
         let (answer, said) = self.watched(to, &text)?;
-        self.ledger.lock().sent(number, to, answer);
+        let mut ledger = self.ledger.lock();
+        ledger.wrote(number, body_digest(text.as_bytes()));
+        ledger.sent(number, to, answer);
+        drop(ledger);
         if answer == Answer::Refused && said.starts_with('5') {
             bail!("{to} refused: {said}");
         }
         if answer == Answer::Accepted {
-            self.accepted.fetch_add(1, Ordering::Relaxed);
+            self.accepted.lock().push((Timestamp::now(), to.clone()));
             if let Some(fate) = self.broken.lock().get_mut(&number) {
                 *fate = Some(said.contains("duplicate"));
             }
@@ -241,7 +254,7 @@ impl Shared {
             flows.store(true, Ordering::Relaxed);
             self.under_way.fetch_add(1, Ordering::Relaxed);
         };
-        let sent = self.sender.send_and_tell(self.port, FROM, to, text, tell);
+        let sent = self.sender.send_and_tell(self.smtp, FROM, to, text, tell);
         if flows.into_inner() {
             self.under_way.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,8 +1,8 @@
-//! Keys and certificates of a Kubernetes: its CA, its API server, and an administrator.
+//! Keys and certificates of a Kubernetes: its CA, its API server, its nodes, an administrator.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use kit::authority::write_private;
@@ -39,15 +39,15 @@ impl Pki {
         })
     }
 
-    /// `NAME.crt` and `NAME.key` for a server on this machine.
-    pub(super) fn server(&self, name: &str) -> Result<()> {
+    /// `NAME.crt` and `NAME.key` for an API server that is reached at these addresses.
+    pub(super) fn server(&self, name: &str, addresses: &[Ipv4Addr]) -> Result<()> {
         let mut params = named(name, None);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.subject_alt_names = vec![
-            SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             SanType::DnsName("localhost".try_into()?),
             SanType::DnsName("kubernetes.default.svc".try_into()?),
         ];
+        params.subject_alt_names.extend(addresses.iter().map(at));
         self.issue(name, &params)
     }
 
@@ -58,9 +58,22 @@ impl Pki {
         self.issue(name, &params)
     }
 
-    /// A file of the folder.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    /// `NAME.crt` and `NAME.key` for the kubelet of a node of that name: it calls the API server and
+    /// is called by it.
+    pub(super) fn node(&self, name: &str, address: Ipv4Addr) -> Result<()> {
+        let user = format!("system:node:{name}");
+        let mut params = named(&user, Some("system:nodes"));
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        params.subject_alt_names = vec![at(&address)];
+        self.issue(name, &params)
+    }
+
+    /// Where they all are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn issue(&self, name: &str, params: &CertificateParams) -> Result<()> {
@@ -71,6 +84,10 @@ impl Pki {
         fs::write(file("crt"), certificate.pem())?;
         Ok(())
     }
+}
+
+fn at(address: &Ipv4Addr) -> SanType {
+    SanType::IpAddress(IpAddr::V4(*address))
 }
 
 fn named(name: &str, group: Option<&str>) -> CertificateParams {
@@ -86,7 +103,7 @@ fn named(name: &str, group: Option<&str>) -> CertificateParams {
 
 /// How `kubectl` and kube's client reach a server as one of the clients; JSON is YAML too.
 pub(super) fn kubeconfig(pki: &Pki, client: &str, server: &str) -> String {
-    let file = |name: &str| pki.file(name).display().to_string();
+    let file = |name: &str| pki.folder.join(name).display().to_string();
     serde_json::json!({
         "apiVersion": "v1",
         "kind": "Config",

@@ -26,6 +26,18 @@ pub const MODULE: Module = Module {
             package: "k8s.io/kubernetes/cmd/kube-controller-manager",
         },
         Program {
+            name: "kube-proxy",
+            package: "k8s.io/kubernetes/cmd/kube-proxy",
+        },
+        Program {
+            name: "kube-scheduler",
+            package: "k8s.io/kubernetes/cmd/kube-scheduler",
+        },
+        Program {
+            name: "kubelet",
+            package: "k8s.io/kubernetes/cmd/kubelet",
+        },
+        Program {
             name: "kubectl",
             package: "k8s.io/kubernetes/cmd/kubectl",
         },

@@ -3,5 +3,5 @@
 mod reader;
 mod sender;
 
-pub use reader::{Mailbox, Reader};
+pub use reader::{Mailbox, Pop3s, Reader};
 pub use sender::Sender;

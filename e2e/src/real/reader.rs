@@ -2,11 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::ledger::Digest;
 use crate::site::feed;
 use crate::{message, places};
 
@@ -21,16 +23,20 @@ pub enum Reader {
 
 /// Writes every message to a file; the password comes by standard input.
 const POPLIB: &str = "
-import poplib, ssl, sys
-port, ca, user, into = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+import poplib, socket, ssl, sys
+host, port, name, ca, user, into = sys.argv[1:7]
 context = ssl.create_default_context(cafile=ca)
+class Named(poplib.POP3_SSL):
+    def _create_socket(self, timeout):
+        plain = socket.create_connection((host, int(port)), timeout)
+        return context.wrap_socket(plain, server_hostname=name)
 try:
-    client = poplib.POP3_SSL('localhost', port, timeout=90, context=context)
+    client = Named(name, int(port), timeout=90, context=context)
     client.user(user)
     client.pass_(sys.stdin.readline().rstrip('\\n'))
     for number in range(1, client.stat()[0] + 1):
         with open(f'{into}{number}', 'wb') as file:
-            file.write(b'\\r\\n'.join(client.retr(number)[1]))
+            file.write(b''.join(line + b'\\r\\n' for line in client.retr(number)[1]))
     client.quit()
 except (OSError, poplib.error_proto) as error:
     sys.exit(str(error))
@@ -57,13 +63,22 @@ impl Reader {
     }
 }
 
+/// Where mail is read.
+#[derive(Debug, Clone)]
+pub struct Pop3s {
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// The name in its certificate.
+    pub name: String,
+    /// The CA's certificate.
+    pub ca: PathBuf,
+}
+
 /// A mailbox to read.
 #[derive(Debug, Clone)]
 pub struct Mailbox<'a> {
-    /// The POP3S port on 127.0.0.1.
-    pub port: u16,
-    /// The CA's certificate.
-    pub ca: &'a Path,
+    /// Where.
+    pub server: &'a Pop3s,
     /// The account's address.
     pub user: &'a str,
     /// Its password.
@@ -74,21 +89,27 @@ pub struct Mailbox<'a> {
 const FILE: &str = "message-";
 
 impl Mailbox<'_> {
-    /// Numbers of all test messages in the mailbox, read over one connection into `folder`.
-    pub fn numbers(&self, reader: Reader, folder: &Path) -> Result<Vec<u64>> {
+    /// All test messages in the mailbox, read over one connection into `folder`: their numbers, and
+    /// the digests of their bodies.
+    pub fn messages(&self, reader: Reader, folder: &Path) -> Result<Vec<(u64, Digest)>> {
         match reader {
             Reader::Curl => self.by_curl(folder)?,
             Reader::Python => self.by_python(folder)?,
         }
-        let mut numbers = Vec::new();
+        let mut messages = Vec::new();
         for index in 1.. {
             let path = folder.join(format!("{FILE}{index}"));
             if !path.exists() {
                 break;
             }
-            numbers.push(taken(&path)?);
+            messages.push(taken(&path)?);
         }
-        Ok(numbers)
+        Ok(messages)
+    }
+
+    /// Logs in, by curl, and asks for the list of messages.
+    pub fn login(&self, folder: &Path) -> Result<()> {
+        self.curl("", &[], folder).map(drop)
     }
 
     fn by_curl(&self, folder: &Path) -> Result<()> {
@@ -105,8 +126,10 @@ impl Mailbox<'_> {
 
     fn by_python(&self, folder: &Path) -> Result<()> {
         let mut command = Command::new("python3");
-        command.args(["-c", POPLIB, &self.port.to_string()]);
-        command.arg(self.ca).arg(self.user).arg(folder.join(FILE));
+        let Pop3s { address, name, ca } = self.server;
+        command.args(["-c", POPLIB, &address.ip().to_string()]);
+        command.args([&address.port().to_string(), name]);
+        command.arg(ca).arg(self.user).arg(folder.join(FILE));
         let output = feed(command, &format!("{}\n", self.password))?;
         self.check("poplib", &output)
     }
@@ -116,15 +139,14 @@ impl Mailbox<'_> {
         let secret = folder.join("curl-user");
         let line = format!("user = \"{}:{}\"\n", self.user, self.password);
         fs::write(&secret, line)?;
+        let Pop3s { address, name, ca } = self.server;
+        let port = address.port();
         let mut command = Command::new("curl");
         command.args(["--silent", "--show-error", "--fail", "--max-time", "90"]);
-        command
-            .arg("--cacert")
-            .arg(self.ca)
-            .arg("--config")
-            .arg(&secret)
-            .args(more);
-        command.arg(format!("pop3s://127.0.0.1:{}/{what}", self.port));
+        command.args(["--connect-to", &format!("{name}:{port}:{address}")]);
+        command.arg("--cacert").arg(ca);
+        command.arg("--config").arg(&secret).args(more);
+        command.arg(format!("pop3s://{name}:{port}/{what}"));
         let output = feed(command, "")?;
         self.check("curl", &output)?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -139,8 +161,10 @@ impl Mailbox<'_> {
     }
 }
 
-fn taken(path: &PathBuf) -> Result<u64> {
+fn taken(path: &PathBuf) -> Result<(u64, Digest)> {
     let text = fs::read(path).with_context(|| path.display().to_string())?;
     fs::remove_file(path)?;
-    message::number(&text).with_context(|| format!("{}: not one of ours", path.display()))
+    let number = message::number(&text);
+    let number = number.with_context(|| format!("{}: not one of ours", path.display()))?;
+    Ok((number, message::body_digest(&text)))
 }

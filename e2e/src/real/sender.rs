@@ -1,6 +1,7 @@
 //! Programs that send mail, and what they know afterwards.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -22,11 +23,11 @@ pub enum Sender {
 /// Its debugging output is the dialogue.
 const SMTPLIB: &str = "
 import smtplib, sys
-port, sender, recipient = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+host, port, sender, recipient = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 try:
     client = smtplib.SMTP(local_hostname='client.example.net', timeout=90)
     client.set_debuglevel(1)
-    client.connect('127.0.0.1', port)
+    client.connect(host, port)
     client.sendmail(sender, [recipient], sys.stdin.buffer.read())
     client.quit()
 except (OSError, smtplib.SMTPException) as error:
@@ -59,20 +60,26 @@ impl Sender {
     }
 
     /// Sends one message; what the sender knows afterwards, and what was said last.
-    pub fn send(self, port: u16, from: &str, to: &str, text: &str) -> Result<(Answer, String)> {
-        self.send_and_tell(port, from, to, text, || {})
+    pub fn send(
+        self,
+        smtp: SocketAddr,
+        from: &str,
+        to: &str,
+        text: &str,
+    ) -> Result<(Answer, String)> {
+        self.send_and_tell(smtp, from, to, text, || {})
     }
 
     /// The same; `under_way` is called when the server has said 354, and the message flows.
     pub fn send_and_tell(
         self,
-        port: u16,
+        smtp: SocketAddr,
         from: &str,
         to: &str,
         text: &str,
         under_way: impl Fn(),
     ) -> Result<(Answer, String)> {
-        let mut command = self.command(port, from, to);
+        let mut command = self.command(smtp, from, to);
         let (talk, writer) = std::io::pipe()?;
         command.stdin(Stdio::piped());
         command.stdout(writer.try_clone()?).stderr(writer);
@@ -82,6 +89,7 @@ impl Sender {
         // Else our copies of the pipe's writing end would keep it open.
         drop(command);
         let mut stdin = child.stdin.take().context("there is a pipe")?;
+        let text = self.input(text);
         let heard = std::thread::scope(|scope| {
             scope.spawn(move || {
                 // Who does not want it all closes the pipe.
@@ -93,24 +101,33 @@ impl Sender {
         heard
     }
 
-    fn command(self, port: u16, from: &str, to: &str) -> Command {
+    /// swaks ends the last line by itself.
+    fn input(self, text: &str) -> &str {
+        match self {
+            Self::Swaks => text.strip_suffix("\r\n").unwrap_or(text),
+            Self::Curl | Self::Python => text,
+        }
+    }
+
+    fn command(self, smtp: SocketAddr, from: &str, to: &str) -> Command {
+        let (host, port) = (smtp.ip().to_string(), smtp.port().to_string());
         let mut command;
         match self {
             Self::Curl => {
                 command = Command::new("curl");
                 command.args(["--silent", "--verbose", "--max-time", "90"]);
                 command.args(["--mail-from", from, "--mail-rcpt", to, "--upload-file", "-"]);
-                command.arg(format!("smtp://127.0.0.1:{port}/client.example.net"));
+                command.arg(format!("smtp://{smtp}/client.example.net"));
             }
             Self::Swaks => {
                 command = Command::new("swaks");
-                command.args(["--server", "127.0.0.1", "--port", &port.to_string()]);
+                command.args(["--server", &host, "--port", &port]);
                 command.args(["--from", from, "--to", to, "--data", "-", "--timeout", "90"]);
                 command.args(["--helo", "client.example.net"]);
             }
             Self::Python => {
                 command = Command::new("python3");
-                command.args(["-c", SMTPLIB, &port.to_string(), from, to]);
+                command.args(["-c", SMTPLIB, &host, &port, from, to]);
             }
         }
         command

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 /// Tests by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Passed.
     pub passed: u64,
     /// Failed, and programs that died or did not build.
@@ -15,7 +15,7 @@ pub(super) struct Counts {
 
 impl Counts {
     /// Whether none failed and at least one ran: an empty run proves nothing.
-    pub(super) fn is_good(self) -> bool {
+    pub(crate) fn is_good(self) -> bool {
         self.failed == 0 && self.passed > 0
     }
 }

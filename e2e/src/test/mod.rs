@@ -2,7 +2,6 @@
 
 mod counts;
 mod etcd;
-mod packages;
 mod suite;
 
 use std::fmt;
@@ -12,8 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::{kubernetes, say};
-use counts::Counts;
+use crate::kubernetes::nodes;
+use crate::{images, kubernetes, packages, say};
+pub(crate) use counts::Counts;
 
 /// Which tests, and whether to ask before installing what they need.
 #[derive(Debug, Args)]
@@ -61,9 +61,8 @@ pub fn run(args: TestArgs) -> Result<bool> {
     }
     if wanted(Kind::Kubernetes) {
         groups.timed("Kubernetes' programs", || provide_kubernetes(args.yes))?;
-        let which = ["--workspace", "--test", "kubernetes"];
-        let kubernetes = || suite::run("kubernetes", &which, &[]);
-        all += groups.timed("Kubernetes tests", kubernetes)?;
+        groups.timed("images", || images::build(images::TAG, args.yes))?;
+        all += groups.timed("Kubernetes tests", || run_kubernetes(&[], &[]))?;
     }
     say::line(&format!("minutes: {groups}"));
     say::line(&format!("{} passed, {} failed", all.passed, all.failed));
@@ -72,35 +71,66 @@ pub fn run(args: TestArgs) -> Result<bool> {
 
 /// Runs the integration tests whose names contain one of `tests`, with more environment variables.
 pub(crate) fn soak(
-    args: SoakArgs,
+    args: &SoakArgs,
     tests: &[&str],
     variables: &[(&'static str, PathBuf)],
-) -> Result<bool> {
+) -> Result<Counts> {
     let mut places = provide(args.yes)?.to_vec();
     places.extend_from_slice(variables);
     let crates = ["--package", "e2e", "--package", "buzonera-directory"];
     let which = [&crates[..], &["--test", "it", "--"], tests].concat();
-    let counts = suite::run("soak", &which, &places)?;
-    say::line(&format!(
-        "{} passed, {} failed",
-        counts.passed, counts.failed
-    ));
-    Ok(counts.is_good())
+    suite::run("soak", &which, &places)
+}
+
+/// Likewise, of those that need a Kubernetes.
+pub(crate) fn soak_on_kubernetes(
+    args: &SoakArgs,
+    tests: &[&str],
+    variables: &[(&'static str, PathBuf)],
+) -> Result<Counts> {
+    provide_kubernetes(args.yes)?;
+    images::build(images::TAG, args.yes)?;
+    run_kubernetes(&[&["--"], tests].concat(), variables)
 }
 
 /// Mail programs, etcd and our own programs: the last two as environment variables.
 fn provide(yes: bool) -> Result<[(&'static str, PathBuf); 2]> {
-    packages::provide(yes)?;
+    packages::provide_for_tests(yes)?;
     let etcd = etcd::provide(yes)?;
     let bin = crate::binaries::build(say::line)?;
     Ok([("BUZONERA_ETCD", etcd), (crate::binaries::FOLDER, bin)])
 }
 
-/// Kubernetes and the etcd that it keeps its objects in.
+/// Runs them, and waits until the nodes that they share have ended.
+fn run_kubernetes(more: &[&str], variables: &[(&'static str, PathBuf)]) -> Result<Counts> {
+    let folder = tempfile::tempdir()?;
+    let shared = folder.path().join("nodes");
+    let which = [&["--workspace", "--test", "kubernetes"], more].concat();
+    let variables = [variables, &[(nodes::FOLDER, shared.clone())]].concat();
+    let counts = suite::run("kubernetes", &which, &variables)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(nodes::down(&shared))?;
+    Ok(counts)
+}
+
+/// The etcd that Kubernetes keeps its objects in.
+pub(crate) fn provide_etcd(yes: bool) -> Result<PathBuf> {
+    etcd::provide(yes)
+}
+
+/// What Kubernetes is made of. Where it can have no nodes, tests of its API do without.
 fn provide_kubernetes(yes: bool) -> Result<()> {
-    etcd::provide(yes)?;
-    kubernetes::programs::MODULE.provide(yes)?;
-    Ok(())
+    match nodes::host::check_kernel() {
+        Ok(()) => nodes::provide(yes),
+        Err(why) => {
+            say::line(&format!("{why}: tests that need nodes are left out"));
+            provide_etcd(yes)?;
+            kubernetes::programs::MODULE.provide(yes)?;
+            Ok(())
+        }
+    }
 }
 
 /// How long each group took.

@@ -1,4 +1,4 @@
-//! Real mail programs, from Debian's archive.
+//! Programs that we run, from Debian's archive.
 
 use std::process::{Command, Stdio};
 
@@ -6,8 +6,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{places, say};
 
-/// A program the tests run, and the package it is in.
-const WANTED: [(&str, &str); 10] = [
+/// A program, and the package it is in.
+pub type Wanted = (&'static str, &'static str);
+
+/// What the tests run.
+const OF_TESTS: [Wanted; 10] = [
     ("curl", "curl"),
     ("fetchmail", "fetchmail"),
     ("getmail", "getmail6"),
@@ -21,25 +24,35 @@ const WANTED: [(&str, &str); 10] = [
 ];
 
 /// A Perl module, and the package it is in: swaks needs it for TLS and only recommends it.
-const WANTED_OF_PERL: [(&str, &str); 1] = [("Net::SSLeay", "libnet-ssleay-perl")];
+const OF_PERL: [Wanted; 1] = [("Net::SSLeay", "libnet-ssleay-perl")];
 
-/// Installs what is missing, after asking.
-pub(super) fn provide(yes: bool) -> Result<()> {
-    let programs = WANTED
-        .iter()
-        .filter(|(program, _)| places::on_path(program).is_none());
-    let modules = WANTED_OF_PERL
-        .iter()
-        .filter(|(module, _)| !perl_has(module));
-    let missing: Vec<&str> = programs
-        .chain(modules)
-        .map(|(_, package)| *package)
-        .collect();
+/// What builds images.
+pub const OF_IMAGES: [Wanted; 1] = [("buildah", "buildah")];
+
+/// Installs what the tests need and is missing, after asking.
+pub fn provide_for_tests(yes: bool) -> Result<()> {
+    let modules = OF_PERL.iter().filter(|(module, _)| !perl_has(module));
+    install(missing(&OF_TESTS).chain(modules), yes)
+}
+
+/// Installs what is missing of these, after asking.
+pub fn provide(wanted: &[Wanted], yes: bool) -> Result<()> {
+    install(missing(wanted), yes)
+}
+
+fn missing(wanted: &[Wanted]) -> impl Iterator<Item = &Wanted> {
+    let is_missing = |(program, _): &&Wanted| places::on_path(program).is_none();
+    wanted.iter().filter(is_missing)
+}
+
+fn install<'a>(missing: impl Iterator<Item = &'a Wanted>, yes: bool) -> Result<()> {
+    let mut missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    missing.dedup();
     if missing.is_empty() {
         return Ok(());
     }
     let list = missing.join(" ");
-    if !yes && !say::ask(&format!("The tests need {list}. Install with apt-get?")) {
+    if !yes && !say::ask(&format!("{list} will be needed. Install with apt-get?")) {
         bail!("missing: {list}; install them, or run with --yes");
     }
     say::line(&format!("installing {list}"));
