@@ -3,37 +3,38 @@
 use std::process::Command;
 
 use e2e::ledger::Answer;
-use e2e::message::compose;
+use e2e::message::{body_digest, compose};
 use e2e::real::{Mailbox, Reader, Sender};
-use e2e::site::feed;
+use e2e::site::{Site, feed};
 
 use crate::support::{ANA, FROM, PASSWORD, TestSite};
 
 #[tokio::test]
 async fn curl_swaks_and_python_send_and_curl_and_python_read() {
     let site = TestSite::with_ana().await.unwrap();
+    let text = |number| compose(number, FROM, ANA, 5000);
     let senders = [Sender::Curl, Sender::Swaks, Sender::Python];
     for (number, sender) in (1..).zip(senders) {
-        let text = compose(number, FROM, ANA, 5000);
-        let (answer, said) = sender.send(site.ports().smtp, FROM, ANA, &text).unwrap();
+        let smtp = Site::at(site.ports().smtp);
+        let (answer, said) = sender.send(smtp, FROM, ANA, &text(number)).unwrap();
         assert_eq!(answer, Answer::Accepted, "{}: {said}", sender.name());
     }
     let mailbox = Mailbox {
-        port: site.ports().pop3s,
-        ca: &site.ca(),
+        server: &site.pop3s(),
         user: ANA,
         password: PASSWORD,
     };
     for reader in [Reader::Curl, Reader::Python] {
-        let numbers = mailbox.numbers(reader, site.folder());
-        assert_eq!(numbers.unwrap(), [1, 2, 3], "{}", reader.name());
+        let messages = mailbox.messages(reader, site.folder()).unwrap();
+        let sent = [1, 2, 3].map(|number| (number, body_digest(text(number).as_bytes())));
+        assert_eq!(messages, sent, "{}", reader.name());
     }
     let wrong = Mailbox {
         password: "caw",
         ..mailbox
     };
     for reader in [Reader::Curl, Reader::Python] {
-        assert!(wrong.numbers(reader, site.folder()).is_err());
+        assert!(wrong.messages(reader, site.folder()).is_err());
     }
 }
 

@@ -18,6 +18,7 @@ mod fetchmail;
 mod frozen;
 mod full_disk;
 mod hostile;
+mod images;
 mod json;
 mod load;
 mod mail;

@@ -69,7 +69,7 @@ async fn the_shards_of_one_cluster_are_listed() {
 
 #[tokio::test]
 async fn kubectl_scale_writes_the_number_of_shards() {
-    in_namespace("scaled", async |namespace| {
+    in_namespace("edited", async |namespace| {
         make(namespace).await?;
         namespace.kubectl(&[
             "scale",

@@ -1,9 +1,31 @@
 //! What Buzonera promises on Kubernetes, seen through a real API server: one promise a file.
 
+mod bootstrap;
+mod cancelled;
 mod columns;
 mod defaults;
+mod dry_run;
 mod explain;
+mod failed_create;
+mod images;
 mod installed;
+mod made;
+mod moved;
+mod mx_leaves;
 mod namespaces;
+mod nodes;
+mod paused;
+mod people;
+mod platform;
+mod reapplied;
+mod rolled;
 mod rules;
+mod scaled;
+mod sizes;
+mod stale_watch;
 mod support;
+mod two_clusters;
+mod two_operators;
+mod watches;
+mod writes;
+mod wrong_spec;

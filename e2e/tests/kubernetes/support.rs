@@ -18,10 +18,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) client: Client,
-    access: &'static Access,
+    pub(crate) access: &'static Access,
 }
 
 impl Namespace {
+    /// How Kubernetes is reached.
+    pub(crate) fn access(&self) -> &'static Access {
+        self.access
+    }
+
     /// Runs `kubectl` there.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<Said> {
         self.access
@@ -32,11 +37,23 @@ impl Namespace {
 /// Does what is to be tested in a namespace of that name, where our kinds are known; should it fail,
 /// objects and logs are shown.
 pub(crate) async fn in_namespace(name: &str, work: impl AsyncFnOnce(&Namespace) -> Result<()>) {
-    let access = kinds().unwrap();
+    in_namespace_of(kinds().unwrap(), name, work).await;
+}
+
+/// As [`in_namespace`], of another Kubernetes, where our kinds need not be known.
+pub(crate) async fn in_namespace_of(
+    access: &'static Access,
+    name: &str,
+    work: impl AsyncFnOnce(&Namespace) -> Result<()>,
+) {
     let outcome = async {
         let client = access.client().await?;
         let mut object = Object::default();
         object.metadata.name = Some(name.to_owned());
+        // Pods have no more rights than Buzonera's are to need.
+        let restricted = ("pod-security.kubernetes.io/enforce", "restricted");
+        let restricted = [restricted].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        object.metadata.labels = Some(restricted.into());
         Api::all(client.clone())
             .create(&PostParams::default(), &object)
             .await?;
