@@ -2,6 +2,7 @@
 //! next one does not bring to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -11,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::platform::{LEAST, Operator, READY, apply, kubelet, ready, shards, until};
 use crate::support::{Namespace, in_namespace};
-use crate::writes::Writes;
+use crate::writes::{Writes, rest};
 
 /// What is written from nothing to Ready, statuses apart. A new write belongs here too.
 pub(crate) const WRITES: &[&str] = &[
@@ -63,8 +64,7 @@ async fn from_nothing_to_ready_and_then_nothing_is_written() {
         ready(namespace, &kubelet).await?;
         is_whole(namespace).await?;
         until(namespace, "Rebalancing", "False", "Balanced", READY).await?;
-        sleep(SETTLED).await;
-        is_quiet(&writes).await?;
+        rest(slice::from_ref(&writes), SETTLED, READY).await?;
         // Another operator finds everything as it is to be.
         operator.stop().await?;
         let writes = Writes::default();
@@ -134,14 +134,6 @@ const PATIENT: Duration = Duration::from_secs(8);
 
 /// Longer than any debounce and any look at what is awaited soon.
 const SETTLED: Duration = Duration::from_secs(5);
-
-async fn is_quiet(writes: &Writes) -> Result<()> {
-    let before = writes.noted().len();
-    sleep(SETTLED).await;
-    let noted = writes.noted();
-    ensure!(noted.len() == before, "{:?}", &noted[before..]);
-    Ok(())
-}
 
 /// Two shards and no more; every volume is noted as made.
 async fn is_whole(namespace: &Namespace) -> Result<()> {

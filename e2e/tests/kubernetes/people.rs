@@ -143,6 +143,24 @@ pub(crate) async fn spread(
     .await
 }
 
+/// Waits until the statuses say that everybody is there, with a message of so many octets.
+pub(crate) async fn told(namespace: &Namespace, octets: i64) -> Result<()> {
+    e2e::wait::until("all mail is told of", MOVED, || async {
+        let mut accounts = 0;
+        for shard in shards(namespace).await? {
+            let name = shard.name_any();
+            let status = shard.status.unwrap_or_default();
+            let (there, bytes) = (status.accounts.unwrap_or(0), status.bytes.unwrap_or(0));
+            ensure!(bytes >= there * octets, "{name}: {there}, {bytes} octets");
+            accounts += there;
+        }
+        let all = i64::try_from(ACCOUNTS)?;
+        ensure!(accounts == all, "{accounts} of {all}");
+        Ok(())
+    })
+    .await
+}
+
 /// How many accounts each shard has, as its status says.
 pub(crate) async fn accounts(namespace: &Namespace) -> Result<BTreeMap<String, i64>> {
     let found = shards(namespace).await?;

@@ -3,18 +3,46 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures::future::{BoxFuture, pending};
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tower::{Layer, Service};
 
 use crate::support::Namespace;
 use crate::watches::Watches;
+
+/// How often is looked whether something was written.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Waits until nobody has written anything for so long.
+pub(crate) async fn rest(all: &[Writes], quiet: Duration, limit: Duration) -> Result<()> {
+    let (began, mut last) = (Instant::now(), Instant::now());
+    let count = || all.iter().map(|writes| writes.noted.lock().len());
+    let mut before: Vec<_> = count().collect();
+    while last.elapsed() < quiet {
+        sleep(LOOK).await;
+        let now: Vec<_> = count().collect();
+        if now != before {
+            last = Instant::now();
+        }
+        let late = all.iter().zip(&before).flat_map(|(writes, before)| {
+            let noted = writes.noted();
+            noted.get(*before..).unwrap_or_default().to_vec()
+        });
+        let late: Vec<_> = late.collect();
+        let is_too_late = began.elapsed() > limit && !late.is_empty();
+        ensure!(!is_too_late, "nobody rests: {late:?}");
+        before = now;
+    }
+    Ok(())
+}
 
 /// The requests that changed something, in order.
 #[derive(Clone, Default)]

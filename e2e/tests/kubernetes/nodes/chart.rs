@@ -26,8 +26,8 @@ const IDLE_VARIABLE: &str = "BUZONERA_IDLE_SECONDS";
 /// For a shard to tell of its mail, and for a status to be written that changes in numbers only.
 const TOLD: Duration = Duration::from_secs(150);
 
-/// For both statuses.
-const SETTLED: Duration = Duration::from_secs(15);
+/// Longer than numbers in a status wait before they are written.
+const SETTLED: Duration = Duration::from_secs(40);
 
 /// For a change by hand to be seen.
 const SEEN: Duration = Duration::from_secs(30);
@@ -78,7 +78,7 @@ async fn first(access: &Access) -> Result<Mail> {
     platform.apply(&std::fs::read_to_string(example)?)?;
     platform.ready(|_| ()).await?;
     let smtp = node_port(&platform, "example-mx-0-0", 30025)?;
-    let pop3s = node_port(&platform, "example-proxy-0", 30995)?;
+    let pop3s = node_port(&platform, "example-proxy-0", 30080)?;
     let mut mail = Mail::of(platform, smtp, pop3s)?;
     mail.goes_on()?;
     Ok(mail)
