@@ -10,12 +10,14 @@ pub struct Capacity {
     pub to_move: u64,
     /// Octets of mail that those that take have room for, all together.
     pub room: u64,
+    /// Accounts have to go, and nobody takes any: without mail they need no room, but a shard.
+    pub nobody_takes: bool,
 }
 
 impl Capacity {
     /// Whether all of it finds room, if accounts are not too large for what is left here and there.
     pub fn suffices(&self) -> bool {
-        self.to_move <= self.room
+        !self.nobody_takes && self.to_move <= self.room
     }
 }
 
@@ -23,8 +25,10 @@ impl Balance {
     /// Whether shards that are to be empty can be.
     pub fn capacity(&self) -> Capacity {
         let leaving = self.seats.iter().filter(|seat| seat.is_leaving());
+        let goes = leaving.clone().any(|seat| seat.load.accounts > 0);
         let takers = self.seats.iter().filter(|seat| seat.target.is_some());
         Capacity {
+            nobody_takes: goes && takers.clone().next().is_none(),
             to_move: leaving.fold(0, |sum, seat| sum.saturating_add(seat.load.bytes)),
             room: takers.fold(0, |sum, seat: &Seat| {
                 sum.saturating_add(seat.room() / COPY_WANTS)
@@ -37,7 +41,7 @@ impl Balance {
 mod tests {
     use super::*;
     use crate::balance::tests::shard;
-    use crate::load::Standing;
+    use crate::load::{Load, Standing};
 
     #[test]
     fn only_those_that_take_have_room() {
@@ -51,10 +55,24 @@ mod tests {
         let expected = Capacity {
             to_move: 2_000,
             room: 2_500,
+            nobody_takes: false,
         };
         assert_eq!(capacity, expected);
         assert!(capacity.suffices());
         loads[2].standing = Standing::Cordoned;
         assert!(!Balance::of(&loads, &[]).capacity().suffices());
+    }
+
+    #[test]
+    fn accounts_without_mail_need_somebody_too() {
+        let mut loads = [shard("a", 1), shard("b", 1)];
+        loads[0].standing = Standing::Leaving;
+        loads[0].bytes = 0;
+        let suffices = |loads: &[Load]| Balance::of(loads, &[]).capacity().suffices();
+        assert!(suffices(&loads));
+        loads[1].standing = Standing::Cordoned;
+        assert!(!suffices(&loads));
+        loads[0].accounts = 0;
+        assert!(suffices(&loads));
     }
 }

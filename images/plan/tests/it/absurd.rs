@@ -62,6 +62,7 @@ proptest! {
             it.standing == Standing::Active && it.volume.is_none_or(|volume| !volume.nearly_full)
         };
         prop_assert_eq!(placed, loads.iter().any(has_place));
-        prop_assert_eq!(capacity.suffices(), capacity.to_move <= capacity.room);
+        let has_room = capacity.to_move <= capacity.room;
+        prop_assert_eq!(capacity.suffices(), has_room && !capacity.nobody_takes);
     }
 }
