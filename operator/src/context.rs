@@ -19,7 +19,7 @@ use crate::directory::{Directories, Of, Pods};
 use crate::identities::Lifetimes;
 use crate::metrics::Metrics;
 use crate::names::OPERATOR;
-use crate::objects::Object;
+use crate::objects::{Key, Object};
 use crate::rebalance::Rebalancers;
 use crate::rollout;
 
@@ -142,6 +142,17 @@ impl Ctx {
                 );
                 self.warning(about, "DriftGivenUp", note).await;
             }
+        }
+    }
+
+    /// Tells people that certificates of a Secret were made anew.
+    pub(crate) async fn tell_renewed<K>(&self, about: &K, secret: &Key, certificates: &[String])
+    where
+        K: kube::Resource<DynamicType = ()>,
+    {
+        if !certificates.is_empty() {
+            let note = format!("{secret}: {} made anew", certificates.join(", "));
+            self.event(about, "CertificateRenewed", note).await;
         }
     }
 

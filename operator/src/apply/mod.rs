@@ -69,6 +69,16 @@ pub enum Applied {
     Overtaken,
 }
 
+impl Applied {
+    /// Whether what was there is now as it is wanted, and was not.
+    pub(crate) fn is_written(&self) -> bool {
+        match self {
+            Self::Written(_) | Self::Repaired(_) => true,
+            Self::Same | Self::Made | Self::GivenUp { .. } | Self::Left | Self::Overtaken => false,
+        }
+    }
+}
+
 /// The API server refused an object, or did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: {source}")]

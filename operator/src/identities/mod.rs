@@ -133,6 +133,15 @@ pub fn next_due(
     due.min()
 }
 
+/// The certificates of a folder that were there and are others now.
+pub fn renewed(found: &Data, made: &Data) -> Vec<String> {
+    let is_other = |(key, cert): &(&String, &Vec<u8>)| {
+        key.ends_with(files::CERT) && made.get(*key).is_some_and(|made| made != *cert)
+    };
+    let others = found.iter().filter(is_other);
+    others.map(|(key, _)| key.clone()).collect()
+}
+
 fn issue(
     leaf: &Leaf,
     root: &Root,
@@ -273,6 +282,10 @@ mod tests {
             assert!(renewed.keys().eq(first.keys()));
             assert_eq!(renewed[files::CA], first[files::CA]);
             assert_ne!(renewed, first);
+            assert_eq!(super::renewed(&first, &first), [""; 0]);
+            assert_eq!(super::renewed(&Data::new(), &first), [""; 0]);
+            let told = super::renewed(&first, &renewed);
+            assert!(!told.is_empty() && told.iter().all(|it| it.ends_with("cert.pem")));
         }
     }
 

@@ -20,7 +20,7 @@ use crate::directory::View;
 use crate::identities::{self, Brought, PublicState};
 use crate::leaving::{Counted, choose};
 use crate::names::{Owner, SecretOf, Tier};
-use crate::objects::{Files, Kind, Object, Prepared};
+use crate::objects::{Files, Key, Kind, Object, Prepared};
 use crate::rollout::Of;
 use crate::root::Root;
 use crate::shard::{self, decide::Wish};
@@ -48,6 +48,7 @@ pub(super) async fn apply(
     let mut facts = facts(look, root);
     facts.mx_shut = leave::open(look, root, outcome).await;
     let public = secrets(look, root, &mut facts, outcome).await;
+    let renewed = renewed(look, &facts);
     let next_due = next_due(ctx, cluster, &facts);
     let prepared = build(cluster, &facts)?;
     let shards = shards(look, view, &facts.owner)?;
@@ -61,6 +62,12 @@ pub(super) async fn apply(
     for wanted in gated.objects.iter().filter(|it| is_due(it, root, seen)) {
         let applied = outcome.note_applied(ctx.applier.apply(wanted).await);
         if let Some(applied) = applied {
+            if applied.is_written()
+                && let Some(certificates) = renewed.get(&wanted.key())
+            {
+                let secret = wanted.key();
+                ctx.tell_renewed(look.object, &secret, certificates).await;
+            }
             ctx.tell_applied(look.object, wanted, applied).await;
         }
     }
@@ -160,6 +167,17 @@ async fn brought(ctx: &Ctx, cluster: &Cluster, outcome: &mut Outcome) -> Option<
         });
     }
     Some(brought)
+}
+
+/// Which certificates of which Secrets are others than those that are there.
+fn renewed(look: &Look<'_>, facts: &Facts) -> BTreeMap<Key, Vec<String>> {
+    let Look { cluster, seen, .. } = look;
+    let of = |(secret, files): (&SecretOf, &Files)| {
+        let name = secret.name(&cluster.name);
+        let renewed = identities::renewed(seen.secrets.get(&name)?, &files.0);
+        Some((Key::new(Kind::Secret, &cluster.namespace, name), renewed))
+    };
+    facts.secrets.iter().filter_map(of).collect()
 }
 
 fn next_due(ctx: &Ctx, cluster: &Cluster, facts: &Facts) -> Option<SystemTime> {

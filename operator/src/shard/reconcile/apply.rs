@@ -30,6 +30,7 @@ pub(super) async fn apply(look: &Look<'_>, word: &mut Word) -> Result<(), Failed
         }
     };
     word.next_due = identities::next_due(&whose, &look.cluster, &files, lifetimes);
+    let renewed = identities::renewed(&found, &files);
     let objects = look.built(Some(&Files(files)))?.objects.into_iter();
     for wanted in objects.filter(|it| !look.is_paused || it.kind() == Kind::Secret) {
         let live = look.ctx.cache.get(&wanted.key());
@@ -41,7 +42,12 @@ pub(super) async fn apply(look: &Look<'_>, word: &mut Word) -> Result<(), Failed
             (_, _) => wanted,
         };
         match look.ctx.applier.apply(&wanted).await {
-            Ok(applied) => look.ctx.tell_applied(look.object, &wanted, applied).await,
+            Ok(applied) => {
+                if wanted.key() == key && applied.is_written() {
+                    look.ctx.tell_renewed(look.object, &key, &renewed).await;
+                }
+                look.ctx.tell_applied(look.object, &wanted, applied).await;
+            }
             Err(error) => word.failed.push(error.to_string()),
         }
     }
