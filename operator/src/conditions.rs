@@ -90,8 +90,10 @@ pub fn conditions(
 }
 
 /// What people are warned of when it begins: the condition, its reason, and the reason of the Event.
-const WARNED: [(&str, &str, &str); 5] = [
+const WARNED: [(&str, &str, &str); 7] = [
     ("Stalled", "StoreEmpty", "StoreEmpty"),
+    ("Stalled", "EtcdAlarm", "EtcdAlarm"),
+    ("Stalled", "NodeLost", "NodeLost"),
     ("Stalled", "VolumeMissing", "VolumeMissing"),
     ("PublicCertificate", "ExpiresSoon", "CertificateExpiring"),
     (REBALANCING, INSUFFICIENT_CAPACITY, INSUFFICIENT_CAPACITY),

@@ -22,6 +22,8 @@ kit::settings! {
         pub rebalance_after: Duration as DURATION = UNEVEN,
         /// How long a rollout may not come on until it is called halted.
         pub progress_deadline: Duration as DURATION = PROGRESS,
+        /// How long after a pod should have ended its node is called lost.
+        pub lost_after: Duration as DURATION = LOST,
     }
 }
 
@@ -33,6 +35,9 @@ const UNEVEN: Duration = Duration::from_secs(60);
 
 /// A large image on a slow line; what a shard recovers counts as coming on.
 const PROGRESS: Duration = Duration::from_secs(600);
+
+/// A node that comes back within a minute says itself what has ended there.
+const LOST: Duration = Duration::from_secs(60);
 
 /// A pod sees a new certificate a minute and a half after it was written.
 const SHORTEST: Duration = Duration::from_secs(6 * 60);

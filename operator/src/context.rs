@@ -42,6 +42,8 @@ pub(crate) struct Ctx {
     pub(crate) rollouts: Mutex<HashMap<Of, rollout::Times>>,
     /// How long a rollout may not come on.
     pub(crate) progress_deadline: Duration,
+    /// How long after a pod should have ended its node is called lost.
+    pub(crate) lost_after: Duration,
     /// When the status of an object was written last.
     /// By kind, namespace and name.
     pub(crate) statuses: Mutex<HashMap<(String, String, String), Instant>>,
@@ -56,6 +58,8 @@ pub(crate) struct Times {
     pub(crate) rebalance_after: Duration,
     /// How long a rollout may not come on.
     pub(crate) progress_deadline: Duration,
+    /// How long after a pod should have ended its node is called lost.
+    pub(crate) lost_after: Duration,
 }
 
 /// Which spec of a cluster: its generation, and whether it is paused.
@@ -86,6 +90,7 @@ impl Ctx {
             rebalancers: Rebalancers::new(directories.clone(), times.rebalance_after),
             lifetimes: times.lifetimes,
             progress_deadline: times.progress_deadline,
+            lost_after: times.lost_after,
             specs: Mutex::default(),
             rollouts: Mutex::default(),
             directories,

@@ -70,6 +70,7 @@ pub async fn run_with(client: Client, config: Config, process: Process) -> Resul
         },
         rebalance_after: config.rebalance_after,
         progress_deadline: config.progress_deadline,
+        lost_after: config.lost_after,
     };
     let ready = process.admin.readiness.condition("operator".to_owned());
     let mut sets = Vec::new();

@@ -28,6 +28,8 @@ pub(super) struct Mail {
     pub(super) platform: Platform,
     pub(super) smtp: SocketAddr,
     pub(super) pop3s: Pop3s,
+    /// Whose mail it is.
+    user: String,
     sent: u64,
     accepted: Vec<u64>,
     folder: tempfile::TempDir,
@@ -36,10 +38,7 @@ pub(super) struct Mail {
 impl Mail {
     /// Of a MailCluster that is Ready; the account is made.
     pub(super) fn of(platform: Platform, smtp: SocketAddr, pop3s: SocketAddr) -> Result<Self> {
-        let add = ["account", "add", ANA, "--password-stdin"];
-        let added = platform.buzonera(&add, PASSWORD)?;
-        let said = String::from_utf8_lossy(&added.stderr);
-        ensure!(added.status.success(), "{said}");
+        add(&platform, ANA, &[])?;
         let folder = tempfile::tempdir()?;
         let pop3s = Pop3s {
             address: pop3s,
@@ -50,9 +49,24 @@ impl Mail {
             platform,
             smtp,
             pop3s,
+            user: ANA.to_owned(),
             sent: 0,
             accepted: Vec::new(),
             folder,
+        })
+    }
+
+    /// Of another person there, whose mail is on that shard.
+    pub(super) fn of_another(&self, user: &str, shard: &str) -> Result<Self> {
+        add(&self.platform, user, &["--shard", shard])?;
+        Ok(Self {
+            platform: self.platform.clone(),
+            smtp: self.smtp,
+            pop3s: self.pop3s.clone(),
+            user: user.to_owned(),
+            sent: 0,
+            accepted: Vec::new(),
+            folder: tempfile::tempdir()?,
         })
     }
 
@@ -75,8 +89,9 @@ impl Mail {
 
     /// One message more is taken, and all that were taken so far are read, once and whole.
     pub(super) fn goes_on(&mut self) -> Result<()> {
-        let (number, text) = self.next(ANA);
-        let (answer, said) = Sender::found()?.send(self.smtp, FROM, ANA, &text)?;
+        let user = self.user.clone();
+        let (number, text) = self.next(&user);
+        let (answer, said) = Sender::found()?.send(self.smtp, FROM, &user, &text)?;
         ensure!(answer == Answer::Accepted, "{said}");
         self.accepted.push(number);
         self.is_read()
@@ -86,6 +101,12 @@ impl Mail {
     pub(super) async fn offer(&mut self, to: &str) -> Result<Reply> {
         let client = smtp::Client::connect(self.smtp, "EHLO sender.example").await?;
         self.offer_over(client, to).await
+    }
+
+    /// Offers a message to whoever it is about.
+    pub(super) async fn offer_to_itself(&mut self) -> Result<Reply> {
+        let user = self.user.clone();
+        self.offer(&user).await
     }
 
     /// Likewise, in a session that is open.
@@ -102,13 +123,13 @@ impl Mail {
     /// All that was taken is read, once and whole.
     pub(super) fn is_read(&self) -> Result<()> {
         let sent = self.accepted.iter().map(|number| {
-            let text = compose(*number, FROM, ANA, SIZE);
+            let text = compose(*number, FROM, &self.user, SIZE);
             (*number, body_digest(text.as_bytes()))
         });
         let sent: Vec<_> = sent.collect();
         let mailbox = Mailbox {
             server: &self.pop3s,
-            user: ANA,
+            user: &self.user,
             password: PASSWORD,
         };
         let mut read = mailbox.messages(Reader::found()?, self.folder.path())?;
@@ -126,11 +147,20 @@ impl Mail {
     /// Likewise, over a connection that is open.
     pub(super) async fn login_over(&self, tcp: TcpStream) -> Result<pop3::Client> {
         let tls = pop3::trust(&self.pop3s.ca)?;
-        pop3::Client::login_over(tcp, HOST, &tls, ANA, PASSWORD).await
+        pop3::Client::login_over(tcp, HOST, &tls, &self.user, PASSWORD).await
     }
 
     fn next(&mut self, to: &str) -> (u64, String) {
         self.sent += 1;
         (self.sent, compose(self.sent, FROM, to, SIZE))
     }
+}
+
+/// Makes an account; `more` is for the command.
+fn add(platform: &Platform, user: &str, more: &[&str]) -> Result<()> {
+    let words = ["account", "add", user, "--password-stdin"];
+    let added = platform.buzonera(&[&words[..], more].concat(), PASSWORD)?;
+    let said = String::from_utf8_lossy(&added.stderr);
+    ensure!(added.status.success(), "{said}");
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod ends;
 mod etcd_away;
 mod helm;
 mod host;
+mod lost;
 mod mail;
 mod names;
 mod programs;

@@ -32,6 +32,7 @@ use crate::root::{self, Record};
 mod claims;
 mod leave;
 pub(crate) mod live;
+mod lost;
 mod objects;
 mod observe;
 mod plans;
@@ -156,6 +157,7 @@ async fn look_at(object: &MailCluster, of: &Of, ctx: &Ctx) -> Result<Action, Fai
         return Ok(Action::requeue(LOOKING));
     };
     tell::tell(&look, &mut root, &view, &mut outcome).await;
+    lost::replace(&look, &mut outcome).await;
     outcome.leaving = leave::leave(&look, &root, &mut outcome).await;
     let wish = Wish {
         rebalance: look.cluster.rebalance,

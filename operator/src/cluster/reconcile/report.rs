@@ -11,6 +11,7 @@ use tonic::Status;
 use wire::rpc::StoreAlarm;
 
 use super::leave::{self, LEAVING, Leaving};
+use super::lost::Lost;
 use super::objects::Tiers;
 use super::observe::Seen;
 use super::refused::Refused;
@@ -45,6 +46,10 @@ pub(super) struct Outcome {
     pub(super) lost: Vec<String>,
     /// A store that was ours is empty.
     pub(super) store_is_empty: bool,
+    /// Pods of a machine that is lost, for which a person has to speak.
+    pub(super) lost_pods: Option<Lost>,
+    /// When something will be lost that may still come.
+    pub(super) next: Option<Duration>,
     /// Why pods are not made, as far as somebody refuses them.
     pub(super) refused: Option<Refused>,
     /// What is told of moves.
@@ -184,7 +189,7 @@ pub(super) async fn report(
     let mut said = vec![ready];
     said.extend(rollout.map(|rollout| rollout.said(seen.is_paused)));
     let beside = rollout.and_then(Rollout::beside);
-    match (stalled(outcome), beside) {
+    match (stalled(view, outcome), beside) {
         (Some(stalled), Some(beside)) if beside.about == stalled.about => said.push(stalled),
         (stalled, beside) => said.extend(stalled.into_iter().chain(beside)),
     }
@@ -271,7 +276,8 @@ fn next_look(outcome: &Outcome, is_settled: bool, cluster: &Cluster, tiers: &Tie
     if !outcome.leaving.is_empty() {
         return Action::requeue(LEAVING);
     }
-    if let Some(next) = tiers.rollout.as_ref().and_then(Rollout::next) {
+    let next = tiers.rollout.as_ref().and_then(Rollout::next);
+    if let Some(next) = next.into_iter().chain(outcome.next).min() {
         return Action::requeue(next.clamp(Duration::from_secs(1), AWAITED));
     }
     // Secrets that people bring are not followed, but asked for.
@@ -288,7 +294,7 @@ fn next_look(outcome: &Outcome, is_settled: bool, cluster: &Cluster, tiers: &Tie
     }
 }
 
-fn stalled(outcome: &Outcome) -> Option<Said> {
+fn stalled(view: &View, outcome: &Outcome) -> Option<Said> {
     let stalled = |reason, message: String| Said::new("Stalled", Holds::True, reason, message);
     if outcome.store_is_empty {
         let text = "etcd is empty, and was not: restore it from your backup; nothing is made anew, \
@@ -301,6 +307,12 @@ fn stalled(outcome: &Outcome) -> Option<Said> {
              is made in its place"
         );
         return Some(stalled("VolumeMissing", text));
+    }
+    if let Some(text) = view.alarms().into_iter().find_map(alarm) {
+        return Some(stalled("EtcdAlarm", text.to_owned()));
+    }
+    if let Some(lost) = &outcome.lost_pods {
+        return Some(stalled("NodeLost", lost.to_string()));
     }
     let rejected = outcome.rejected.first().cloned();
     let rejected = rejected.or_else(|| outcome.refused.as_ref().map(Refused::to_string));
