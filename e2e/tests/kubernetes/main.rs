@@ -21,6 +21,7 @@ mod reapplied;
 mod rolled;
 mod rules;
 mod scaled;
+mod sick;
 mod sizes;
 mod stale_watch;
 mod support;

@@ -122,6 +122,14 @@ fn serving(wish: Wish, info: Option<&ShardInfo>) -> Said {
         let text = "the directory has not told of it yet";
         return Said::new("Serving", Holds::Unknown, "Starting", text);
     };
+    match info.state() {
+        ShardState::Retired => return not("Retired", "it has left for good".to_owned()),
+        ShardState::Lost => return not("Lost", "its accounts are given up".to_owned()),
+        ShardState::Active
+        | ShardState::Cordoned
+        | ShardState::Draining
+        | ShardState::Unspecified => {}
+    }
     if info.read_only {
         let text = "its volume is full: mail can be read and deleted, and what arrives waits; write a \
                     larger storage.size";
