@@ -90,11 +90,12 @@ pub fn conditions(
 }
 
 /// What people are warned of when it begins: the condition, its reason, and the reason of the Event.
-const WARNED: [(&str, &str, &str); 7] = [
+const WARNED: [(&str, &str, &str); 8] = [
     ("Stalled", "StoreEmpty", "StoreEmpty"),
     ("Stalled", "EtcdAlarm", "EtcdAlarm"),
     ("Stalled", "NodeLost", "NodeLost"),
     ("Stalled", "VolumeMissing", "VolumeMissing"),
+    ("Stalled", "EtcdMemberLost", "EtcdMemberLost"),
     ("PublicCertificate", "ExpiresSoon", "CertificateExpiring"),
     (REBALANCING, INSUFFICIENT_CAPACITY, INSUFFICIENT_CAPACITY),
     (DRAINED, INSUFFICIENT_CAPACITY, INSUFFICIENT_CAPACITY),
