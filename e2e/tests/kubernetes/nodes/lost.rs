@@ -14,6 +14,10 @@ use super::support::{boot, with_images};
 use crate::support::PATIENCE;
 
 const NAMESPACE: &str = "lost";
+/// The first node is Kubernetes' own too, and etcd's.
+const STAYS: u8 = 1;
+const LOST: u8 = 2;
+
 const SPREAD: &str = include_str!("spread.yaml");
 
 /// For a node to be missed, for its pods to have had their time to end, and for others to be made.
@@ -36,23 +40,20 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     access.kubectl(&["create", "namespace", NAMESPACE])?;
     platform::install(&access, NAMESPACE, &["--set", "lostAfter=5s"])?;
     let mail = Mail::made(&access, NAMESPACE, SPREAD).await?;
-    let node = with_one_member(&mail.platform)?;
-    keep_operator_from(&access, node)?;
-    let mut there =
-        mail.of_another(&format!("there@{DOMAIN}"), &shard_on(&mail.platform, node)?)?;
-    let other = if node == 1 { 2 } else { 1 };
-    let mut near = mail.of_another(&format!("near@{DOMAIN}"), &shard_on(&mail.platform, other)?)?;
+    keep_operator(&access)?;
+    let mut there = mail.of_another("there@example.org", &shard_on(&mail.platform, LOST)?)?;
+    let mut near = mail.of_another("near@example.org", &shard_on(&mail.platform, STAYS)?)?;
     there.goes_on()?;
     near.goes_on()?;
 
     let lost = Instant::now();
-    cluster.lose(&name(node))?;
+    cluster.lose(&name(LOST))?;
     goes_on(&mut near, lost).await?;
     let command = told(&mail.platform, &there).await?;
     near.goes_on()?;
     let reply = there.offer_to_itself().await?;
     ensure!(reply.is_positive(), "{reply:?}");
-    replaced(&mail.platform, node).await?;
+    replaced(&mail.platform, LOST).await?;
 
     let words: Vec<_> = command.split(' ').skip(1).collect();
     access.kubectl(&words)?;
@@ -63,22 +64,14 @@ async fn story(cluster: &mut Cluster) -> Result<()> {
     })
     .await?;
     near.goes_on()?;
-    comes_back(cluster, &access, node).await?;
+    comes_back(cluster, &access, LOST).await?;
     mail.platform.ready(|_| ()).await?;
     there.goes_on()?;
     near.goes_on()
 }
 
-const DOMAIN: &str = "example.org";
-
 fn name(node: u8) -> String {
     format!("node-{node}")
-}
-
-/// The node whose loss leaves etcd its majority.
-fn with_one_member(platform: &Platform) -> Result<u8> {
-    let members = on(platform, "etcd", 1)?.len();
-    Ok(if members == 1 { 1 } else { 2 })
 }
 
 /// A tier's pods on a node.
@@ -100,8 +93,8 @@ fn shard_on(platform: &Platform, node: u8) -> Result<String> {
 }
 
 /// Another would be made elsewhere, which is not what is to be shown.
-fn keep_operator_from(access: &Access, node: u8) -> Result<()> {
-    let other = name(if node == 1 { 2 } else { 1 });
+fn keep_operator(access: &Access) -> Result<()> {
+    let other = name(STAYS);
     let patch = format!(
         r#"{{"spec": {{"template": {{"spec": {{"nodeSelector": {{"kubernetes.io/hostname": "{other}"}}}}}}}}}}"#
     );
