@@ -8,7 +8,6 @@ use crds::MailCluster;
 use crds::mail_cluster::{MailClusterStatus, RebalanceStatus, Summary};
 use kube::runtime::controller::Action;
 use tonic::Status;
-use wire::rpc::StoreAlarm;
 
 use super::leave::{self, LEAVING, Leaving};
 use super::lost::Lost;
@@ -28,6 +27,7 @@ use crate::root::{Root, RootError};
 use crate::status::{self, Over};
 
 mod ready;
+mod stalled;
 
 /// The API server said no to an object, or to a pod.
 pub(super) const REJECTED: &str = "Rejected";
@@ -189,7 +189,7 @@ pub(super) async fn report(
     let mut said = vec![ready];
     said.extend(rollout.map(|rollout| rollout.said(seen.is_paused)));
     let beside = rollout.and_then(Rollout::beside);
-    match (stalled(cluster, view, outcome), beside) {
+    match (stalled::stalled(cluster, view, outcome), beside) {
         (Some(stalled), Some(beside)) if beside.about == stalled.about => said.push(stalled),
         (stalled, beside) => said.extend(stalled.into_iter().chain(beside)),
     }
@@ -294,48 +294,6 @@ fn next_look(outcome: &Outcome, is_settled: bool, cluster: &Cluster, tiers: &Tie
     }
 }
 
-fn stalled(cluster: &Cluster, view: &View, outcome: &Outcome) -> Option<Said> {
-    let stalled = |reason, message: String| Said::new("Stalled", Holds::True, reason, message);
-    if outcome.store_is_empty {
-        let text = "etcd is empty, and was not: restore it from your backup; nothing is made anew, \
-                    since a new map would know no account";
-        return Some(stalled("StoreEmpty", text.to_owned()));
-    }
-    if let Some(lost) = lost_member(cluster, &outcome.lost) {
-        let text = format!(
-            "the volume {lost} is gone, and with it a member of etcd; the others go on. An old copy of \
-             that volume is of no use to them: remove the member with etcdctl, add it anew under the \
-             same address, and then make a claim of that name"
-        );
-        return Some(stalled("EtcdMemberLost", text));
-    }
-    if let Some(lost) = outcome.lost.first() {
-        let text = format!(
-            "the volume {lost} is gone: restore a claim of that name from your backup; no empty one \
-             is made in its place"
-        );
-        return Some(stalled("VolumeMissing", text));
-    }
-    if let Some(text) = view.alarms().into_iter().find_map(alarm) {
-        return Some(stalled("EtcdAlarm", text.to_owned()));
-    }
-    if let Some(lost) = &outcome.lost_pods {
-        return Some(stalled("NodeLost", lost.to_string()));
-    }
-    let rejected = outcome.rejected.first().cloned();
-    let rejected = rejected.or_else(|| outcome.refused.as_ref().map(Refused::to_string));
-    Some(stalled(REJECTED, rejected?))
-}
-
-/// The only volume that is lost, if it is that of one of several members.
-fn lost_member<'a>(cluster: &Cluster, lost: &'a [String]) -> Option<&'a String> {
-    let [lost] = lost else {
-        return None;
-    };
-    let mut members = (0..cluster.etcd.members).map(|ordinal| cluster.name.etcd_member(ordinal));
-    (cluster.etcd.members > 1 && members.any(|member| member == *lost)).then_some(lost)
-}
-
 fn reachable(view: &View) -> Said {
     let (holds, reason, message) = match view.reachable() {
         Reachable::Answering => (Holds::True, "Answering", ""),
@@ -409,43 +367,4 @@ fn numbers(
     status.bytes = sum(|shard| shard.bytes);
     status.moves = sum(|shard| shard.moves_out);
     status
-}
-
-/// What a person does about it.
-fn alarm(alarm: StoreAlarm) -> Option<&'static str> {
-    match alarm {
-        StoreAlarm::Full => Some(
-            "etcd is at its quota and takes no writes: compact, defragment and disarm it, or give it \
-             a larger volume",
-        ),
-        StoreAlarm::Corrupt => Some("etcd's members do not hold the same: restore one of them"),
-        StoreAlarm::Failed => Some("the directory's store has failed for good"),
-        StoreAlarm::Away | StoreAlarm::Unspecified => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::validate::tests::least;
-
-    #[test]
-    fn one_lost_member_of_several_is_no_lost_store() {
-        let reason = |members: u32, lost: &[&str]| {
-            let mut cluster = least();
-            cluster.etcd.members = members;
-            let outcome = Outcome {
-                lost: lost.iter().map(|&name| name.to_owned()).collect(),
-                ..Outcome::default()
-            };
-            let said = stalled(&cluster, &View::default(), &outcome);
-            said.map(|said| said.reason)
-        };
-        assert_eq!(reason(3, &[]), None);
-        assert_eq!(reason(3, &["example-etcd-1"]), Some("EtcdMemberLost"));
-        let two = ["example-etcd-0", "example-etcd-1"];
-        assert_eq!(reason(3, &two), Some("VolumeMissing"));
-        assert_eq!(reason(1, &["example-etcd-0"]), Some("VolumeMissing"));
-        assert_eq!(reason(3, &["example-0"]), Some("VolumeMissing"));
-    }
 }

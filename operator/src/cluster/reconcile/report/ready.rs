@@ -6,7 +6,8 @@ use wire::rpc::ShardInfo;
 
 use super::super::Look;
 use super::super::observe::Seen;
-use super::{Outcome, alarm};
+use super::Outcome;
+use super::stalled::alarm;
 use crate::cluster::Cluster;
 use crate::conditions::{Holds, Said};
 use crate::directory::{Reachable, View};
