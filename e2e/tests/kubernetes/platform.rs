@@ -3,21 +3,30 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use crds::{MailCluster, MailboxShard};
 use e2e::kubernetes::Kubelet;
+use e2e::kubernetes::platform::Condition;
 use e2e::{binaries, say, wait};
 use kit::admin::Admin;
 use kit::lifecycle::Shutdown;
 use kit::process::Process;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::support::Namespace;
 
 /// From nothing to Ready, on a busy machine.
 pub(crate) const READY: Duration = Duration::from_secs(180);
+
+/// For a rollout to be called halted, and for Kubernetes to try once more after that: it waits twice
+/// as long each time.
+pub(crate) const ROLLED: Duration = Duration::from_secs(300);
+
+/// The MailCluster of [`LEAST`].
+pub(crate) const CLUSTER: &str = "mailcluster/example";
 
 /// An operator.
 pub(crate) struct Operator {
@@ -171,6 +180,26 @@ pub(crate) async fn until(
             found.name_any()
         );
         Ok(found)
+    })
+    .await
+}
+
+/// Waits until a condition of an object is so, and its message has these words.
+pub(crate) async fn says(
+    namespace: &Namespace,
+    object: &str,
+    (about, status, reason): (&str, &str, &str),
+    words: &str,
+) -> Result<()> {
+    let what = format!("{object}: {about} is {status}, {reason}, and says {words:?}");
+    wait::until(&what, ROLLED, || async {
+        let said = namespace.kubectl(&["get", object, "--output=json"])?.out;
+        let said: Value = serde_json::from_str(&said)?;
+        let told = Condition::of(&said, about).with_context(|| said["status"].to_string())?;
+        let text = told.to_string();
+        let is_so = told.is(status) && told.reason() == reason && text.contains(words);
+        ensure!(is_so, "{text}; {}", said["status"]["conditions"]);
+        Ok(())
     })
     .await
 }

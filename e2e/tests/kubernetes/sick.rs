@@ -13,10 +13,8 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
 use crate::people::buzonera;
-use crate::platform::{LEAST, Operator, READY, apply, kubelet, ready};
+use crate::platform::{CLUSTER, LEAST, Operator, READY, apply, kubelet, ready, says};
 use crate::support::{Namespace, in_namespace};
-
-const CLUSTER: &str = "mailcluster/example";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_reason_is_told_with_what_to_do() {
@@ -35,26 +33,6 @@ async fn each_reason_is_told_with_what_to_do() {
         operator.stop().await
     })
     .await;
-}
-
-/// Waits until a condition of an object is so, and its message has these words.
-async fn says(
-    namespace: &Namespace,
-    object: &str,
-    (about, status, reason): (&str, &str, &str),
-    words: &str,
-) -> Result<()> {
-    let what = format!("{object}: {about} is {status}, {reason}, and says {words:?}");
-    wait::until(&what, READY, || async {
-        let said = namespace.kubectl(&["get", object, "--output=json"])?.out;
-        let said: Value = serde_json::from_str(&said)?;
-        let told = Condition::of(&said, about).with_context(|| said["status"].to_string())?;
-        let text = told.to_string();
-        let is_so = told.is(status) && told.reason() == reason && text.contains(words);
-        ensure!(is_so, "{text}; {}", said["status"]["conditions"]);
-        Ok(())
-    })
-    .await
 }
 
 /// What clients are shown: nobody's, one that is away, one that is none, one that ends soon.
